@@ -1,0 +1,172 @@
+//! AWS API Gateway's objects as plain data, with their places in the file they came from; no I/O.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::PathBuf;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum EndpointType {
+    Regional,
+    Edge,
+    Private,
+}
+
+/// Where something stands in its file; both count from 1.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
+pub struct Place {
+    pub line: usize,
+    pub column: usize,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Severity {
+    /// The document is refused.
+    Error,
+    /// Accepted, but it will not do what it says (not supported yet).
+    Warning,
+}
+
+/// One finding in a document: where, what, and what to write instead.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Diagnostic {
+    pub severity: Severity,
+    pub file: PathBuf,
+    pub place: Place,
+    pub what: String,
+    pub instead: String,
+}
+
+impl fmt::Display for Diagnostic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Place { line, column } = self.place;
+        let kind = match self.severity {
+            Severity::Error => "error",
+            Severity::Warning => "warning",
+        };
+        write!(f, "{}:{line}:{column}: {kind}: {}", self.file.display(), self.what)?;
+        if !self.instead.is_empty() {
+            write!(f, "\n    {}", self.instead)?;
+        }
+        Ok(())
+    }
+}
+
+/// A REST API as one OpenAPI document describes it.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct RestApi {
+    /// The file it came from, for diagnostics.
+    pub file: PathBuf,
+    /// `info.title`
+    pub name: String,
+    pub description: Option<String>,
+    /// `x-amazon-apigateway-endpoint-configuration`; AWS's default is EDGE when none is given.
+    pub endpoint_type: Option<EndpointType>,
+    pub vpc_endpoint_ids: Vec<String>,
+    /// `basePath` (2.0) or the path of `servers[0]` (3.0), "" when "/". Ignored in routing, as AWS's import default.
+    pub base_path: String,
+    pub binary_media_types: Vec<String>,
+    pub minimum_compression_size: Option<u32>,
+    /// `x-amazon-apigateway-policy`, as JSON, and where it stands.
+    pub policy: Option<(serde_json::Value, Place)>,
+    pub gateway_responses: Vec<GatewayResponse>,
+    /// In the order of the file.
+    pub resources: Vec<Resource>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Resource {
+    /// `/pets/{petId}`, `/{proxy+}`, `/`
+    pub path: String,
+    pub place: Place,
+    pub methods: Vec<Method>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Method {
+    /// GET HEAD POST PUT PATCH DELETE OPTIONS, or ANY (`x-amazon-apigateway-any-method`)
+    pub http_method: String,
+    pub place: Place,
+    pub authorization: Authorization,
+    pub api_key_required: bool,
+    /// Names in AWS's form, `method.request.querystring.type`, and whether required.
+    pub request_parameters: BTreeMap<String, bool>,
+    /// Does a request validator check the parameters?
+    pub validate_parameters: bool,
+    /// None: the document gives no integration (AWS's import would leave the method without one).
+    pub integration: Option<Integration>,
+    /// Statuses declared under `responses`.
+    pub responses: Vec<String>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq)]
+pub enum Authorization {
+    #[default]
+    None,
+    AwsIam,
+    /// A Lambda, Cognito or JWT authorizer, by the name of its security scheme.
+    Authorizer(String),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum IntegrationType {
+    Http,
+    HttpProxy,
+    Mock,
+    Aws,
+    AwsProxy,
+}
+
+/// `x-amazon-apigateway-integration`
+#[derive(Clone, Debug, PartialEq)]
+pub struct Integration {
+    pub kind: IntegrationType,
+    pub place: Place,
+    /// None for MOCK.
+    pub uri: Option<(String, Place)>,
+    /// The method towards the backend; None or ANY: the client's.
+    pub http_method: Option<String>,
+    /// 50 ms or more; AWS's default 29,000.
+    pub timeout_ms: u32,
+    /// WHEN_NO_MATCH (default), WHEN_NO_TEMPLATES, NEVER
+    pub passthrough_behavior: Passthrough,
+    /// `integration.request.header.X` ← expression, each with its place
+    pub request_parameters: Vec<(String, String, Place)>,
+    /// media type → template
+    pub request_templates: Vec<(String, String, Place)>,
+    pub responses: Vec<IntegrationResponse>,
+    pub vpc_link: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Passthrough {
+    #[default]
+    WhenNoMatch,
+    WhenNoTemplates,
+    Never,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct IntegrationResponse {
+    /// The key under `responses`: a regular expression over the backend's status; None for `default`.
+    pub selection_pattern: Option<String>,
+    pub status_code: u16,
+    pub place: Place,
+    /// `method.response.header.X` ← expression
+    pub response_parameters: Vec<(String, String, Place)>,
+    pub response_templates: Vec<(String, String, Place)>,
+}
+
+/// `x-amazon-apigateway-gateway-responses`, one entry
+#[derive(Clone, Debug, PartialEq)]
+pub struct GatewayResponse {
+    /// AWS's name, e.g. `MISSING_AUTHENTICATION_TOKEN`, `DEFAULT_4XX`
+    pub response_type: String,
+    pub place: Place,
+    pub status_code: Option<u16>,
+    /// `gatewayresponse.header.X` ← expression
+    pub response_parameters: Vec<(String, String, Place)>,
+    pub response_templates: Vec<(String, String, Place)>,
+}

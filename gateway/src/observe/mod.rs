@@ -1,0 +1,26 @@
+//! What is measured and logged: plain counters that workers write and control reads, and log lines.
+
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+/// One worker's counters; that worker writes, everybody reads.
+#[derive(Debug, Default)]
+pub struct Counters {
+    pub connections_accepted: AtomicU64,
+    pub connections_open: AtomicU64,
+    pub connections_refused: AtomicU64,
+    pub requests: AtomicU64,
+    pub refused: AtomicU64,
+    pub upstream_connects: AtomicU64,
+    pub upstream_reuses: AtomicU64,
+    pub upstream_retries: AtomicU64,
+    pub upstream_failures: AtomicU64,
+}
+
+pub fn add(counter: &AtomicU64, n: u64) {
+    counter.fetch_add(n, Relaxed);
+}
+
+/// One line on standard error: `2026-11-22T18:27:00Z level room message`.
+pub fn log(level: &str, room: &str, message: std::fmt::Arguments<'_>) {
+    eprintln!("{level} {room} {message}");
+}

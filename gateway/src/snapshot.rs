@@ -1,0 +1,78 @@
+//! Snapshot: the compiled configuration that all workers share; immutable, numbered, swapped whole.
+
+use crate::guard::endpoint::CidrSet;
+use crate::guard::policy::Policy;
+use crate::integrate;
+use crate::model::EndpointType;
+use crate::refusal::GatewayResponses;
+use crate::route;
+use crate::upstream::Target;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+/// Indices into a Snapshot's tables.
+pub type ListenerIndex = usize;
+pub type ApiIndex = usize;
+pub type MethodIndex = usize;
+
+#[derive(Debug)]
+pub struct Snapshot {
+    pub generation: u64,
+    pub region: String,
+    pub account: String,
+    pub listeners: Vec<Listener>,
+    pub vpcs: Vec<Vpc>,
+    pub apis: Vec<Api>,
+    /// Hosts, base paths and each API's resource tree.
+    pub routes: route::Table,
+    /// Every backend that an integration calls; shared between snapshots as long as host and port stay.
+    pub targets: Vec<Arc<Target>>,
+}
+
+#[derive(Clone, Debug)]
+pub struct Vpc {
+    pub id: String,
+    pub cidrs: CidrSet,
+}
+
+#[derive(Clone, Debug)]
+pub struct Listener {
+    pub name: String,
+    pub address: SocketAddr,
+    /// Index into `vpcs`.
+    pub vpc: Option<usize>,
+    /// Dedicated to these; None: serves all that its kind may.
+    pub apis: Option<Vec<ApiIndex>>,
+    /// Every API that it can serve is PRIVATE: the kernel drops everybody outside `vpc`.
+    pub kernel_private: bool,
+}
+
+#[derive(Debug)]
+pub struct Api {
+    /// `[[api]]` name
+    pub name: String,
+    pub id: String,
+    pub stage: String,
+    pub hosts: Vec<String>,
+    pub endpoint_type: EndpointType,
+    pub stage_variables: Vec<(String, String)>,
+    pub policy: Option<Policy>,
+    pub gateway_responses: GatewayResponses,
+    pub binary_media_types: Vec<String>,
+    pub methods: Vec<Method>,
+}
+
+/// A method, compiled: everything that guard and integrate need to know of it.
+#[derive(Debug)]
+pub struct Method {
+    /// `/pets/{petId}`
+    pub resource_path: String,
+    pub resource_id: String,
+    /// GET .. or ANY
+    pub http_method: String,
+    pub authorization: crate::model::Authorization,
+    pub api_key_required: bool,
+    /// `method.request.querystring.type`, sorted; empty when no validator checks them.
+    pub required_parameters: Vec<String>,
+    pub integration: integrate::Integration,
+}

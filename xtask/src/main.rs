@@ -1,0 +1,2 @@
+//! `cargo xtask`: every task on this repository, one subcommand each.
+fn main() {}
