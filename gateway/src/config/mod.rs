@@ -1,7 +1,10 @@
 //! The node's own file (`gateway.toml`), and model + node → Snapshot.
 
+mod compile;
+
+pub use compile::compile;
+
 use crate::model::{Diagnostic, EndpointType, Place, RestApi};
-use crate::snapshot::Snapshot;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -103,14 +106,4 @@ pub struct Remembered {
     pub ids: BTreeMap<String, String>,
     /// Endpoint types switched by `set-endpoint`; they win over the file's.
     pub endpoint_types: BTreeMap<String, EndpointType>,
-}
-
-/// Loaded + remembered → Snapshot. `generation` numbers it. APIs that are Err in `loaded` are left out here: whether
-/// that is allowed (first start) or not (apply) is the caller's decision. Err: nothing compiled.
-pub fn compile(
-    _loaded: &Loaded,
-    _remembered: &Remembered,
-    _generation: u64,
-) -> Result<(Snapshot, Vec<Diagnostic>), Vec<Diagnostic>> {
-    todo!()
 }
