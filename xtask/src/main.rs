@@ -1,2 +1,72 @@
 //! `cargo xtask`: every task on this repository, one subcommand each.
-fn main() {}
+
+mod gateway;
+mod quickstart;
+mod shell;
+mod signals;
+mod suite;
+mod tidy;
+
+use clap::{Parser, Subcommand};
+use std::process::ExitCode;
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", about = "Every task on this repository", max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Start the gateway with sample APIs and a sample upstream on loopback, and print curl lines to paste
+    Run(quickstart::Options),
+    /// Everything that CI proves
+    Test(suite::Options),
+    /// What CI runs: installs the eBPF toolchain when it is missing, rebuilds the eBPF object, then `test`
+    Ci,
+    /// The house rules that a tool can check
+    Tidy,
+    /// Rebuild the compiled eBPF object from its sources
+    Ebpf {
+        /// Change nothing; fail when the object in the repository is not its sources'
+        #[arg(long)]
+        check: bool,
+    },
+    /// Micro-benchmarks
+    Bench {
+        /// Passed on to `cargo bench`
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
+    /// The upstream of quickstart and lab
+    #[command(hide = true)]
+    Upstream {
+        #[arg(long)]
+        address: std::net::SocketAddr,
+    },
+}
+
+/// Lands with the eBPF program.
+fn ebpf(_check: bool) -> anyhow::Result<()> {
+    anyhow::bail!("the eBPF program is not in the repository yet")
+}
+
+fn main() -> ExitCode {
+    let outcome = match Cli::parse().task {
+        Task::Run(options) => quickstart::run(&options),
+        Task::Test(options) => suite::test(&options),
+        Task::Ci => suite::ci(),
+        Task::Tidy => tidy::run(),
+        Task::Ebpf { check } => ebpf(check),
+        Task::Bench { arguments } => shell::cargo(&["bench", "-p", "benches", "--"]).args(arguments).run(),
+        Task::Upstream { address } => quickstart::upstream::serve(address),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

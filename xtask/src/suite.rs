@@ -1,0 +1,180 @@
+//! `cargo xtask test` and `cargo xtask ci`: everything that is proven, step by step, with times.
+
+use crate::{quickstart, shell};
+use anyhow::{Context as _, Result, bail};
+use std::fs::File;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::time::{Duration, SystemTime};
+
+/// How much of a failed step's output is shown; all of it is in the log.
+const TAIL_LINES: usize = 150;
+
+#[derive(clap::Args, Default)]
+pub(crate) struct Options {
+    /// What needs neither root nor minutes: format, tidy, lints, unit tests
+    #[arg(long)]
+    fast: bool,
+}
+
+/// One thing to prove.
+struct Step {
+    name: &'static str,
+    proof: Proof,
+    /// Part of `--fast`.
+    fast: bool,
+    needs_root: bool,
+}
+
+enum Proof {
+    Cargo(Vec<&'static str>),
+    /// Another task of ours.
+    Xtask(&'static [&'static str]),
+    /// Tests of the workspace: which (cargo's words), and which of them by a part of their name.
+    Tests {
+        which: &'static [&'static str],
+        only: Filter,
+    },
+}
+
+#[derive(Clone, Copy)]
+enum Filter {
+    All,
+    With(&'static str),
+    Without(&'static str, &'static str),
+}
+
+fn steps() -> Vec<Step> {
+    let step = |name, proof| Step { name, proof, fast: false, needs_root: false };
+    let fast = |name, proof| Step { name, proof, fast: true, needs_root: false };
+    let root = |name, proof| Step { name, proof, fast: false, needs_root: true };
+    let e2e = |only| Proof::Tests { which: &["--test", "e2e"], only };
+    vec![
+        fast("format", Proof::Cargo(vec!["fmt", "--all", "--check"])),
+        fast("tidy", Proof::Xtask(&["tidy"])),
+        fast("eBPF object is its sources'", Proof::Xtask(&["ebpf", "--check"])),
+        fast(
+            "lints",
+            Proof::Cargo(vec!["clippy", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"]),
+        ),
+        fast("unit tests", Proof::Tests { which: &["--lib", "--bins"], only: Filter::All }),
+        step("end to end on io_uring", e2e(Filter::With("io_uring"))),
+        step("end to end on epoll", e2e(Filter::With("epoll"))),
+        step("end to end, command line", e2e(Filter::Without("io_uring", "epoll"))),
+        root(
+            "kernel: XDP in the kernel's test runner",
+            Proof::Tests { which: &["--test", "kernel"], only: Filter::All },
+        ),
+        root("lab: XDP between network namespaces", Proof::Xtask(&["lab", "--check"])),
+    ]
+}
+
+pub(crate) fn test(options: &Options) -> Result<()> {
+    let begun = SystemTime::now();
+    let chosen: Vec<Step> = steps().into_iter().filter(|step| step.fast || !options.fast).collect();
+    let logs = shell::target().join("xtask-logs");
+    std::fs::create_dir_all(&logs)?;
+    if shell::is_root() && !options.fast {
+        quickstart::mount_bpffs()?;
+    }
+    let mut failed = Vec::new();
+    let mut skipped = Vec::new();
+    for (number, step) in chosen.iter().enumerate() {
+        print!("[{:>2}/{}] {:<42}", number + 1, chosen.len(), step.name);
+        std::io::Write::flush(&mut std::io::stdout())?;
+        if step.needs_root && !shell::is_root() {
+            println!("SKIPPED: needs root");
+            skipped.push(step.name);
+            continue;
+        }
+        let log = logs.join(format!("{:02}.log", number + 1));
+        let start = SystemTime::now();
+        let passed = prove(step, &log)?;
+        println!("{} {:>6}", if passed { "ok    " } else { "FAILED" }, seconds(shell::since(start)));
+        if !passed {
+            println!("{}\n(all of it: {})", tail(&log)?, log.display());
+            failed.push(step.name);
+        }
+    }
+    println!("{} steps in {}", chosen.len(), seconds(shell::since(begun)));
+    if !skipped.is_empty() {
+        println!("NOT PROVEN, because this is not root: {}", skipped.join("; "));
+        if shell::in_ci() {
+            bail!("CI skips nothing: run it as root");
+        }
+    }
+    match failed.as_slice() {
+        [] => Ok(()),
+        names => bail!("failed: {}", names.join("; ")),
+    }
+}
+
+/// What CI runs: as `test`, and the eBPF object is rebuilt from its sources first.
+pub(crate) fn ci() -> Result<()> {
+    for script in ["scripts/install-ebpf-toolchain.sh", "scripts/install-test-tools.sh"] {
+        shell::program("sh").args([script]).run().with_context(|| format!("{script} is what installs it"))?;
+    }
+    crate::ebpf(false)?;
+    own(&["test"])?.env("CI", "true").status()?.success().then_some(()).context("not all is proven")
+}
+
+fn prove(step: &Step, log: &PathBuf) -> Result<bool> {
+    let mut command = match &step.proof {
+        Proof::Cargo(arguments) => shell::cargo(arguments).into_command(),
+        Proof::Xtask(arguments) => own(arguments)?,
+        Proof::Tests { which, only } => tests(which, *only),
+    };
+    let output = File::create(log).with_context(|| format!("{}", log.display()))?;
+    let errors = output.try_clone()?;
+    let status = command
+        .stdin(Stdio::null())
+        .stdout(output)
+        .stderr(errors)
+        .status()
+        .with_context(|| format!("cannot start `{}`", shell::show(&command)))?;
+    Ok(status.success())
+}
+
+/// This program again, for another task.
+fn own(arguments: &[&str]) -> Result<Command> {
+    Ok(shell::program(std::env::current_exe()?).args(arguments).into_command())
+}
+
+/// cargo-nextest where it is installed, else `cargo test`. (There are no doc tests.)
+fn tests(which: &[&str], only: Filter) -> Command {
+    let nextest = shell::has("cargo-nextest") || installed_by_cargo("cargo-nextest");
+    let mut arguments: Vec<String> = if nextest {
+        ["nextest", "run", "--workspace", "--no-fail-fast", "--no-tests", "pass"].map(String::from).into()
+    } else {
+        ["test", "--workspace", "--no-fail-fast"].map(String::from).into()
+    };
+    arguments.extend(which.iter().map(|&word| word.to_owned()));
+    match (only, nextest) {
+        (Filter::All, _) => {}
+        (Filter::With(part), true) => arguments.extend(["-E".into(), format!("test({part})")]),
+        (Filter::Without(a, b), true) => {
+            arguments.extend(["-E".into(), format!("not (test({a}) | test({b}))")]);
+        }
+        (Filter::With(part), false) => arguments.extend(["--".into(), part.into()]),
+        (Filter::Without(a, b), false) => {
+            arguments.extend(["--", "--skip", a, "--skip", b].map(String::from));
+        }
+    }
+    shell::cargo(&[]).args(arguments).into_command()
+}
+
+fn installed_by_cargo(name: &str) -> bool {
+    let home = std::env::var_os("CARGO_HOME").map(PathBuf::from);
+    let home = home.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cargo")));
+    home.is_some_and(|home| home.join("bin").join(name).is_file())
+}
+
+fn tail(log: &PathBuf) -> Result<String> {
+    let text = String::from_utf8_lossy(&std::fs::read(log)?).into_owned();
+    let lines: Vec<&str> = text.lines().collect();
+    Ok(lines[lines.len().saturating_sub(TAIL_LINES)..].join("\n"))
+}
+
+fn seconds(length: Duration) -> String {
+    format!("{:.1} s", length.as_secs_f64())
+}
