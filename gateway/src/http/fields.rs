@@ -1,0 +1,253 @@
+//! The field section of a head (RFC 9112 §5): read into storage that is used again, looked up without allocating.
+
+use super::Malformed::{self, HeadTooLarge, Syntax};
+use super::parse::{Step, TOKEN, ascii, elements, is_token, line_end, trim};
+
+/// Fields that describe the connection and not the message (RFC 9110 §7.6.1), with those that only make sense
+/// beside them: we drop trailers, so `Trailer` would promise what does not come.
+const HOP_BY_HOP: [&str; 10] = [
+    "connection",
+    "http2-settings",
+    "keep-alive",
+    "proxy-authenticate",
+    "proxy-authorization",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+];
+
+/// One copy of the head, with the places of its fields in it.
+#[derive(Debug, Default)]
+pub(super) struct Fields {
+    /// The head up to the end of the last whole line that was read.
+    bytes: Vec<u8>,
+    spans: Vec<Span>,
+    /// The head is not whole yet: `bytes` is where to go on.
+    open: bool,
+    pub(super) known: Known,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Span {
+    name: u32,
+    name_end: u32,
+    value: u32,
+    value_end: u32,
+}
+
+/// Fields that decide how a message is read.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Known {
+    pub(super) content_length: Seen,
+    pub(super) transfer_encoding: Seen,
+    pub(super) host: Seen,
+    pub(super) expect: Seen,
+    pub(super) upgrade: Seen,
+    pub(super) connection: Options,
+}
+
+/// How often a field came, and where it stood first.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Seen {
+    pub(super) count: u32,
+    first: u32,
+}
+
+/// The connection options of all `Connection` fields together (RFC 9110 §7.6.1).
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Options {
+    pub(super) close: bool,
+    pub(super) keep_alive: bool,
+    pub(super) upgrade: bool,
+    /// Fields are named that go no further than this connection.
+    names_fields: bool,
+}
+
+impl Fields {
+    /// Where reading goes on: behind the lines that are known from the last time, if these are the same bytes.
+    pub(super) fn resume(&mut self, input: &[u8]) -> usize {
+        if self.open && input.starts_with(&self.bytes) {
+            return self.bytes.len();
+        }
+        self.bytes.clear();
+        self.spans.clear();
+        self.known = Known::default();
+        0
+    }
+
+    /// Reads field lines from `at` to the empty line. Gives the place behind it.
+    pub(super) fn read(&mut self, input: &[u8], mut at: usize, limit: usize) -> Step<usize> {
+        self.open = false;
+        loop {
+            match self.read_line(input, at, limit)? {
+                Some(Line::Field { next }) => at = next,
+                Some(Line::Empty { next }) => {
+                    self.keep(input, next);
+                    return Ok(Some(next));
+                }
+                None => {
+                    self.keep(input, at);
+                    self.open = true;
+                    return Ok(None);
+                }
+            }
+        }
+    }
+
+    fn read_line(&mut self, input: &[u8], at: usize, limit: usize) -> Step<Line> {
+        let Some(rest) = input.get(at..) else { return Ok(None) };
+        let Some(length) = rest.iter().position(|&b| !TOKEN[usize::from(b)]) else { return Ok(None) };
+        let name_end = at + length;
+        match (input[name_end], length) {
+            (b':', 1..) => {}
+            (b'\r', 0) => return Ok(line_end(input, at)?.map(|end| Line::Empty { next: end + 2 })),
+            (b':', 0) => return Err(Syntax("field without a name")),
+            (b' ' | b'\t', 0) => return Err(Syntax("folded field line")),
+            (b' ' | b'\t', _) => return Err(Syntax("space between field name and colon")),
+            (b'\r' | b'\n', _) => return Err(Syntax("line without a colon, or not ended by CRLF")),
+            _ => return Err(Syntax("byte that no field name may contain")),
+        }
+        let Some(end) = line_end(input, name_end + 1)? else { return Ok(None) };
+        if self.spans.len() >= limit {
+            return Err(HeadTooLarge);
+        }
+        self.push(input, at..name_end, end)?;
+        Ok(Some(Line::Field { next: end + 2 }))
+    }
+
+    fn push(&mut self, input: &[u8], name: std::ops::Range<usize>, end: usize) -> Result<(), Malformed> {
+        let raw = &input[name.end + 1..end];
+        let value = trim(raw);
+        let lead =
+            if value.is_empty() { raw.len() } else { raw.iter().position(|b| !is_ows(*b)).unwrap_or(0) };
+        let start = name.end + 1 + lead;
+        let index = self.spans.len() as u32;
+        self.known.note(&input[name.clone()], value, index)?;
+        self.spans.push(Span {
+            name: place(name.start)?,
+            name_end: place(name.end)?,
+            value: place(start)?,
+            value_end: place(start + value.len())?,
+        });
+        Ok(())
+    }
+
+    fn keep(&mut self, input: &[u8], end: usize) {
+        self.bytes.extend_from_slice(&input[self.bytes.len()..end]);
+    }
+
+    /// The start line's bytes; `range` lies in the input that was read.
+    pub(super) fn bytes(&self, range: std::ops::Range<usize>) -> &[u8] {
+        self.bytes.get(range).unwrap_or_default()
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&str, &[u8])> {
+        self.spans.iter().map(|span| (ascii(self.name(span)), self.value(span)))
+    }
+
+    pub(super) fn named<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
+        let wanted = name.as_bytes();
+        self.spans.iter().filter(move |s| self.name(s).eq_ignore_ascii_case(wanted)).map(|s| self.value(s))
+    }
+
+    pub(super) fn first(&self, name: &str) -> Option<&[u8]> {
+        let wanted = name.as_bytes();
+        self.spans.iter().find(|s| self.name(s).eq_ignore_ascii_case(wanted)).map(|s| self.value(s))
+    }
+
+    pub(super) fn at(&self, seen: Seen) -> Option<&[u8]> {
+        if seen.count == 0 {
+            return None;
+        }
+        self.spans.get(seen.first as usize).map(|span| self.value(span))
+    }
+
+    /// The offered or chosen protocol of an upgrade. `h2c` is none: a tunnel of it would carry requests past us.
+    pub(super) fn upgrade(&self) -> Option<&[u8]> {
+        let known = &self.known;
+        if !known.connection.upgrade || known.upgrade.count != 1 {
+            return None;
+        }
+        let value = self.at(known.upgrade)?;
+        let wanted = |e: &[u8]| !e.is_empty() && !e.eq_ignore_ascii_case(b"h2c");
+        elements(value).all(wanted).then_some(value)
+    }
+
+    pub(super) fn is_hop_by_hop(&self, name: &str) -> bool {
+        if HOP_BY_HOP.iter().any(|known| known.eq_ignore_ascii_case(name)) {
+            return true;
+        }
+        self.known.connection.names_fields
+            && self
+                .named("connection")
+                .flat_map(elements)
+                .any(|option| option.eq_ignore_ascii_case(name.as_bytes()))
+    }
+
+    fn name(&self, span: &Span) -> &[u8] {
+        self.bytes(span.name as usize..span.name_end as usize)
+    }
+
+    fn value(&self, span: &Span) -> &[u8] {
+        self.bytes(span.value as usize..span.value_end as usize)
+    }
+}
+
+enum Line {
+    Field { next: usize },
+    Empty { next: usize },
+}
+
+impl Known {
+    fn note(&mut self, name: &[u8], value: &[u8], index: u32) -> Result<(), Malformed> {
+        let is = |known: &[u8]| name.eq_ignore_ascii_case(known);
+        let seen = match name.len() {
+            4 if is(b"host") => &mut self.host,
+            6 if is(b"expect") => &mut self.expect,
+            7 if is(b"upgrade") => &mut self.upgrade,
+            10 if is(b"connection") => return self.connection.read(value),
+            14 if is(b"content-length") => &mut self.content_length,
+            17 if is(b"transfer-encoding") => &mut self.transfer_encoding,
+            _ => return Ok(()),
+        };
+        if seen.count == 0 {
+            seen.first = index;
+        }
+        seen.count += 1;
+        Ok(())
+    }
+}
+
+impl Options {
+    fn read(&mut self, value: &[u8]) -> Result<(), Malformed> {
+        for option in elements(value).filter(|option| !option.is_empty()) {
+            if option.eq_ignore_ascii_case(b"keep-alive") {
+                self.keep_alive = true;
+            } else if option.eq_ignore_ascii_case(b"close") {
+                self.close = true;
+            } else if option.eq_ignore_ascii_case(b"upgrade") {
+                self.upgrade = true;
+            } else if is_token(option) {
+                self.names_fields = true;
+            } else {
+                return Err(Syntax("connection option that is no token"));
+            }
+        }
+        Ok(())
+    }
+
+    /// RFC 9112 §9.3
+    pub(super) fn keep_alive(&self, version: super::Version) -> bool {
+        !self.close && (version == super::Version::Http11 || self.keep_alive)
+    }
+}
+
+fn is_ows(byte: u8) -> bool {
+    byte == b' ' || byte == b'\t'
+}
+
+fn place(at: usize) -> Result<u32, Malformed> {
+    u32::try_from(at).map_err(|_| HeadTooLarge)
+}
