@@ -1,5 +1,11 @@
 //! Bytes in and out: a `!Send` executor, sockets and timers, one per worker thread, on io_uring or on epoll.
 
+mod affinity;
+mod inbound;
+
+pub use affinity::pin_thread;
+pub use inbound::Inbound;
+
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
