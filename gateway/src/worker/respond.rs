@@ -10,7 +10,6 @@ use crate::observe;
 use crate::refusal::{Answer, Refusal, RefusedRequest};
 use crate::snapshot::{ListenerIndex, Snapshot};
 use crate::upstream::{self, RelayLimits};
-use std::io::Write as _;
 use std::time::Duration;
 
 /// A request body that nobody wants is read to its end up to this size, so that the connection can go on.
@@ -116,10 +115,7 @@ pub(super) fn write_framing(out: &mut Vec<u8>, framing: Framing, keep: bool) {
     match framing {
         Framing::None | Framing::UntilClose => {}
         Framing::Chunked => out.extend_from_slice(b"Transfer-Encoding: chunked\r\n"),
-        Framing::Length(length) => {
-            // Writing to a Vec does not fail.
-            let _ = write!(out, "Content-Length: {length}\r\n");
-        }
+        Framing::Length(length) => http::write_content_length(out, length),
     }
     let connection: &[u8] =
         if keep { b"Connection: keep-alive\r\n\r\n" } else { b"Connection: close\r\n\r\n" };
