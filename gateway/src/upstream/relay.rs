@@ -48,7 +48,7 @@ impl<'a> Sink<'a> {
     }
 
     async fn write(&mut self, piece: Outgoing, last: bool) -> Result<(), RelayError> {
-        let bytes = slice(&piece);
+        let bytes = piece.as_slice();
         let chunked = self.framing == Framing::Chunked;
         if chunked {
             http::write_chunk_size(&mut self.pending, bytes.len());
@@ -109,16 +109,6 @@ impl<'a> Sink<'a> {
     pub fn into_storage(mut self) -> Vec<u8> {
         self.pending.clear();
         self.pending
-    }
-}
-
-fn slice(piece: &Outgoing) -> &[u8] {
-    match piece {
-        Outgoing::Empty => &[],
-        Outgoing::Static(bytes) => bytes,
-        Outgoing::Vec(bytes) => bytes,
-        Outgoing::Shared(bytes) => bytes,
-        Outgoing::Chunk(chunk) => chunk.as_slice(),
     }
 }
 
