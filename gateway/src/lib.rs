@@ -13,6 +13,8 @@ pub mod guard;
 pub mod http;
 /// What answers it: the integrations and their mappings.
 pub mod integrate;
+/// AWS's parameter expressions and plain-substitution templates, parsed once and evaluated on a request.
+pub mod mapping;
 /// AWS API Gateway's objects as plain data.
 pub mod model;
 /// Bytes in and out on io_uring or epoll; knows nothing of HTTP.

@@ -29,6 +29,19 @@ pub struct Snapshot {
     pub targets: Vec<Arc<Target>>,
 }
 
+impl Snapshot {
+    /// Takes over the targets of the snapshot before it that have the same host and port, with the addresses that they
+    /// resolved to. To be called before it is published.
+    pub fn adopt_targets(&mut self, before: &Self) {
+        for target in &mut self.targets {
+            let same = |old: &&Arc<Target>| old.host == target.host && old.port == target.port;
+            if let Some(old) = before.targets.iter().find(same) {
+                *target = Arc::clone(old);
+            }
+        }
+    }
+}
+
 #[derive(Clone, Debug)]
 pub struct Vpc {
     pub id: String,
@@ -52,6 +65,9 @@ pub struct Api {
     /// `[[api]]` name
     pub name: String,
     pub id: String,
+    /// The node's, for ARNs and `context.accountId`.
+    pub account: String,
+    pub region: String,
     pub stage: String,
     pub hosts: Vec<String>,
     pub endpoint_type: EndpointType,
@@ -67,6 +83,8 @@ pub struct Api {
 pub struct Method {
     /// `/pets/{petId}`
     pub resource_path: String,
+    /// Names of its `{..}` segments in their order, without the `+`; what `route::Captures` counts by.
+    pub parameters: Vec<String>,
     pub resource_id: String,
     /// GET .. or ANY
     pub http_method: String,

@@ -4,6 +4,8 @@ pub mod endpoint;
 pub mod policy;
 
 use crate::http::RequestHead;
+use crate::mapping::query_values;
+use crate::model::Authorization;
 use crate::refusal::Refusal;
 use crate::route::Match;
 use crate::snapshot::{Api, ListenerIndex, Method, Snapshot};
@@ -22,11 +24,64 @@ pub struct Permit<'s> {
 /// All guards in AWS's order (resource policy, authorization, API key, validation). The endpoint rule
 /// (`endpoint::admit`) comes first too: it was asked before routing told whether the resource exists.
 pub fn permit<'s>(
-    _snapshot: &'s Snapshot,
-    _listener: ListenerIndex,
-    _source: IpAddr,
-    _head: &RequestHead,
-    _matched: Match,
+    snapshot: &'s Snapshot,
+    listener: ListenerIndex,
+    source: IpAddr,
+    head: &RequestHead,
+    matched: Match,
 ) -> Result<Permit<'s>, Refusal> {
-    todo!()
+    endpoint::admit(snapshot, listener, matched.api, source)?;
+    let api = snapshot.apis.get(matched.api).ok_or(Refusal::NoRoute)?;
+    let method = api.methods.get(matched.method).ok_or(Refusal::NoRoute)?;
+    if let Some(policy) = &api.policy {
+        let request = policy::Request::new(snapshot, listener, source, head, api, &matched);
+        // With an authorizer only an explicit Deny counts before it has spoken.
+        match policy.evaluate(&request) {
+            Err(Refusal::PolicyDenied { explicit: false, .. })
+                if method.authorization != Authorization::None => {}
+            verdict => verdict?,
+        }
+    }
+    match method.authorization {
+        Authorization::None => {}
+        Authorization::AwsIam => return Err(Refusal::IamRequired),
+        Authorization::Authorizer(_) => return Err(Refusal::AuthorizerRequired),
+    }
+    if method.api_key_required {
+        return Err(Refusal::ApiKeyRequired);
+    }
+    let missing = missing_parameters(method, head, &matched);
+    if missing.is_empty() {
+        Ok(Permit { api, method, matched, _made_here: () })
+    } else {
+        Err(Refusal::MissingParameters(missing))
+    }
 }
+
+/// Bare names of the required parameters that are absent or blank, in the order of their full names.
+fn missing_parameters(method: &Method, head: &RequestHead, matched: &Match) -> Vec<String> {
+    let given = |parameter: &str| {
+        let rest = parameter.strip_prefix("method.request.").unwrap_or(parameter);
+        let (place, name) = rest.split_once('.').unwrap_or(("", rest));
+        let filled = |value: &[u8]| !value.trim_ascii().is_empty();
+        match place {
+            // With its case, as AWS compares.
+            "header" => head.fields().any(|(field, value)| field == name && filled(value)),
+            "querystring" => query_values(head.query(), name).any(|(value, _)| filled(&value)),
+            "path" => {
+                matched.capture(method, head.path(), name).is_some_and(|value| filled(value.as_bytes()))
+            }
+            _ => false,
+        }
+    };
+    let names = method.required_parameters.iter().filter(|name| !given(name));
+    names.map(|name| bare_name(name).to_owned()).collect()
+}
+
+/// `type` of `method.request.querystring.type`
+fn bare_name(parameter: &str) -> &str {
+    parameter.splitn(4, '.').nth(3).unwrap_or(parameter)
+}
+
+#[cfg(test)]
+mod tests;

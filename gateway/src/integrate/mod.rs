@@ -1,10 +1,22 @@
 //! What answers a permitted request: the integrations and their mappings, as pure functions. Waiting is the worker's.
 
+mod backend;
+mod compile;
+mod fields;
+mod mock;
+mod response;
+mod uri;
+
+pub use backend::Backend;
+pub use compile::{Compiled, Finding, Surroundings, compile, is_token};
+pub use mock::Mock;
+
 use crate::guard::Permit;
 use crate::http::{Framing, Method, RequestHead, ResponseHead};
+use crate::mapping::Known;
+use crate::model::Passthrough;
 use crate::refusal::{Answer, Refusal};
 use std::net::SocketAddr;
-use std::time::Duration;
 
 /// A method's integration, compiled. Closed: the compiler is the checklist.
 #[derive(Debug)]
@@ -14,20 +26,6 @@ pub enum Integration {
     Mock(Mock),
     /// Accepted on import, not supported yet: answers 500, and says why in the log.
     Unsupported(&'static str),
-}
-
-/// How a HTTP backend is called.
-#[derive(Debug)]
-pub struct Backend {
-    /// Index into `Snapshot::targets`.
-    pub target: usize,
-    pub timeout: Duration,
-    _private: (),
-}
-
-#[derive(Debug)]
-pub struct Mock {
-    _private: (),
 }
 
 /// Facts about one request that mappings may mention (`context.*`).
@@ -53,34 +51,83 @@ pub struct BackendRequest {
 }
 
 /// Writes the backend's request head (request line to the empty line, framing fields included) into `out`.
+/// After an Err what stands in `out` is to be dropped.
 pub fn write_request(
-    _permit: &Permit<'_>,
-    _backend: &Backend,
-    _head: &RequestHead,
-    _facts: &Facts<'_>,
-    _out: &mut Vec<u8>,
+    permit: &Permit<'_>,
+    backend: &Backend,
+    head: &RequestHead,
+    facts: &Facts<'_>,
+    out: &mut Vec<u8>,
 ) -> Result<BackendRequest, Refusal> {
-    todo!()
+    backend.write_request(permit, head, facts, out)
 }
 
 /// Chooses the integration response and writes status line and fields (without framing fields, Date, Connection,
 /// x-amzn-RequestId and the empty line) into `out`. Returns the status that the client gets.
 pub fn write_response(
-    _permit: &Permit<'_>,
-    _head: &RequestHead,
-    _response: &ResponseHead,
-    _facts: &Facts<'_>,
-    _out: &mut Vec<u8>,
+    permit: &Permit<'_>,
+    head: &RequestHead,
+    response: &ResponseHead,
+    facts: &Facts<'_>,
+    out: &mut Vec<u8>,
 ) -> Result<u16, Refusal> {
-    todo!()
+    match &permit.method.integration {
+        Integration::HttpProxy(_) => response::pass(response, out),
+        Integration::Http(backend) => {
+            let known = Known { response: Some(response), ..known(permit, head, facts) };
+            backend.responses.write(&known, response, facts, out)
+        }
+        Integration::Mock(_) | Integration::Unsupported(_) => {
+            Err(Refusal::ApiConfiguration("no backend answers for this integration"))
+        }
+    }
 }
 
 /// MOCK: no backend, the chosen integration response is the answer.
 pub fn mock(
-    _permit: &Permit<'_>,
-    _mock: &Mock,
-    _head: &RequestHead,
-    _facts: &Facts<'_>,
+    permit: &Permit<'_>,
+    mock: &Mock,
+    head: &RequestHead,
+    facts: &Facts<'_>,
 ) -> Result<Answer, Refusal> {
-    todo!()
+    mock.answer(&known(permit, head, facts))
 }
+
+/// What a mapping may look at while a request is on its way.
+fn known<'a>(permit: &'a Permit<'_>, head: &'a RequestHead, facts: &Facts<'a>) -> Known<'a> {
+    Known {
+        api: Some(permit.api),
+        method: Some(permit.method),
+        matched: Some(&permit.matched),
+        head: Some(head),
+        request_id: facts.request_id,
+        extended_request_id: facts.extended_request_id,
+        source: Some(facts.source.ip()),
+        time_ms: Some(facts.time_ms),
+        ..Known::default()
+    }
+}
+
+/// The request template for the client's media type; None: the body passes through untouched.
+fn request_template<'t, T>(
+    templates: &'t [(String, T)],
+    passthrough: Passthrough,
+    head: Option<&RequestHead>,
+) -> Result<Option<&'t T>, Refusal> {
+    let field = head.and_then(|head| head.field("content-type"));
+    let media_type = field
+        .and_then(|value| std::str::from_utf8(value).ok())
+        .map_or("application/json", |text| text.split(';').next().unwrap_or_default().trim());
+    let of = |wanted: &str| templates.iter().find(|(known, _)| known.eq_ignore_ascii_case(wanted));
+    if let Some((_, template)) = of(media_type).or_else(|| of("$default")) {
+        return Ok(Some(template));
+    }
+    match passthrough {
+        Passthrough::WhenNoMatch => Ok(None),
+        Passthrough::WhenNoTemplates if templates.is_empty() => Ok(None),
+        Passthrough::WhenNoTemplates | Passthrough::Never => Err(Refusal::UnsupportedMediaType),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,17 +1,21 @@
 //! Which method of which stage owns this request? Host and stage first, then the resource tree with AWS's precedence.
 
+mod captures;
+mod reach;
+mod tree;
+
+pub use captures::Captures;
+pub use reach::{ApiDoor, Table};
+pub use tree::{Invalid, Tree, parameters_of};
+
 use crate::http::Method;
 use crate::refusal::Refusal;
-use crate::snapshot::{ApiIndex, ListenerIndex, MethodIndex};
+use crate::snapshot::{self, ApiIndex, ListenerIndex, MethodIndex};
 use std::ops::Range;
 
-/// Hosts, ids, base paths and resource trees of all APIs, compiled.
-#[derive(Debug, Default)]
-pub struct Table {
-    _private: (),
-}
-
 /// What a request asks for; `path` is normalised (http::RequestHead::path), `host` lower-cased without port.
+///
+/// `X-HTTP-Method-Override` is not heard: the method is the request line's, for routing, policy and backend alike.
 #[derive(Clone, Copy, Debug)]
 pub struct Asked<'a> {
     pub listener: ListenerIndex,
@@ -37,17 +41,27 @@ pub struct Match {
     pub method: MethodIndex,
     /// As in Reached.
     pub path: Range<usize>,
-    /// Captured parameters: index of the name in the method's `/{..}` segments in order, as ranges of the request's path.
-    pub captures: Vec<(String, Range<usize>)>,
+    /// Captured parameters, as ranges of the request's path, in the order of the method's `{..}` segments.
+    pub captures: Captures,
+}
+
+impl Match {
+    /// The captured parameter of that name, still percent-encoded. `path` is the request's whole path.
+    pub fn capture<'p>(&self, method: &snapshot::Method, path: &'p str, name: &str) -> Option<&'p str> {
+        let index = method.parameters.iter().position(|parameter| parameter == name)?;
+        path.get(self.captures.range(index)?)
+    }
 }
 
 impl Table {
-    /// Err: `Refusal::Forbidden` (no such API or stage on this listener).
-    pub fn reach(&self, _asked: &Asked<'_>) -> Result<Reached, Refusal> {
-        todo!()
-    }
     /// Err: `Refusal::NoRoute`.
-    pub fn find(&self, _asked: &Asked<'_>, _reached: Reached) -> Result<Match, Refusal> {
-        todo!()
+    pub fn find(&self, asked: &Asked<'_>, reached: Reached) -> Result<Match, Refusal> {
+        let Reached { api, path } = reached;
+        let found = self.tree(api).and_then(|tree| tree.find(asked.path, path.clone(), asked.method));
+        let (method, captures) = found.ok_or(Refusal::NoRoute)?;
+        Ok(Match { api, method, path, captures })
     }
 }
+
+#[cfg(test)]
+mod tests;

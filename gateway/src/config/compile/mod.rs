@@ -1,0 +1,215 @@
+//! Model + node → Snapshot.
+
+mod api;
+
+use super::{ApiEntry, Document, Listener, Loaded, Remembered};
+use crate::guard::endpoint::{CidrSet, serves};
+use crate::model::{Diagnostic, EndpointType, Place, RestApi, Severity};
+use crate::route::{ApiDoor, Table};
+use crate::snapshot::{self, ApiIndex, Snapshot};
+use crate::upstream::Target;
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::Arc;
+
+/// Loaded + remembered → Snapshot. `generation` numbers it. APIs that are Err in `loaded` are left out here: whether
+/// that is allowed (first start) or not (apply) is the caller's decision. Err: nothing compiled; each error names its
+/// file, so that a caller may set that API to Err and compile the others.
+pub fn compile(
+    loaded: &Loaded,
+    remembered: &Remembered,
+    generation: u64,
+) -> Result<(Snapshot, Vec<Diagnostic>), Vec<Diagnostic>> {
+    let document = &loaded.document;
+    let mut compiler = Compiler { document, findings: Vec::new(), targets: Targets::default() };
+    let mut apis = Vec::new();
+    let mut doors = Vec::new();
+    let mut index_of = HashMap::new();
+    for (entry, api) in document.apis.iter().zip(&loaded.apis) {
+        let Ok(api) = api else { continue };
+        let Some(id) = compiler.id_of(entry, remembered) else { continue };
+        let endpoint_type = endpoint_type(entry, api, remembered);
+        let (api, tree) = compiler.api(entry, api, id, endpoint_type);
+        doors.push(ApiDoor { id: api.id.clone(), stage: api.stage.clone(), hosts: api.hosts.clone(), tree });
+        index_of.insert(entry.name.as_str(), apis.len());
+        apis.push(api);
+    }
+    let listeners: Vec<_> =
+        document.listeners.iter().map(|listener| compiler.listener(listener, &index_of, &apis)).collect();
+    compiler.check_names();
+    compiler.check_reachable(&listeners, &index_of, &apis);
+    let only_api = if document.apis.len() == 1 && apis.len() == 1 { Some(0) } else { None };
+    let routes = Table::new(doors, &listeners, only_api);
+    let (errors, warnings): (Vec<_>, Vec<_>) =
+        compiler.findings.into_iter().partition(|finding| finding.severity == Severity::Error);
+    if !errors.is_empty() {
+        return Err(errors);
+    }
+    let vpc = |vpc: &super::Vpc| snapshot::Vpc { id: vpc.id.clone(), cidrs: CidrSet::new(&vpc.cidrs) };
+    let snapshot = Snapshot {
+        generation,
+        region: document.node.region.clone(),
+        account: document.node.account.clone(),
+        listeners,
+        vpcs: document.vpcs.iter().map(vpc).collect(),
+        apis,
+        routes,
+        targets: compiler.targets.list,
+    };
+    Ok((snapshot, warnings))
+}
+
+/// Switched > the file's > AWS's default.
+fn endpoint_type(entry: &ApiEntry, api: &RestApi, remembered: &Remembered) -> EndpointType {
+    let switched = remembered.endpoint_types.get(&entry.name).copied();
+    switched.or(api.endpoint_type).unwrap_or(EndpointType::Edge)
+}
+
+struct Compiler<'a> {
+    document: &'a Document,
+    findings: Vec<Diagnostic>,
+    targets: Targets,
+}
+
+/// Each host and port once.
+#[derive(Default)]
+struct Targets {
+    list: Vec<Arc<Target>>,
+    index: HashMap<(String, u16), usize>,
+}
+
+impl Targets {
+    fn index_of(&mut self, host: &str, port: u16) -> usize {
+        let list = &mut self.list;
+        *self.index.entry((host.to_owned(), port)).or_insert_with(|| {
+            list.push(Arc::new(Target::new(host.to_owned(), port)));
+            list.len() - 1
+        })
+    }
+}
+
+impl Compiler<'_> {
+    fn find(&mut self, severity: Severity, file: &Path, place: Place, what: String, instead: &str) {
+        let (file, instead) = (file.to_owned(), instead.to_owned());
+        self.findings.push(Diagnostic { severity, file, place, what, instead });
+    }
+
+    /// An error of gateway.toml.
+    fn error(&mut self, place: Place, what: String, instead: &str) {
+        let file = &self.document.file;
+        self.find(Severity::Error, file, place, what, instead);
+    }
+
+    /// Fixed > remembered. Control draws the missing ones before it compiles.
+    fn id_of(&mut self, entry: &ApiEntry, remembered: &Remembered) -> Option<String> {
+        let id = entry.id.as_ref().or_else(|| remembered.ids.get(&entry.name)).cloned();
+        if id.is_none() {
+            let what = format!("the API `{}` has no id, and none was drawn for it", entry.name);
+            self.error(entry.place, what, "write id = \"a1b2c3d4e5\"");
+        }
+        id
+    }
+
+    fn listener(
+        &mut self,
+        listener: &Listener,
+        index_of: &HashMap<&str, ApiIndex>,
+        apis: &[snapshot::Api],
+    ) -> snapshot::Listener {
+        let vpc = listener.vpc.as_ref().and_then(|name| {
+            let found = self.document.vpcs.iter().position(|vpc| vpc.id == *name);
+            if found.is_none() {
+                self.error(
+                    listener.place,
+                    format!("there is no VPC `{name}`"),
+                    "write a [[vpc]] with that id",
+                );
+            }
+            found
+        });
+        let dedicated = listener.apis.as_ref().map(|names| {
+            let mut indices = Vec::new();
+            for name in names {
+                match index_of.get(name.as_str()) {
+                    Some(index) => indices.push(*index),
+                    // One that did not load is known all the same.
+                    None if self.document.apis.iter().any(|entry| entry.name == *name) => {}
+                    None => {
+                        let instead = "write an [[api]] with that name";
+                        self.error(listener.place, format!("there is no API `{name}`"), instead);
+                    }
+                }
+            }
+            indices
+        });
+        let private = |index: &ApiIndex| apis[*index].endpoint_type == EndpointType::Private;
+        let all_private = dedicated.as_ref().is_none_or(|apis| apis.iter().all(private));
+        if listener.vpc.is_none()
+            && let Some(api) = dedicated.iter().flatten().find(|index| private(index))
+        {
+            let what = format!(
+                "the listener `{}` is dedicated to `{}`, which is PRIVATE, and belongs to no VPC: nobody could reach it",
+                listener.name, apis[*api].name
+            );
+            self.error(listener.place, what, "write vpc = \"...\" in this [[listener]]");
+        }
+        snapshot::Listener {
+            name: listener.name.clone(),
+            address: listener.address,
+            vpc,
+            kernel_private: vpc.is_some() && all_private,
+            apis: dedicated,
+        }
+    }
+
+    /// Two APIs with one id and stage, or one host: only one of them would ever answer.
+    fn check_names(&mut self) {
+        let mut stages = HashMap::new();
+        let mut hosts = HashMap::new();
+        for entry in &self.document.apis {
+            if let Some(id) = &entry.id
+                && let Some(other) = stages.insert((id, &entry.stage), &entry.name)
+            {
+                let what = format!("`{}` has the id and the stage of `{other}`", entry.name);
+                self.error(entry.place, what, "give one of them another id or stage");
+            }
+            for host in &entry.hosts {
+                if let Some(other) = hosts.insert(host.to_ascii_lowercase(), &entry.name) {
+                    let what = format!("the host `{host}` of `{}` belongs to `{other}`", entry.name);
+                    self.error(entry.place, what, "give each host to one API");
+                }
+            }
+        }
+    }
+
+    fn check_reachable(
+        &mut self,
+        listeners: &[snapshot::Listener],
+        index_of: &HashMap<&str, ApiIndex>,
+        apis: &[snapshot::Api],
+    ) {
+        for entry in &self.document.apis {
+            let Some(index) = index_of.get(entry.name.as_str()) else { continue };
+            let kind = apis[*index].endpoint_type;
+            let served = listeners.iter().any(|listener| {
+                listener.apis.as_ref().is_none_or(|apis| apis.contains(index))
+                    && serves(listener.vpc.is_some(), listener.apis.is_some(), kind)
+            });
+            if served {
+                continue;
+            }
+            let (what, instead) = match kind {
+                EndpointType::Private => ("is PRIVATE and no listener of a VPC serves it", "a `vpc`"),
+                _ => ("is public and no public listener serves it", "neither `vpc` nor `apis`"),
+            };
+            let what = format!("`{}` {what}", entry.name);
+            let instead =
+                format!("write a [[listener]] with {instead}, or one with apis = [\"{}\"]", entry.name);
+            let file = &self.document.file;
+            self.find(Severity::Warning, file, entry.place, what, &instead);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,1 @@
+//! Documents compiled, and requests carried through all pure rooms.

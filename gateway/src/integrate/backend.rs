@@ -1,0 +1,161 @@
+//! HTTP and HTTP_PROXY: the request to the backend.
+
+use super::response::Responses;
+use super::uri::Uri;
+use super::{BackendRequest, Facts, fields, known, request_template};
+use crate::guard::Permit;
+use crate::http::{self, Framing, Method, RequestHead};
+use crate::mapping::{Known, Source, encode_component};
+use crate::model::Passthrough;
+use crate::refusal::Refusal;
+use std::time::Duration;
+
+/// How a HTTP backend is called.
+#[derive(Debug)]
+pub struct Backend {
+    /// Index into `Snapshot::targets`.
+    pub target: usize,
+    pub timeout: Duration,
+    /// HTTP_PROXY: the client's message goes on; HTTP: only what is mapped.
+    pub(super) proxy: bool,
+    /// None: the client's.
+    pub(super) method: Option<Method>,
+    pub(super) uri: Uri,
+    pub(super) queries: Vec<(String, Source)>,
+    pub(super) headers: Vec<(String, Source)>,
+    pub(super) passthrough: Passthrough,
+    /// Media types whose template passes the body as it is.
+    pub(super) templates: Vec<(String, ())>,
+    pub(super) responses: Responses,
+}
+
+impl Backend {
+    pub(super) fn write_request(
+        &self,
+        permit: &Permit<'_>,
+        head: &RequestHead,
+        facts: &Facts<'_>,
+        out: &mut Vec<u8>,
+    ) -> Result<BackendRequest, Refusal> {
+        if !self.proxy {
+            request_template(&self.templates, self.passthrough, Some(head))?;
+        }
+        let known = known(permit, head, facts);
+        let method = self.method.unwrap_or_else(|| head.method());
+        out.extend_from_slice(method.as_str().as_bytes());
+        out.push(b' ');
+        self.uri.write_path(&known, out)?;
+        self.write_query(&known, head, out);
+        out.extend_from_slice(b" HTTP/1.1\r\n");
+        if !self.maps("host") {
+            field(out, "Host", self.uri.authority.as_bytes())?;
+        }
+        if self.proxy {
+            self.write_client_fields(head, out)?;
+        } else {
+            self.write_own_fields(permit, method, head, out)?;
+        }
+        for (name, source) in &self.headers {
+            for value in source.values(&known) {
+                field(out, name, &value)?;
+            }
+        }
+        field(out, "X-Amzn-Apigateway-Api-Id", permit.api.id.as_bytes())?;
+        fields::write_trace_id(head, facts, out);
+        let upgrade = head.upgrade().filter(|_| self.proxy);
+        if self.proxy {
+            fields::write_forwarded(head, facts, out);
+        }
+        if let Some(protocol) = upgrade {
+            out.extend_from_slice(b"Connection: Upgrade\r\n");
+            field(out, "Upgrade", protocol)?;
+        }
+        let framing = head.framing();
+        write_framing(framing, method, out);
+        out.extend_from_slice(b"\r\n");
+        Ok(BackendRequest { method, framing, upgrade: upgrade.is_some() })
+    }
+
+    /// The URI's own, then (HTTP_PROXY) the client's as it was sent, then the mapped ones.
+    fn write_query(&self, known: &Known<'_>, head: &RequestHead, out: &mut Vec<u8>) {
+        let mut separator = b'?';
+        let mut begin = |out: &mut Vec<u8>| {
+            out.push(separator);
+            separator = b'&';
+        };
+        if !self.uri.query.is_empty() {
+            begin(out);
+            self.uri.write_query(known, out);
+        }
+        if let Some(query) = head.query().filter(|query| self.proxy && !query.is_empty()) {
+            begin(out);
+            out.extend_from_slice(query.as_bytes());
+        }
+        for (name, source) in &self.queries {
+            for value in source.values(known) {
+                begin(out);
+                let mut text = String::new();
+                encode_component(&mut text, name.as_bytes());
+                text.push('=');
+                encode_component(&mut text, &value);
+                out.extend_from_slice(text.as_bytes());
+            }
+        }
+    }
+
+    /// The client's fields in their order and case. A mapped name is never the client's to fill, not even where the
+    /// mapping finds no value.
+    fn write_client_fields(&self, head: &RequestHead, out: &mut Vec<u8>) -> Result<(), Refusal> {
+        for (name, value) in head.fields() {
+            if fields::passes(head, name, value) && !self.maps(name) {
+                field(out, name, value)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn write_own_fields(
+        &self,
+        permit: &Permit<'_>,
+        method: Method,
+        head: &RequestHead,
+        out: &mut Vec<u8>,
+    ) -> Result<(), Refusal> {
+        if !self.maps("accept") {
+            field(out, "Accept", b"application/json")?;
+        }
+        if !self.maps("user-agent") {
+            out.extend_from_slice(b"User-Agent: AmazonAPIGateway_");
+            out.extend_from_slice(permit.api.id.as_bytes());
+            out.extend_from_slice(b"\r\n");
+        }
+        let typed = !matches!(method, Method::Get | Method::Head | Method::Options);
+        if typed && !self.maps("content-type") {
+            field(out, "Content-Type", head.field("content-type").unwrap_or(b"application/json"))?;
+        }
+        Ok(())
+    }
+
+    fn maps(&self, name: &str) -> bool {
+        self.headers.iter().any(|(mapped, _)| mapped.eq_ignore_ascii_case(name))
+    }
+}
+
+/// Only a mapped value (a decoded query parameter) can hold what no field may.
+fn field(out: &mut Vec<u8>, name: &str, value: &[u8]) -> Result<(), Refusal> {
+    http::write_field(out, name, value).map_err(Refusal::Malformed)
+}
+
+fn write_framing(framing: Framing, method: Method, out: &mut Vec<u8>) {
+    match framing {
+        Framing::Length(length) => http::write_content_length(out, length),
+        Framing::Chunked => out.extend_from_slice(b"Transfer-Encoding: chunked\r\n"),
+        // RFC 9110 §8.6: methods that usually have a body say that there is none.
+        Framing::None | Framing::UntilClose
+            if matches!(method, Method::Post | Method::Put | Method::Patch) =>
+        {
+            http::write_content_length(out, 0);
+        }
+        Framing::None | Framing::UntilClose => {}
+    }
+}

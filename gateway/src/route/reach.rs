@@ -1,0 +1,163 @@
+//! Host and first path segments → API and stage: AWS's URLs, an API's own hosts, and the forms for local work.
+
+use super::{Asked, Reached, Tree};
+use crate::refusal::Refusal;
+use crate::snapshot::{ApiIndex, Listener};
+use std::collections::HashMap;
+use std::ops::Range;
+
+/// Hosts, ids, base paths and resource trees of all APIs, compiled.
+#[derive(Debug, Default)]
+pub struct Table {
+    /// api id → its stages
+    ids: HashMap<String, Vec<ApiIndex>>,
+    /// own host, lower case → API
+    hosts: HashMap<String, ApiIndex>,
+    stages: Vec<String>,
+    trees: Vec<Tree>,
+    doors: Vec<Door>,
+}
+
+/// What a listener knows of APIs.
+#[derive(Debug)]
+struct Door {
+    vpc: bool,
+    apis: Option<Vec<ApiIndex>>,
+    /// The one API that `/{stage}/...` means here, whatever the host.
+    only: Option<ApiIndex>,
+}
+
+/// An API as the table sees it; its place in the list is its ApiIndex.
+#[derive(Debug)]
+pub struct ApiDoor {
+    pub id: String,
+    pub stage: String,
+    /// Without port; compared in lower case.
+    pub hosts: Vec<String>,
+    pub tree: Tree,
+}
+
+/// A host label is at most this long (RFC 1035); longer ones name no API.
+const LABEL_MAX: usize = 63;
+
+const NO_API: Refusal = Refusal::Forbidden("no such API here");
+const NO_STAGE: Refusal = Refusal::Forbidden("no such stage");
+
+impl Table {
+    /// `only_api`: the node has one API only, and it is this.
+    pub fn new(apis: Vec<ApiDoor>, listeners: &[Listener], only_api: Option<ApiIndex>) -> Self {
+        let mut table = Self::default();
+        for (index, api) in apis.into_iter().enumerate() {
+            table.ids.entry(api.id).or_default().push(index);
+            table.hosts.extend(api.hosts.into_iter().map(|host| (host.to_ascii_lowercase(), index)));
+            table.stages.push(api.stage);
+            table.trees.push(api.tree);
+        }
+        table.doors = listeners
+            .iter()
+            .map(|listener| Door {
+                vpc: listener.vpc.is_some(),
+                apis: listener.apis.clone(),
+                only: match listener.apis.as_deref() {
+                    Some([api]) => Some(*api),
+                    Some(_) => None,
+                    None => only_api,
+                },
+            })
+            .collect();
+        table
+    }
+
+    pub(super) fn tree(&self, api: ApiIndex) -> Option<&Tree> {
+        self.trees.get(api)
+    }
+
+    /// Err: `Refusal::Forbidden` (no such API or stage on this listener).
+    pub fn reach(&self, asked: &Asked<'_>) -> Result<Reached, Refusal> {
+        let door = self.doors.get(asked.listener).ok_or(NO_API)?;
+        let reached = self.resolve(door, asked)?;
+        match &door.apis {
+            Some(apis) if !apis.contains(&reached.api) => Err(NO_API),
+            _ => Ok(reached),
+        }
+    }
+
+    fn resolve(&self, door: &Door, asked: &Asked<'_>) -> Result<Reached, Refusal> {
+        let path = asked.path;
+        let endpoint = execute_api_label(asked.host);
+        if let Some(stages) = endpoint.and_then(|label| self.by_label(label)) {
+            return self.stage_of(stages, path, 0);
+        }
+        if let Some(&api) = self.hosts.get(asked.host) {
+            return Ok(Reached { api, path: collapse(path, 0) });
+        }
+        if let Some(id) = asked.api_id.filter(|_| door.vpc) {
+            return self.stage_of(self.ids.get(id).ok_or(NO_API)?, path, 0);
+        }
+        if let Some((id, after)) = local_form(path, "restapis") {
+            let reached = self.stage_of(self.ids.get(id).ok_or(NO_API)?, path, after)?;
+            return match first_segment(path, reached.path.start) {
+                Some(mark) if &path[mark.clone()] == "_user_request_" => {
+                    Ok(Reached { path: collapse(path, mark.end), ..reached })
+                }
+                _ => Err(NO_STAGE),
+            };
+        }
+        if let Some((id, after)) = local_form(path, "_aws/execute-api") {
+            return self.stage_of(self.ids.get(id).ok_or(NO_API)?, path, after);
+        }
+        // A host of AWS's form names its API itself: another one must not answer in its place.
+        let only = door.only.filter(|_| endpoint.is_none()).ok_or(NO_API)?;
+        self.stage_of(&[only], path, 0)
+    }
+
+    /// `{api-id}` or `{api-id}-{vpce}`; ids may hold dashes, so the longest one wins.
+    fn by_label(&self, label: &str) -> Option<&Vec<ApiIndex>> {
+        if label.len() > LABEL_MAX {
+            return None;
+        }
+        let shorter = label.rmatch_indices('-').map(|(dash, _)| &label[..dash]);
+        std::iter::once(label).chain(shorter).find_map(|id| self.ids.get(id))
+    }
+
+    /// The first segment behind `from` is the stage.
+    fn stage_of(&self, candidates: &[ApiIndex], path: &str, from: usize) -> Result<Reached, Refusal> {
+        let stage = first_segment(path, from).ok_or(NO_STAGE)?;
+        let named = |api: &&ApiIndex| self.stages.get(**api).is_some_and(|name| *name == path[stage.clone()]);
+        let api = candidates.iter().find(named).ok_or(NO_STAGE)?;
+        Ok(Reached { api: *api, path: collapse(path, stage.end) })
+    }
+}
+
+/// The first label of `{label}.execute-api` and `{label}.execute-api.<anything>`.
+fn execute_api_label(host: &str) -> Option<&str> {
+    let (label, rest) = host.split_once('.')?;
+    let rest = rest.strip_prefix("execute-api")?;
+    (rest.is_empty() || rest.starts_with('.')).then_some(label)
+}
+
+/// `/{prefix}/{api-id}/...`: the id, and where the path goes on.
+fn local_form<'p>(path: &'p str, prefix: &str) -> Option<(&'p str, usize)> {
+    let rest = path.strip_prefix('/')?.strip_prefix(prefix)?;
+    let from = path.len() - rest.len();
+    if !rest.starts_with('/') {
+        return None;
+    }
+    let id = first_segment(path, from)?;
+    Some((&path[id.clone()], id.end))
+}
+
+/// The segment behind a run of slashes at `from`: AWS takes `//stage/x` as `/stage/x`.
+fn first_segment(path: &str, from: usize) -> Option<Range<usize>> {
+    let rest = path.get(from..)?;
+    let start = from + (rest.len() - rest.trim_start_matches('/').len());
+    let end = path[start..].find('/').map_or(path.len(), |slash| start + slash);
+    (start < end).then_some(start..end)
+}
+
+/// What the resource tree sees: a run of slashes at `from` counts as one, as AWS does with `/stage//x`.
+fn collapse(path: &str, from: usize) -> Range<usize> {
+    let rest = path.get(from..).unwrap_or_default();
+    let slashes = rest.len() - rest.trim_start_matches('/').len();
+    from + slashes.saturating_sub(1)..path.len()
+}

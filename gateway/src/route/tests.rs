@@ -1,0 +1,1 @@
+//! Every URL form, every rule of precedence, and a slow obvious oracle.
