@@ -1,90 +1,19 @@
 //! The node's own file (`gateway.toml`), and model + node → Snapshot.
 
 mod compile;
+mod document;
+mod load;
+mod read;
+#[cfg(test)]
+mod tests;
+mod toml;
 
 pub use compile::compile;
+pub use document::{ApiEntry, Control, Document, Listener, Node, Vpc, Xdp, XdpMode};
+pub use load::load;
 
-use crate::model::{Diagnostic, EndpointType, Place, RestApi};
+use crate::model::{Diagnostic, EndpointType, RestApi};
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
-
-/// `gateway.toml` as it was written, checked. Relative paths are already relative to its folder.
-#[derive(Clone, Debug)]
-pub struct Document {
-    pub file: PathBuf,
-    pub node: Node,
-    pub control: Control,
-    pub xdp: Xdp,
-    pub vpcs: Vec<Vpc>,
-    pub listeners: Vec<Listener>,
-    pub apis: Vec<ApiEntry>,
-}
-
-#[derive(Clone, Debug)]
-pub struct Node {
-    pub region: String,
-    pub account: String,
-    /// 0: one per core
-    pub workers: usize,
-}
-
-#[derive(Clone, Debug)]
-pub struct Control {
-    /// None: no TCP listener for the control plane.
-    pub address: Option<SocketAddr>,
-    /// Folder of the store; the control socket (`gateway.sock`) stands in it.
-    pub store: PathBuf,
-}
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum XdpMode {
-    /// Native, else generic.
-    #[default]
-    Auto,
-    Native,
-    Generic,
-    Off,
-}
-
-#[derive(Clone, Debug)]
-pub struct Xdp {
-    pub interfaces: Vec<String>,
-    pub mode: XdpMode,
-    /// Folder in bpffs for this node's pins; default `/sys/fs/bpf/gateway`.
-    pub pins: PathBuf,
-}
-
-#[derive(Clone, Debug)]
-pub struct Vpc {
-    pub id: String,
-    pub cidrs: Vec<ipnet::IpNet>,
-    pub place: Place,
-}
-
-#[derive(Clone, Debug)]
-pub struct Listener {
-    pub name: String,
-    pub address: SocketAddr,
-    /// Name of a `[[vpc]]`.
-    pub vpc: Option<String>,
-    /// Names of `[[api]]`s: dedicated to them. None: serves all that its kind may.
-    pub apis: Option<Vec<String>>,
-    pub place: Place,
-}
-
-#[derive(Clone, Debug)]
-pub struct ApiEntry {
-    pub name: String,
-    pub id: Option<String>,
-    pub file: PathBuf,
-    pub stage: String,
-    pub hosts: Vec<String>,
-    /// `[api.variables]`
-    pub stage_variables: BTreeMap<String, String>,
-    pub place: Place,
-}
 
 /// The document with its APIs read. An API whose file has errors stands as Err: the others are not its hostages.
 #[derive(Debug)]
@@ -92,11 +21,6 @@ pub struct Loaded {
     pub document: Document,
     pub apis: Vec<Result<RestApi, Vec<Diagnostic>>>,
     pub warnings: Vec<Diagnostic>,
-}
-
-/// Reads `gateway.toml` and every API's file. Errors in `gateway.toml` itself are Err.
-pub fn load(_file: &Path) -> Result<Loaded, Vec<Diagnostic>> {
-    todo!()
 }
 
 /// What the node remembers between runs (kept by control, by `[[api]]` name).

@@ -71,6 +71,7 @@ impl Fields {
         if self.open && input.starts_with(&self.bytes) {
             return self.bytes.len();
         }
+        self.open = false;
         self.bytes.clear();
         self.spans.clear();
         self.known = Known::default();

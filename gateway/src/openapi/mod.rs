@@ -1,6 +1,24 @@
 //! OpenAPI 2.0 and 3.0 with AWS's `x-amazon-apigateway-*` extensions, JSON or YAML → model.
 
-use crate::model::{Diagnostic, RestApi};
+mod api;
+mod endpoint;
+pub(crate) mod findings;
+mod gateway_response;
+mod integration;
+mod json;
+mod mapping;
+mod method;
+pub(crate) mod node;
+mod path;
+mod reference;
+mod security;
+#[cfg(test)]
+mod tests;
+mod yaml;
+
+use crate::model::{Diagnostic, Place, RestApi, Severity};
+use findings::Findings;
+use node::{Fault, Node};
 use std::path::Path;
 
 /// A document that was understood, and what in it is not supported yet.
@@ -10,7 +28,35 @@ pub struct Imported {
     pub warnings: Vec<Diagnostic>,
 }
 
+/// AWS's limit on imported files, in bytes.
+pub const DOCUMENT_BYTES_MAX: usize = 6 * 1024 * 1024;
+
 /// Reads a document. All its errors at once, each with file, line, column, what is wrong and what to write.
-pub fn import(_file: &Path, _text: &str) -> Result<Imported, Vec<Diagnostic>> {
-    todo!()
+pub fn import(file: &Path, text: &str) -> Result<Imported, Vec<Diagnostic>> {
+    let root = match read(text) {
+        Ok(root) => root,
+        Err(Fault { place, what, instead }) => {
+            let file = file.to_path_buf();
+            return Err(vec![Diagnostic { severity: Severity::Error, file, place, what, instead }]);
+        }
+    };
+    let mut findings = Findings::new(file);
+    let api = api::read(&root, file, &mut findings);
+    match api {
+        Some(api) if !findings.has_errors() => Ok(Imported { api, warnings: findings.finish() }),
+        _ => Err(findings.finish()),
+    }
+}
+
+/// JSON when it begins as JSON does, else YAML.
+fn read(text: &str) -> Result<Node, Fault> {
+    if text.len() > DOCUMENT_BYTES_MAX {
+        let what = format!("the document has {} bytes; {DOCUMENT_BYTES_MAX} is the most", text.len());
+        return Err(Fault::new(Place { line: 1, column: 1 }, what, "split the API"));
+    }
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    match text.trim_start().chars().next() {
+        Some('{' | '[') => json::read(text),
+        _ => yaml::read(text),
+    }
 }

@@ -1,5 +1,13 @@
 //! Connections to the servers that integrations call: addresses, pool, one safe retry.
 
+mod pool;
+mod relay;
+mod tunnel;
+
+pub use pool::{Link, Pool};
+pub use relay::{RelayError, RelayLimits, Sink, discard, relay};
+pub use tunnel::tunnel;
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 

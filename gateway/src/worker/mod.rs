@@ -1,11 +1,21 @@
 //! One thread, one core: accepts connections and carries each request down the line.
 
+mod client;
+mod clock;
+mod exchange;
+mod flag;
+mod local;
+mod proxy;
+mod respond;
+mod serve;
+
 use crate::net::{IoKind, MailSender};
 use crate::observe::Counters;
 use crate::snapshot::Snapshot;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
+use std::sync::mpsc;
 use std::time::Duration;
 
 /// What control tells a worker.
@@ -14,6 +24,8 @@ pub enum Order {
     /// listeners that stay (same name and address) keep theirs, those that are gone are closed.
     /// Connections that the new snapshot no longer allows are closed before `done` runs.
     Adopt { snapshot: Arc<Snapshot>, sockets: Vec<(usize, OwnedFd)>, done: Box<dyn FnOnce(Adopted) + Send> },
+    /// Tell the connections that are open now.
+    Connections { reply: Box<dyn FnOnce(Vec<OpenConnection>) + Send> },
     /// Accept no more, finish what runs, close idle connections, end by the deadline.
     Drain { within: Duration },
 }
@@ -27,6 +39,7 @@ pub struct Adopted {
 /// One open client connection, as `set-endpoint`'s plan counts them.
 #[derive(Clone, Copy, Debug)]
 pub struct OpenConnection {
+    /// Index into the listeners of the snapshot that the worker serves by.
     pub listener: usize,
     pub peer: SocketAddr,
 }
@@ -40,15 +53,42 @@ pub struct Settings {
 /// Times and sizes past which a client or a backend is given up.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
+    /// Open client connections per worker.
     pub connections: usize,
+    /// From a head's first byte to its last.
     pub head_timeout: Duration,
+    /// A connection without a request.
     pub idle_timeout: Duration,
+    /// A body of which nothing moves.
     pub body_idle_timeout: Duration,
+    /// A peer that takes none of what we send.
     pub send_timeout: Duration,
     pub connect_timeout: Duration,
+    /// An upgraded connection on which nothing moves (AWS: 10 minutes).
     pub tunnel_idle_timeout: Duration,
+    /// A request's body (AWS: 10 MB).
     pub body_bytes: u64,
 }
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connections: 8192,
+            head_timeout: Duration::from_secs(10),
+            idle_timeout: Duration::from_secs(75),
+            body_idle_timeout: Duration::from_secs(30),
+            send_timeout: Duration::from_secs(30),
+            connect_timeout: Duration::from_secs(5),
+            tunnel_idle_timeout: Duration::from_secs(600),
+            body_bytes: 10 * 1024 * 1024,
+        }
+    }
+}
+
+/// Orders that may wait for a worker.
+const MAIL_CAPACITY: usize = 64;
+/// How long `open_connections` waits for a worker's answer.
+const REPLY_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// A running worker, as control holds it.
 pub struct Handle {
@@ -58,13 +98,29 @@ pub struct Handle {
 }
 
 impl Handle {
-    /// The client connections open now (bounded by Limits::connections).
+    /// The client connections open now (bounded by `Limits::connections`). Empty when the worker does not answer.
     pub fn open_connections(&self) -> Vec<OpenConnection> {
-        todo!()
+        let (sender, receiver) = mpsc::sync_channel(1);
+        let reply = Box::new(move |open| drop(sender.send(open)));
+        if self.mail.send(Order::Connections { reply }).is_err() {
+            return Vec::new();
+        }
+        receiver.recv_timeout(REPLY_TIMEOUT).unwrap_or_default()
     }
 }
 
 /// Starts worker `number` on its own thread, pinned to a core. It serves nothing until its first `Adopt`.
-pub fn start(_number: usize, _settings: Settings) -> std::io::Result<Handle> {
-    todo!()
+pub fn start(number: usize, settings: Settings) -> std::io::Result<Handle> {
+    let (mail, orders) = crate::net::mailbox(MAIL_CAPACITY)?;
+    let counters = Arc::new(Counters::default());
+    let (started, outcome) = mpsc::sync_channel(1);
+    let theirs = counters.clone();
+    let thread = std::thread::Builder::new()
+        .name(format!("worker-{number}"))
+        .spawn(move || serve::run(number, settings, orders, theirs, &started))?;
+    match outcome.recv() {
+        Ok(Ok(())) => Ok(Handle { mail, counters, thread }),
+        Ok(Err(error)) => Err(error),
+        Err(mpsc::RecvError) => Err(std::io::Error::other("the worker ended while it started")),
+    }
 }

@@ -1,36 +1,31 @@
 //! The kernel guard: load, attach, pin; typed map handles; Snapshot → maps; counters back.
+//! XDP sees addresses and ports. What it refuses, `guard::endpoint` refuses too.
+
+mod apply;
+mod attach;
+mod inspect;
+mod load;
+mod maps;
+mod pins;
+mod rules;
+mod status;
+mod sys;
+
+pub use attach::{KernelGuard, detach};
+pub use inspect::{available, inspect};
+pub use rules::{ListenerRule, Rules};
+pub use status::status;
 
 use crate::config::XdpMode;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
-
-/// What the kernel must enforce: plain data, made from a Snapshot by `Rules::of`.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Rules {
-    pub listeners: Vec<ListenerRule>,
-    pub vpcs: Vec<Vec<ipnet::IpNet>>,
-}
-
-#[derive(Clone, Debug, PartialEq)]
-pub struct ListenerRule {
-    pub name: String,
-    /// An unspecified IP means any address.
-    pub address: SocketAddr,
-    /// Some(index into vpcs): only its CIDRs pass.
-    pub private: Option<usize>,
-}
-
-impl Rules {
-    pub fn of(_snapshot: &crate::snapshot::Snapshot) -> Self {
-        todo!()
-    }
-}
+use std::path::PathBuf;
 
 #[derive(Clone, Debug)]
 pub struct Settings {
     pub interfaces: Vec<String>,
     pub mode: XdpMode,
+    /// A folder in a bpffs; one per network namespace.
     pub pins: PathBuf,
 }
 
@@ -41,6 +36,36 @@ pub struct XdpError {
     pub mend: String,
 }
 
+impl XdpError {
+    fn new(what: impl Into<String>, mend: impl Into<String>) -> Self {
+        Self { what: what.into(), mend: mend.into() }
+    }
+
+    /// With all causes, and the usual remedy for the last of them.
+    fn caused(doing: &str, error: &(dyn std::error::Error + 'static)) -> Self {
+        let mut what = format!("{doing}: {error}");
+        let mut code = None;
+        let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
+        while let Some(inner) = cause {
+            let text = inner.to_string();
+            if !what.contains(&text) {
+                what = format!("{what}: {text}");
+            }
+            code = inner.downcast_ref::<std::io::Error>().and_then(std::io::Error::raw_os_error).or(code);
+            cause = inner.source();
+        }
+        let mend = match code {
+            Some(libc::EPERM | libc::EACCES) => "run as root, or with CAP_BPF and CAP_NET_ADMIN",
+            Some(libc::ENOSYS) => {
+                "this kernel is built without BPF, or a sandbox forbids it: set `mode = \"off\"`"
+            }
+            Some(libc::ENOMEM | libc::ENOSPC | libc::E2BIG) => "free memory, or lower the number of rules",
+            _ => "Linux 5.18 or later is needed; `gateway doctor` shows what this host can do",
+        };
+        Self::new(what, mend)
+    }
+}
+
 impl std::fmt::Display for XdpError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{} ({})", self.what, self.mend)
@@ -49,46 +74,18 @@ impl std::fmt::Display for XdpError {
 
 impl std::error::Error for XdpError {}
 
-/// The attached program and its maps. Dropping it leaves program and maps in force (they are pinned).
-pub struct KernelGuard {
-    _private: (),
-}
-
-impl KernelGuard {
-    /// Loads, or adopts what an earlier process pinned (rules stay in force meanwhile), replaces the program atomically,
-    /// writes `rules` and attaches to every interface.
-    pub fn attach(_settings: &Settings, _rules: &Rules) -> Result<Self, XdpError> {
-        todo!()
-    }
-    /// Brings the maps in step. Closing rules (becoming private) are written first, opening ones last.
-    pub fn apply(&mut self, _rules: &Rules) -> Result<(), XdpError> {
-        todo!()
-    }
-    pub fn status(&self) -> Result<Status, XdpError> {
-        todo!()
-    }
-}
-
-/// From the pins alone: works without a running gateway. None: nothing is attached.
-pub fn status(_pins: &Path) -> Result<Option<Status>, XdpError> {
-    todo!()
-}
-
-/// Takes everything away: links, maps, pins. Returns the interfaces that were freed.
-pub fn detach(_pins: &Path) -> Result<Vec<String>, XdpError> {
-    todo!()
-}
-
 #[derive(Clone, Debug, Default, serde::Serialize)]
 pub struct Status {
     pub interfaces: Vec<InterfaceStatus>,
     pub listeners: Vec<ListenerStatus>,
+    /// reason → packets that belong to no listener (as far as could be read)
+    pub other: BTreeMap<String, u64>,
 }
 
 #[derive(Clone, Debug, serde::Serialize)]
 pub struct InterfaceStatus {
     pub name: String,
-    /// "native" or "generic"
+    /// "native" or "generic"; as the kernel says
     pub mode: String,
     pub program_id: u32,
 }
@@ -110,13 +107,4 @@ pub struct Inspection {
     /// The program that is there: name, id, ours or not.
     pub present: Option<(String, u32, bool)>,
     pub notes: Vec<String>,
-}
-
-pub fn inspect(_interface: &str) -> Result<Inspection, XdpError> {
-    todo!()
-}
-
-/// Can programs be loaded at all (privilege, kernel, bpffs)? Err says what is missing and how to turn it on.
-pub fn available(_pins: &Path) -> Result<(), XdpError> {
-    todo!()
 }

@@ -1,0 +1,214 @@
+//! What a frame says about itself: Ethernet, VLAN, IPv4, IPv6, TCP and UDP through one checked accessor.
+//! The same code reads a slice on the host and the packet in the kernel.
+
+use crate::abi::{Address, mapped};
+
+/// A run of tags this long is walked; the kernel would strip any number of priority tags and deliver.
+pub const VLAN_TAGS_MAX: usize = 8;
+/// IPv6 extension headers (and authentication headers) that are walked.
+pub const EXTENSION_HEADERS_MAX: usize = 8;
+/// IPv4 has at most 40 bytes of options, so at most that many.
+const OPTIONS_MAX: usize = 40;
+
+pub const TCP: u8 = 6;
+pub const UDP: u8 = 17;
+const HOP_BY_HOP: u8 = 0;
+const ROUTING: u8 = 43;
+const FRAGMENT: u8 = 44;
+const ENCRYPTED: u8 = 50;
+const AUTHENTICATED: u8 = 51;
+const DESTINATION_OPTIONS: u8 = 60;
+const COMPRESSED: u8 = 108;
+
+const ETHERTYPE_AT: usize = 12;
+const IPV4: u16 = 0x0800;
+const IPV6: u16 = 0x86dd;
+const VLAN_CUSTOMER: u16 = 0x8100;
+const VLAN_SERVICE: u16 = 0x88a8;
+
+/// Where the bytes come from.
+pub trait Bytes {
+    /// `N` bytes from offset `at` of the frame; None past its end.
+    fn read<const N: usize>(&self, at: usize) -> Option<[u8; N]>;
+}
+
+impl Bytes for [u8] {
+    fn read<const N: usize>(&self, at: usize) -> Option<[u8; N]> {
+        self.get(at..)?.first_chunk::<N>().copied()
+    }
+}
+
+/// Every field has a value whatever the kind: the verifier refuses a program that copies what was never written,
+/// which is what a variant without the fields would compile to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub struct Packet {
+    pub kind: Kind,
+    pub source: Address,
+    pub destination: Address,
+    /// IPv6 on the wire; otherwise both addresses are mapped IPv4.
+    pub v6: bool,
+    pub protocol: u8,
+    /// Of the destination.
+    pub port: u16,
+}
+
+/// How far the packet could be read, and which fields of it hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Neither IPv4 nor IPv6: no field.
+    NotIp,
+    /// IP, of a protocol that no listener speaks: all but `port`.
+    Other,
+    /// Read to its ports: all.
+    Flow,
+    /// A fragment without ports, that can become part of a flow: all but `port`.
+    Fragment,
+    /// The kernel might deliver it, and its ports cannot be read: all but `port`.
+    PortHidden,
+    /// As `PortHidden`, and not even the final destination is known: no field.
+    DestinationHidden,
+}
+
+impl Packet {
+    #[inline(always)]
+    fn without_fields(kind: Kind) -> Self {
+        Self { kind, source: [0; 16], destination: [0; 16], v6: false, protocol: 0, port: 0 }
+    }
+
+    #[inline(always)]
+    fn of(kind: Kind, packet: Self) -> Self {
+        Self { kind, ..packet }
+    }
+}
+
+#[inline(always)]
+pub fn parse<B: Bytes + ?Sized>(frame: &B) -> Packet {
+    let packet = match ethertype(frame) {
+        Some((IPV4, at)) => ipv4(frame, at),
+        Some((IPV6, at)) => ipv6(frame, at),
+        Some(_) => Some(Packet::without_fields(Kind::NotIp)),
+        None => None,
+    };
+    packet.unwrap_or(Packet::without_fields(Kind::DestinationHidden))
+}
+
+/// The type behind all tags, and where its payload starts.
+#[inline(always)]
+fn ethertype<B: Bytes + ?Sized>(frame: &B) -> Option<(u16, usize)> {
+    let mut at = ETHERTYPE_AT;
+    for _ in 0..=VLAN_TAGS_MAX {
+        let ethertype = u16::from_be_bytes(frame.read(at)?);
+        if ethertype != VLAN_CUSTOMER && ethertype != VLAN_SERVICE {
+            return Some((ethertype, at + 2));
+        }
+        at += 4;
+    }
+    None
+}
+
+#[inline(always)]
+fn ipv4<B: Bytes + ?Sized>(frame: &B, at: usize) -> Option<Packet> {
+    let header: [u8; 20] = frame.read(at)?;
+    let length = usize::from(header[0] & 0xf) * 4;
+    if header[0] >> 4 != 4 || length < header.len() {
+        return None;
+    }
+    if length > header.len() && source_routed(frame, at + header.len(), at + length) {
+        return None;
+    }
+    let fragment = u16::from_be_bytes([header[6], header[7]]);
+    let protocol = header[9];
+    let source = mapped([header[12], header[13], header[14], header[15]]);
+    let destination = mapped([header[16], header[17], header[18], header[19]]);
+    let packet = Packet { kind: Kind::Flow, source, destination, v6: false, protocol, port: 0 };
+    if fragment & 0x1fff != 0 {
+        return Some(Packet::of(later_fragment(false, protocol), packet));
+    }
+    Some(transport(frame, at + length, packet))
+}
+
+/// A source route names further destinations, and the kernel may deliver to one of them.
+#[inline(always)]
+fn source_routed<B: Bytes + ?Sized>(frame: &B, mut at: usize, end: usize) -> bool {
+    const END: u8 = 0;
+    const NO_OPERATION: u8 = 1;
+    const LOOSE_SOURCE_ROUTE: u8 = 131;
+    const STRICT_SOURCE_ROUTE: u8 = 137;
+    for _ in 0..OPTIONS_MAX {
+        if at >= end {
+            return false;
+        }
+        match frame.read(at) {
+            Some([NO_OPERATION, _]) => at += 1,
+            Some([LOOSE_SOURCE_ROUTE | STRICT_SOURCE_ROUTE, _]) => return true,
+            // The kernel drops an option that is shorter than its own head.
+            Some([END, _] | [_, 0 | 1]) | None => return false,
+            Some([_, length]) => at += usize::from(length),
+        }
+    }
+    false
+}
+
+#[inline(always)]
+fn ipv6<B: Bytes + ?Sized>(frame: &B, at: usize) -> Option<Packet> {
+    let header: [u8; 40] = frame.read(at)?;
+    if header[0] >> 4 != 6 {
+        return None;
+    }
+    let protocol = header[6];
+    let source = *header[8..].first_chunk()?;
+    let destination = *header[24..].first_chunk()?;
+    let packet = Packet { kind: Kind::Flow, source, destination, v6: true, protocol, port: 0 };
+    Some(transport(frame, at + 40, packet))
+}
+
+/// Walks the headers between IP and the ports. `packet.protocol` says what stands at `at`.
+#[inline(always)]
+fn transport<B: Bytes + ?Sized>(frame: &B, mut at: usize, mut packet: Packet) -> Packet {
+    packet.kind = Kind::PortHidden;
+    for _ in 0..=EXTENSION_HEADERS_MAX {
+        match packet.protocol {
+            TCP | UDP => {
+                let Some(port) = frame.read(at + 2) else { return packet };
+                packet.port = u16::from_be_bytes(port);
+                return Packet::of(Kind::Flow, packet);
+            }
+            ENCRYPTED | COMPRESSED => return packet,
+            AUTHENTICATED => {
+                let Some([next, length]) = frame.read(at) else { return packet };
+                packet.protocol = next;
+                at += (usize::from(length) + 2) * 4;
+            }
+            HOP_BY_HOP | DESTINATION_OPTIONS | ROUTING if packet.v6 => {
+                let Some([next, length, _, segments_left]) = frame.read(at) else { return packet };
+                if packet.protocol == ROUTING && segments_left != 0 {
+                    return Packet::of(Kind::DestinationHidden, packet);
+                }
+                packet.protocol = next;
+                at += (usize::from(length) + 1) * 8;
+            }
+            FRAGMENT if packet.v6 => {
+                let Some([next, _, high, low]) = frame.read(at) else { return packet };
+                packet.protocol = next;
+                if u16::from_be_bytes([high, low]) & 0xfff8 != 0 {
+                    return Packet::of(later_fragment(true, next), packet);
+                }
+                at += 8;
+            }
+            _ => return Packet::of(Kind::Other, packet),
+        }
+    }
+    packet
+}
+
+/// Can a fragment that is not the first become part of a flow? IPv4 keeps the protocol in each fragment. IPv6's next
+/// header is only a hint there, but the first fragment, which counts, is judged by itself.
+#[inline(always)]
+fn later_fragment(v6: bool, protocol: u8) -> Kind {
+    match protocol {
+        TCP | ENCRYPTED | AUTHENTICATED | COMPRESSED => Kind::Fragment,
+        HOP_BY_HOP | DESTINATION_OPTIONS | ROUTING | FRAGMENT if v6 => Kind::Fragment,
+        _ => Kind::Other,
+    }
+}

@@ -1,0 +1,404 @@
+//! `gateway.toml`, read and checked: every error with its place and what to write.
+
+use super::document::{ApiEntry, Control, Document, Listener, Node, Vpc, Xdp, XdpMode};
+use super::toml;
+use crate::model::{Diagnostic, Place};
+use crate::openapi::findings::{Findings, meant};
+use crate::openapi::node::{Map, Node as Tree, Value, shown};
+use ipnet::IpNet;
+use std::collections::{BTreeMap, HashMap};
+use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
+
+const WORKERS_MAX: u64 = 1024;
+/// AWS's limits on stage variables.
+const STAGE_VARIABLES_MAX: usize = 100;
+const STAGE_VARIABLE_NAME_MAX: usize = 64;
+const STAGE_VARIABLE_VALUE_MAX: usize = 512;
+
+/// The document, and for each API the place of its `file`.
+pub(super) fn document(file: &Path, text: &str) -> Result<(Document, Vec<Place>), Vec<Diagnostic>> {
+    let mut findings = Findings::new(file);
+    let tree = match toml::read(text) {
+        Ok(Tree { value: Value::Map(map), .. }) => map,
+        Ok(_) => Map::default(),
+        Err(faults) => {
+            faults.into_iter().for_each(|f| findings.fault(f));
+            return Err(findings.finish());
+        }
+    };
+    let mut reader = Reader { folder: file.parent().unwrap_or(Path::new("")), findings };
+    let (document, places) = reader.document(file, &tree);
+    match reader.findings.has_errors() {
+        true => Err(reader.findings.finish()),
+        false => Ok((document, places)),
+    }
+}
+
+struct Reader<'f> {
+    folder: &'f Path,
+    findings: Findings<'f>,
+}
+
+/// Names seen, with the line of the first.
+type Seen = HashMap<String, usize>;
+
+impl Reader<'_> {
+    fn document(&mut self, file: &Path, tree: &Map) -> (Document, Vec<Place>) {
+        self.findings.deny_unknown_keys(
+            tree,
+            "gateway.toml",
+            &["node", "control", "xdp", "vpc", "listener", "api"],
+        );
+        let empty = Map::default();
+        let table = |reader: &mut Self, key: &str| {
+            tree.node(key).and_then(|n| reader.findings.map(n, &format!("[{key}]"))).unwrap_or(&empty)
+        };
+        let (node, control, xdp) = (table(self, "node"), table(self, "control"), table(self, "xdp"));
+        let (node, control, xdp) = (self.node(node), self.control(control), self.xdp(xdp));
+        let vpcs = self.vpcs(tree);
+        let (apis, places) = self.apis(tree);
+        let listeners = self.listeners(tree, &vpcs, &apis);
+        (Document { file: file.to_path_buf(), node, control, xdp, vpcs, listeners, apis }, places)
+    }
+
+    fn node(&mut self, map: &Map) -> Node {
+        self.findings.deny_unknown_keys(map, "[node]", &["region", "account", "workers"]);
+        let region = self.text(map, "region").map_or("us-east-1", |(text, place)| {
+            let valid = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+            if text.is_empty() || !text.chars().all(valid) {
+                self.findings.error(
+                    place,
+                    format!("`{}` is not a region", shown(text)),
+                    "write region = \"us-east-1\"",
+                );
+            }
+            text
+        });
+        let account = self.text(map, "account").map_or("000000000000", |(text, place)| {
+            if text.len() != 12 || !text.bytes().all(|b| b.is_ascii_digit()) {
+                let what = format!("`{}` is not an account: it has 12 digits", shown(text));
+                self.findings.error(place, what, "write account = \"000000000000\"");
+            }
+            text
+        });
+        let workers = map.node("workers").and_then(|n| self.findings.integer(n, "workers", 0, WORKERS_MAX));
+        Node {
+            region: region.to_owned(),
+            account: account.to_owned(),
+            workers: workers.and_then(|w| usize::try_from(w).ok()).unwrap_or(0),
+        }
+    }
+
+    fn control(&mut self, map: &Map) -> Control {
+        self.findings.deny_unknown_keys(map, "[control]", &["address", "store"]);
+        let address = self.text(map, "address").and_then(|(text, place)| self.address(text, place));
+        let store = self.text(map, "store").map_or("/var/lib/gateway", |(text, _)| text);
+        Control { address, store: self.folder.join(store) }
+    }
+
+    fn xdp(&mut self, map: &Map) -> Xdp {
+        self.findings.deny_unknown_keys(map, "[xdp]", &["interfaces", "mode", "pins"]);
+        const MODES: [(&str, XdpMode); 4] = [
+            ("auto", XdpMode::Auto),
+            ("native", XdpMode::Native),
+            ("generic", XdpMode::Generic),
+            ("off", XdpMode::Off),
+        ];
+        let mode =
+            map.node("mode").and_then(|n| self.findings.one_of(n, "mode", &MODES.map(|(word, _)| word)));
+        let mut interfaces: Vec<String> = Vec::new();
+        for (text, place) in self.texts(map, "interfaces") {
+            // The kernel's IFNAMSIZ is 16 with its final NUL.
+            if text.is_empty() || text.len() > 15 || text.contains(['/', ' ', ':']) {
+                let what = format!("`{}` is not an interface's name", shown(&text));
+                self.findings.error(place, what, "write a name that `ip link` shows, e.g. \"eth0\"");
+            } else if interfaces.contains(&text) {
+                self.findings.error(place, format!("`{text}` stands twice"), "keep one of them");
+            } else {
+                interfaces.push(text);
+            }
+        }
+        let pins = self.text(map, "pins").map_or("/sys/fs/bpf/gateway", |(text, _)| text);
+        Xdp { interfaces, mode: mode.map(|m| MODES[m].1).unwrap_or_default(), pins: self.folder.join(pins) }
+    }
+
+    fn vpcs(&mut self, tree: &Map) -> Vec<Vpc> {
+        let mut seen = Seen::new();
+        let mut vpcs = Vec::new();
+        for (map, place) in self.tables(tree, "vpc") {
+            self.findings.deny_unknown_keys(map, "[[vpc]]", &["id", "cidrs"]);
+            let Some(id) = self.name(map, "id", place, "vpc-main", &mut seen) else { continue };
+            let texts = self.texts(map, "cidrs");
+            if texts.is_empty() {
+                let what = format!("the VPC `{id}` has no `cidrs`: nobody is inside");
+                self.findings.error(place, what, "write cidrs = [\"10.0.0.0/16\"]");
+            }
+            let mut cidrs = Vec::new();
+            for (text, place) in texts {
+                let Some(cidr) = self.cidr(&text, place) else { continue };
+                if cidrs.contains(&cidr) {
+                    self.findings.error(place, format!("`{text}` stands twice"), "keep one of them");
+                } else {
+                    cidrs.push(cidr);
+                }
+            }
+            vpcs.push(Vpc { id, cidrs, place });
+        }
+        vpcs
+    }
+
+    fn cidr(&mut self, text: &str, place: Place) -> Option<IpNet> {
+        match (text.parse::<IpNet>(), text.parse::<IpAddr>()) {
+            (Ok(net), _) if net.trunc() == net => return Some(net),
+            (Ok(net), _) => {
+                let what = format!("`{text}` has bits set behind its prefix");
+                self.findings.error(place, what, format!("write \"{}\"", net.trunc()));
+            }
+            (_, Ok(address)) => {
+                let what = format!("`{text}` is an address, not a CIDR");
+                self.findings.error(place, what, format!("write \"{}\"", IpNet::from(address)));
+            }
+            _ => {
+                let what = format!("`{}` is not a CIDR", shown(text));
+                self.findings.error(place, what, "write for example \"10.0.0.0/16\" or \"fd00:10::/48\"");
+            }
+        }
+        None
+    }
+
+    fn listeners(&mut self, tree: &Map, vpcs: &[Vpc], apis: &[ApiEntry]) -> Vec<Listener> {
+        let (mut names, mut addresses) = (Seen::new(), Seen::new());
+        let mut listeners = Vec::new();
+        for (map, place) in self.tables(tree, "listener") {
+            self.findings.deny_unknown_keys(map, "[[listener]]", &["name", "address", "vpc", "apis"]);
+            let name = self.name(map, "name", place, "public", &mut names);
+            let address = self.required(map, "address", place, "[[listener]]", "\"0.0.0.0:8080\"");
+            let address = address.and_then(|(text, place)| {
+                let address = self.address(text, place)?;
+                // Port 0 is a free port of the kernel's choice: two of them differ.
+                if address.port() != 0 {
+                    self.unique("address", &address.to_string(), place, &mut addresses);
+                }
+                Some(address)
+            });
+            let vpc = self.text(map, "vpc").map(|(text, place)| {
+                let known: Vec<&str> = vpcs.iter().map(|v| v.id.as_str()).collect();
+                self.known("[[vpc]]", "id", text, &known, place);
+                text.to_owned()
+            });
+            let known: Vec<&str> = apis.iter().map(|a| a.name.as_str()).collect();
+            let mut dedicated = map.node("apis").map(|_| Vec::new());
+            for (text, place) in self.texts(map, "apis") {
+                self.known("[[api]]", "name", &text, &known, place);
+                dedicated.get_or_insert_default().push(text);
+            }
+            if dedicated.as_ref().is_some_and(Vec::is_empty) {
+                let what = "`apis` is empty: this listener serves nothing";
+                self.findings.error(
+                    place,
+                    what,
+                    "name APIs, or remove `apis` to serve all that its kind may",
+                );
+            }
+            if let (Some(name), Some(address)) = (name, address) {
+                listeners.push(Listener { name, address, vpc, apis: dedicated, place });
+            }
+        }
+        if tree.node("listener").is_none() {
+            let instead = "write [[listener]] with name = \"public\" and address = \"0.0.0.0:8080\"";
+            self.findings.error(
+                Place { line: 1, column: 1 },
+                "there is no [[listener]]: nobody can connect",
+                instead,
+            );
+        }
+        listeners
+    }
+
+    fn apis(&mut self, tree: &Map) -> (Vec<ApiEntry>, Vec<Place>) {
+        const KEYS: [&str; 6] = ["name", "id", "file", "stage", "host", "variables"];
+        let (mut names, mut ids, mut hosts) = (Seen::new(), Seen::new(), Seen::new());
+        let (mut apis, mut places) = (Vec::new(), Vec::new());
+        for (map, place) in self.tables(tree, "api") {
+            self.findings.deny_unknown_keys(map, "[[api]]", &KEYS);
+            let name = self.name(map, "name", place, "orders", &mut names);
+            let id = self.text(map, "id").map(|(text, place)| {
+                let valid = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
+                if text.len() != 10 || !text.bytes().all(valid) {
+                    let what =
+                        format!("`{}` is not an API id: it has 10 characters of a-z and 0-9", shown(text));
+                    self.findings.error(place, what, "write for example id = \"a1b2c3d4e5\", or remove it");
+                }
+                self.unique("id", text, place, &mut ids);
+                text.to_owned()
+            });
+            let file = self.required(map, "file", place, "[[api]]", "\"orders.yaml\"");
+            let stage = self.required(map, "stage", place, "[[api]]", "\"prod\"");
+            if let Some((text, place)) = stage {
+                let valid = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-');
+                if !(1..=128).contains(&text.len()) || !text.bytes().all(valid) {
+                    let what = format!("`{}` is not a stage's name", shown(text));
+                    self.findings.error(place, what, "use up to 128 letters, digits, _ and -");
+                }
+            }
+            let hosts = self.hosts(map, &mut hosts);
+            let stage_variables = self.variables(map);
+            if let (Some(name), Some((file, at)), Some((stage, _))) = (name, file, stage) {
+                let (file, stage) = (self.folder.join(file), stage.to_owned());
+                apis.push(ApiEntry { name, id, file, stage, hosts, stage_variables, place });
+                places.push(at);
+            }
+        }
+        (apis, places)
+    }
+
+    fn hosts(&mut self, map: &Map, seen: &mut Seen) -> Vec<String> {
+        let mut hosts = Vec::new();
+        for (text, place) in self.texts(map, "host") {
+            let host = text.to_ascii_lowercase();
+            let label = |l: &str| {
+                let inner = l.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'));
+                (1..=63).contains(&l.len()) && inner && !l.starts_with('-') && !l.ends_with('-')
+            };
+            if host.len() > 253 || !host.split('.').all(label) {
+                let what = format!("`{}` is not a host name", shown(&text));
+                let instead = "write a name without scheme, port, path or wildcard: \"orders.example.com\"";
+                self.findings.error(place, what, instead);
+                continue;
+            }
+            self.unique("host", &host, place, seen);
+            hosts.push(host);
+        }
+        hosts
+    }
+
+    fn variables(&mut self, map: &Map) -> BTreeMap<String, String> {
+        let mut variables = BTreeMap::new();
+        let Some(node) = map.node("variables") else { return variables };
+        let Some(table) = self.findings.map(node, "[api.variables]") else { return variables };
+        if table.entries.len() > STAGE_VARIABLES_MAX {
+            let what = format!("{} stage variables; AWS takes {STAGE_VARIABLES_MAX}", table.entries.len());
+            self.findings.error(node.place, what, "remove some");
+        }
+        for entry in &table.entries {
+            let name = entry.key.as_str();
+            if name.len() > STAGE_VARIABLE_NAME_MAX
+                || !name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
+            {
+                let what = format!("`{}` is not a stage variable's name", shown(name));
+                self.findings.error(entry.place, what, "use up to 64 letters, digits and _");
+            }
+            let Some(value) = self.findings.string(&entry.value, name) else { continue };
+            let valid = |b: u8| b.is_ascii_alphanumeric() || b"-._~:/?#&=,".contains(&b);
+            if value.is_empty() || value.len() > STAGE_VARIABLE_VALUE_MAX || !value.bytes().all(valid) {
+                let what = format!("AWS refuses this value of the stage variable `{}`", shown(name));
+                self.findings.error(
+                    entry.value.place,
+                    what,
+                    "use 1 to 512 letters, digits and - . _ ~ : / ? # & = ,",
+                );
+            }
+            variables.insert(entry.key.clone(), value.to_owned());
+        }
+        variables
+    }
+
+    /// The tables of `[[key]]` with their places.
+    fn tables<'n>(&mut self, tree: &'n Map, key: &str) -> Vec<(&'n Map, Place)> {
+        let Some(node) = tree.node(key) else { return Vec::new() };
+        let Value::List(list) = &node.value else {
+            let what = format!("`{key}` must be a list of tables, not {}", node.kind());
+            self.findings.error(node.place, what, format!("write [[{key}]] in two brackets"));
+            return Vec::new();
+        };
+        list.iter()
+            .filter_map(|n| self.findings.map(n, &format!("[[{key}]]")).map(|m| (m, n.place)))
+            .collect()
+    }
+
+    fn text<'n>(&mut self, map: &'n Map, key: &str) -> Option<(&'n str, Place)> {
+        let node = map.node(key)?;
+        self.findings.string(node, key).map(|text| (text, node.place))
+    }
+
+    fn required<'n>(
+        &mut self,
+        map: &'n Map,
+        key: &str,
+        place: Place,
+        table: &str,
+        example: &str,
+    ) -> Option<(&'n str, Place)> {
+        if map.node(key).is_none() {
+            self.findings.error(
+                place,
+                format!("this {table} has no `{key}`"),
+                format!("write {key} = {example}"),
+            );
+        }
+        self.text(map, key)
+    }
+
+    /// A list of texts, or one text.
+    fn texts(&mut self, map: &Map, key: &str) -> Vec<(String, Place)> {
+        let Some(node) = map.node(key) else { return Vec::new() };
+        let list = match &node.value {
+            Value::String(_) => std::slice::from_ref(node),
+            _ => self.findings.list(node, key).unwrap_or_default(),
+        };
+        list.iter().filter_map(|n| self.findings.string(n, key).map(|t| (t.to_owned(), n.place))).collect()
+    }
+
+    /// What a person types to name it, once.
+    fn name(&mut self, map: &Map, key: &str, place: Place, example: &str, seen: &mut Seen) -> Option<String> {
+        let quoted = format!("\"{example}\"");
+        let (text, place) = self.required(map, key, place, "entry", &quoted)?;
+        let valid = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.');
+        if !(1..=128).contains(&text.len()) || !text.bytes().all(valid) {
+            let what = format!("`{}` cannot be a {key}", shown(text));
+            self.findings.error(
+                place,
+                what,
+                format!("use up to 128 letters, digits and _ - . as in {quoted}"),
+            );
+            return None;
+        }
+        self.unique(key, text, place, seen);
+        Some(text.to_owned())
+    }
+
+    fn unique(&mut self, key: &str, text: &str, place: Place, seen: &mut Seen) {
+        if let Some(line) = seen.get(text) {
+            let what = format!("the {key} `{}` stands twice, first in line {line}", shown(text));
+            self.findings.error(place, what, format!("give each its own {key}"));
+        } else {
+            seen.insert(text.to_owned(), place.line);
+        }
+    }
+
+    fn known(&mut self, table: &str, key: &str, text: &str, known: &[&str], place: Place) {
+        if !known.contains(&text) {
+            let what = format!("no {table} has the {key} `{}`", shown(text));
+            let instead = match known.is_empty() {
+                true => format!("write a {table} with {key} = \"{}\"", shown(text)),
+                false => meant(text, known),
+            };
+            self.findings.error(place, what, instead);
+        }
+    }
+
+    fn address(&mut self, text: &str, place: Place) -> Option<SocketAddr> {
+        if let Ok(address) = text.parse() {
+            return Some(address);
+        }
+        let instead = match (text.parse::<IpAddr>(), text.rsplit_once(':')) {
+            (Ok(IpAddr::V6(ip)), _) => format!("write \"[{ip}]:8080\": brackets, then the port"),
+            (Ok(ip), _) => format!("write \"{ip}:8080\" with its port"),
+            (_, Some(("" | "*", port))) => format!("write \"0.0.0.0:{}\" or \"[::]:{0}\"", shown(port)),
+            _ => "write an address and a port: \"127.0.0.1:8080\" or \"[::1]:8080\"".to_owned(),
+        };
+        self.findings.error(place, format!("`{}` is not an address with a port", shown(text)), instead);
+        None
+    }
+}

@@ -1,0 +1,207 @@
+//! Listener and Stream: the one surface that everybody uses, over whichever driver runs this thread.
+
+use super::buffer::{Chunk, Outgoing};
+use super::executor::{Core, Driver};
+use super::timer::{now, sleep_until};
+use super::{Size, epoll_socket, ring_socket};
+use socket2::{Domain, Protocol, SockAddr, SockRef, Socket, Type};
+use std::future::poll_fn;
+use std::io;
+use std::net::{Shutdown, SocketAddr};
+use std::os::fd::{BorrowedFd, OwnedFd};
+use std::rc::Rc;
+use std::time::Duration;
+
+/// How long accepting rests when descriptors or memory have run out.
+const EXHAUSTED_PAUSE: Duration = Duration::from_millis(50);
+
+/// A listening socket, made by the control plane (bound, listening, SO_REUSEPORT), served by this worker.
+pub struct Listener(Acceptor);
+
+enum Acceptor {
+    Ring(Rc<ring_socket::Acceptor>),
+    Epoll(epoll_socket::Acceptor),
+}
+
+impl Listener {
+    /// Only on the thread of a Runtime.
+    pub fn new(socket: OwnedFd) -> io::Result<Self> {
+        let options = SockRef::from(&socket);
+        // Accepted connections inherit it: one call for all of them.
+        options.set_tcp_nodelay(true)?;
+        let ring = on_ring();
+        // The ring waits by itself for a socket that may block, and gives EAGAIN for one that may not.
+        options.set_nonblocking(!ring)?;
+        Ok(Self(if ring {
+            Acceptor::Ring(ring_socket::Acceptor::new(socket))
+        } else {
+            Acceptor::Epoll(epoll_socket::Acceptor::new(socket)?)
+        }))
+    }
+
+    /// The next connection (TCP_NODELAY set). When descriptors run out (EMFILE, ENFILE, ENOBUFS) it pauses
+    /// and goes on by itself; errors of a single connection are skipped. Dropping the Listener closes it.
+    pub async fn accept(&self) -> io::Result<(Stream, SocketAddr)> {
+        loop {
+            let accepted = match &self.0 {
+                Acceptor::Ring(acceptor) => poll_fn(|cx| acceptor.poll_accept(cx)).await,
+                Acceptor::Epoll(acceptor) => poll_fn(|cx| acceptor.poll_accept(cx)).await,
+            };
+            match accepted {
+                Ok(socket) => {
+                    // A connection that was reset while it waited has no peer any more.
+                    if let Ok(peer) = SockRef::from(&socket).peer_addr().and_then(inet) {
+                        return Ok((Stream::new(socket, true)?, peer));
+                    }
+                }
+                Err(error) => match error.raw_os_error() {
+                    Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM) => {
+                        sleep_until(now() + EXHAUSTED_PAUSE).await;
+                    }
+                    // accept(2): what the network did to one connection is no error of the listener.
+                    Some(
+                        libc::ECONNABORTED
+                        | libc::EINTR
+                        | libc::EPROTO
+                        | libc::EPERM
+                        | libc::ETIMEDOUT
+                        | libc::ENETDOWN
+                        | libc::ENETUNREACH
+                        | libc::EHOSTDOWN
+                        | libc::EHOSTUNREACH
+                        | libc::ENONET
+                        | libc::ENOPROTOOPT
+                        | libc::EOPNOTSUPP,
+                    ) => {}
+                    _ => return Err(error),
+                },
+            }
+        }
+    }
+}
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        if let Acceptor::Ring(acceptor) = &self.0 {
+            acceptor.close();
+        }
+    }
+}
+
+/// A TCP connection. Reading and writing may go on at the same time from two futures (`&self`).
+/// Dropping it closes the descriptor once the kernel has let go of every buffer.
+pub struct Stream(Connection);
+
+enum Connection {
+    Ring(Rc<ring_socket::Connection>),
+    Epoll(Rc<epoll_socket::Connection>),
+}
+
+impl Stream {
+    fn new(socket: OwnedFd, connected: bool) -> io::Result<Self> {
+        Ok(Self(if on_ring() {
+            Connection::Ring(ring_socket::Connection::new(socket))
+        } else {
+            Connection::Epoll(epoll_socket::Connection::new(socket, connected)?)
+        }))
+    }
+
+    /// With TCP_NODELAY. Dropping the future gives the attempt up.
+    pub async fn connect(address: SocketAddr) -> io::Result<Self> {
+        let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+        socket.set_tcp_nodelay(true)?;
+        socket.set_nonblocking(!on_ring())?;
+        let (stream, address) = (Self::new(socket.into(), false)?, SockAddr::from(address));
+        match &stream.0 {
+            Connection::Ring(connection) => poll_fn(|cx| connection.poll_connect(cx, &address)).await?,
+            Connection::Epoll(connection) => poll_fn(|cx| connection.poll_connect(cx, &address)).await?,
+        }
+        Ok(stream)
+    }
+
+    /// The next bytes (never an empty Chunk), or None at the end of the stream. At most one reader at a time.
+    /// Holds no buffer while it waits. Dropping the future loses nothing.
+    /// `size` is a wish: bytes that have arrived already come as they are.
+    pub async fn recv(&self, size: Size) -> io::Result<Option<Chunk>> {
+        match &self.0 {
+            Connection::Ring(connection) => poll_fn(|cx| connection.poll_recv(cx, size)).await,
+            Connection::Epoll(connection) => poll_fn(|cx| connection.poll_recv(cx, size)).await,
+        }
+    }
+
+    /// Sends all of it and hands the (still full) buffer back for reuse. At most one writer at a time.
+    /// When the future is dropped in the middle of its bytes, every later send fails with BrokenPipe.
+    pub async fn send(&self, data: Outgoing) -> io::Result<Outgoing> {
+        let [data, ..] = self.send_parts([data, Outgoing::Empty, Outgoing::Empty]).await?;
+        Ok(data)
+    }
+
+    /// Sends all three in order with as few system calls as possible, and hands them back.
+    pub async fn send_parts(&self, parts: [Outgoing; 3]) -> io::Result<[Outgoing; 3]> {
+        match &self.0 {
+            Connection::Ring(connection) => connection.send(parts).await,
+            Connection::Epoll(connection) => connection.send(parts).await,
+        }
+    }
+
+    /// No byte and no end of stream has arrived that nobody has read: an idle connection is fit for reuse.
+    pub fn is_quiet(&self) -> bool {
+        match &self.0 {
+            Connection::Ring(connection) => connection.is_quiet(),
+            Connection::Epoll(connection) => connection.is_quiet(),
+        }
+    }
+
+    /// Half-closes our side (FIN).
+    pub fn shutdown_write(&self) {
+        // ENOTCONN: the peer has reset it, there is no side left to close.
+        let _ = SockRef::from(&self.fd()).shutdown(Shutdown::Write);
+    }
+
+    /// Ends both directions at once: pending and later reads give None, writes fail. For closing from outside.
+    pub fn shutdown(&self) {
+        // ENOTCONN: it has ended already.
+        let _ = SockRef::from(&self.fd()).shutdown(Shutdown::Both);
+        match &self.0 {
+            Connection::Ring(connection) => connection.end(),
+            Connection::Epoll(connection) => connection.end(),
+        }
+    }
+
+    /// Makes the close that follows a reset (RST): the peer must not take a cut body for a whole one.
+    pub fn reset_on_close(&self) {
+        // Fails only on a descriptor that is no socket.
+        let _ = SockRef::from(&self.fd()).set_linger(Some(Duration::ZERO));
+    }
+
+    pub fn peer_address(&self) -> io::Result<SocketAddr> {
+        SockRef::from(&self.fd()).peer_addr().and_then(inet)
+    }
+
+    pub fn local_address(&self) -> io::Result<SocketAddr> {
+        SockRef::from(&self.fd()).local_addr().and_then(inet)
+    }
+
+    fn fd(&self) -> BorrowedFd<'_> {
+        match &self.0 {
+            Connection::Ring(connection) => connection.fd(),
+            Connection::Epoll(connection) => connection.fd(),
+        }
+    }
+}
+
+impl Drop for Stream {
+    fn drop(&mut self) {
+        if let Connection::Ring(connection) = &self.0 {
+            connection.close();
+        }
+    }
+}
+
+fn on_ring() -> bool {
+    Core::with(|core| matches!(core.driver, Driver::Ring(_)))
+}
+
+fn inet(address: SockAddr) -> io::Result<SocketAddr> {
+    address.as_socket().ok_or_else(|| io::Error::other("not an IP socket"))
+}

@@ -1,0 +1,308 @@
+//! `x-amazon-apigateway-integration`: what answers a method.
+
+use super::findings::Findings;
+use super::mapping::{self, Direction, TemplateUse};
+use super::node::{Map, Node, shown};
+use super::path::Segment;
+use crate::model::{Integration, IntegrationResponse, IntegrationType, Passthrough, Place};
+
+/// AWS's default, in ms.
+const TIMEOUT_MS: u32 = 29_000;
+/// AWS's least, and what a quota increase or a streamed response may reach (15 min).
+const TIMEOUT_MS_LEAST: u64 = 50;
+const TIMEOUT_MS_MOST: u64 = 900_000;
+
+const TYPES: [&str; 5] = ["http", "http_proxy", "mock", "aws", "aws_proxy"];
+const METHODS: [&str; 8] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "ANY"];
+const KEYS: [&str; 20] = [
+    "type",
+    "uri",
+    "httpMethod",
+    "requestParameters",
+    "requestTemplates",
+    "passthroughBehavior",
+    "timeoutInMillis",
+    "connectionType",
+    "connectionId",
+    "contentHandling",
+    "credentials",
+    "cacheKeyParameters",
+    "cacheNamespace",
+    "tlsConfig",
+    "responseTransferMode",
+    "responses",
+    "payloadFormatVersion",
+    "integrationSubtype",
+    "integrationTarget",
+    "$ref",
+];
+const RESPONSE_KEYS: [&str; 4] = ["statusCode", "responseParameters", "responseTemplates", "contentHandling"];
+const NO_PASS: &str = "requests to this method answer 500 until then";
+
+/// `place`: of the key in the method. None: reported.
+pub(crate) fn read(
+    node: &Node,
+    place: Place,
+    path: &[Segment<'_>],
+    findings: &mut Findings<'_>,
+) -> Option<Integration> {
+    let map = findings.map(node, "x-amazon-apigateway-integration")?;
+    findings.unknown_keys(map, "an integration", &KEYS);
+    let Some(kind_node) = map.node("type") else {
+        findings.error(
+            place,
+            "the integration has no `type`",
+            format!("write type: one of {}", TYPES.join(", ")),
+        );
+        return None;
+    };
+    let kind = [
+        IntegrationType::Http,
+        IntegrationType::HttpProxy,
+        IntegrationType::Mock,
+        IntegrationType::Aws,
+        IntegrationType::AwsProxy,
+    ][findings.one_of(kind_node, "type", &TYPES)?];
+    if matches!(kind, IntegrationType::Aws | IntegrationType::AwsProxy) {
+        let what =
+            format!("integrations of type {}", TYPES[if kind == IntegrationType::Aws { 3 } else { 4 }]);
+        findings.unsupported(kind_node.place, what, NO_PASS);
+    }
+    let usage = if kind == IntegrationType::Mock { TemplateUse::MockRequest } else { TemplateUse::Request };
+    let mut integration = Integration {
+        kind,
+        place,
+        uri: None,
+        http_method: http_method(map, kind, place, findings),
+        timeout_ms: timeout_ms(map, findings),
+        passthrough_behavior: passthrough(map, findings),
+        request_parameters: map
+            .node("requestParameters")
+            .map_or_else(Vec::new, |n| mapping::parameters(n, Direction::Request, findings)),
+        request_templates: map
+            .node("requestTemplates")
+            .map_or_else(Vec::new, |n| mapping::templates(n, "requestTemplates", usage, findings)),
+        responses: map.node("responses").map_or_else(Vec::new, |n| responses(n, findings)),
+        vpc_link: vpc_link(map, findings),
+    };
+    integration.uri = uri(map, &integration, path, findings);
+    without_effect(map, findings);
+    Some(integration)
+}
+
+fn http_method(
+    map: &Map,
+    kind: IntegrationType,
+    place: Place,
+    findings: &mut Findings<'_>,
+) -> Option<String> {
+    let Some(node) = map.node("httpMethod") else {
+        if kind != IntegrationType::Mock {
+            let instead = "write httpMethod: GET, or ANY for the client's own method";
+            findings.error(place, "the integration has no `httpMethod`", instead);
+        }
+        return None;
+    };
+    Some(METHODS[findings.one_of(node, "httpMethod", &METHODS)?].to_owned())
+}
+
+fn timeout_ms(map: &Map, findings: &mut Findings<'_>) -> u32 {
+    map.node("timeoutInMillis")
+        .and_then(|n| findings.integer(n, "timeoutInMillis", TIMEOUT_MS_LEAST, TIMEOUT_MS_MOST))
+        .and_then(|ms| u32::try_from(ms).ok())
+        .unwrap_or(TIMEOUT_MS)
+}
+
+fn passthrough(map: &Map, findings: &mut Findings<'_>) -> Passthrough {
+    const WORDS: [&str; 3] = ["when_no_match", "when_no_templates", "never"];
+    let found =
+        map.node("passthroughBehavior").and_then(|n| findings.one_of(n, "passthroughBehavior", &WORDS));
+    [Passthrough::WhenNoMatch, Passthrough::WhenNoTemplates, Passthrough::Never][found.unwrap_or(0)]
+}
+
+fn vpc_link(map: &Map, findings: &mut Findings<'_>) -> Option<String> {
+    let kind = map.node("connectionType")?;
+    if findings.one_of(kind, "connectionType", &["INTERNET", "VPC_LINK"]) != Some(1) {
+        return None;
+    }
+    let Some(id) = map.node("connectionId") else {
+        findings.error(kind.place, "a VPC_LINK needs a `connectionId`", "write connectionId: the link's id");
+        return None;
+    };
+    findings.unsupported(kind.place, "VPC links", NO_PASS);
+    findings.string(id, "connectionId").map(str::to_owned)
+}
+
+fn uri(
+    map: &Map,
+    integration: &Integration,
+    path: &[Segment<'_>],
+    findings: &mut Findings<'_>,
+) -> Option<(String, Place)> {
+    if integration.kind == IntegrationType::Mock {
+        return None;
+    }
+    let Some(node) = map.node("uri") else {
+        findings.error(integration.place, "the integration has no `uri`", "write uri: http://host:port/path");
+        return None;
+    };
+    let text = findings.string(node, "uri")?;
+    if matches!(integration.kind, IntegrationType::Aws | IntegrationType::AwsProxy) {
+        if !text.starts_with("arn:") {
+            let instead = "write arn:aws:apigateway:REGION:SERVICE:path/... or :action/...";
+            findings.error(node.place, format!("`{}` is not an ARN", shown(text)), instead);
+        }
+        return Some((text.to_owned(), node.place));
+    }
+    check_http_uri(text, node.place, integration, path, findings);
+    Some((text.to_owned(), node.place))
+}
+
+fn check_http_uri(
+    text: &str,
+    place: Place,
+    integration: &Integration,
+    path: &[Segment<'_>],
+    findings: &mut Findings<'_>,
+) {
+    let example =
+        "write http://host:port/path, with {name} for mapped path parameters and ${stageVariables.name}";
+    let lower = text.to_ascii_lowercase();
+    let rest = if lower.starts_with("https://") {
+        if integration.vpc_link.is_none() {
+            findings.unsupported(place, "TLS to backends (https)", NO_PASS);
+        }
+        &text["https://".len()..]
+    } else if lower.starts_with("http://") {
+        &text["http://".len()..]
+    } else if text.starts_with("${stageVariables.") {
+        text
+    } else {
+        findings.error(place, format!("Invalid HTTP endpoint specified for URI: {}", shown(text)), example);
+        return;
+    };
+    let host = rest.split(['/', '?']).next().unwrap_or("");
+    let spaced = text.chars().any(|c| c.is_control() || c == ' ' || c == '#');
+    if host.is_empty() || host.contains('@') || spaced {
+        findings.error(place, format!("Invalid HTTP endpoint specified for URI: {}", shown(text)), example);
+        return;
+    }
+    match placeholders(rest) {
+        Err(()) => findings.error(place, format!("`{{` and `}}` do not pair up in {}", shown(text)), example),
+        Ok(names) => unmapped(&names, place, integration, path, findings),
+    }
+}
+
+/// Names in `{name}`, without `${stageVariables.name}`.
+fn placeholders(text: &str) -> Result<Vec<&str>, ()> {
+    let mut names = Vec::new();
+    let mut rest = text;
+    while let Some(open) = rest.find(['{', '}']) {
+        let close = rest[open + 1..].find(['{', '}']).map(|at| open + 1 + at).ok_or(())?;
+        if rest.as_bytes()[open] != b'{' || rest.as_bytes()[close] != b'}' || close == open + 1 {
+            return Err(());
+        }
+        let variable = rest[..open].ends_with('$');
+        if variable && !rest[open + 1..close].starts_with("stageVariables.") {
+            return Err(());
+        }
+        if !variable {
+            names.push(&rest[open + 1..close]);
+        }
+        rest = &rest[close + 1..];
+    }
+    Ok(names)
+}
+
+/// AWS's import takes a `{name}` without a mapping, and then calls the backend with the braces in its path.
+fn unmapped(
+    names: &[&str],
+    place: Place,
+    integration: &Integration,
+    path: &[Segment<'_>],
+    findings: &mut Findings<'_>,
+) {
+    for name in names {
+        let key = format!("integration.request.path.{name}");
+        if integration.request_parameters.iter().any(|(k, _, _)| *k == key) {
+            continue;
+        }
+        let captured =
+            path.iter().any(|s| matches!(s, Segment::Variable(n) | Segment::Greedy(n) if n == name));
+        let source =
+            if captured { format!("method.request.path.{name}") } else { "method.request.path.NAME".into() };
+        let what = format!("`{{{}}}` in the uri has no value", shown(name));
+        findings.warning(place, what, format!("add to requestParameters: {key}: {source}"));
+    }
+}
+
+fn responses(node: &Node, findings: &mut Findings<'_>) -> Vec<IntegrationResponse> {
+    let mut responses = Vec::new();
+    for entry in findings.map(node, "responses").map_or(&[][..], |m| &m.entries) {
+        let Some(map) = findings.map(&entry.value, &entry.key) else { continue };
+        findings.unknown_keys(map, "an integration response", &RESPONSE_KEYS);
+        let selection_pattern = (!matches!(entry.key.as_str(), "default" | "")).then(|| entry.key.clone());
+        if let Some(Err(why)) = selection_pattern.as_deref().map(regex_lite::Regex::new) {
+            let what = format!("`{}` is not a regular expression: {why}", shown(&entry.key));
+            findings.error(entry.place, what, "write for example 4\\d{2}, or default");
+        }
+        let Some(status) = map.node("statusCode") else {
+            findings.error(
+                entry.place,
+                "this integration response has no `statusCode`",
+                "write statusCode: \"200\"",
+            );
+            continue;
+        };
+        let Some(status) = findings.integer(status, "statusCode", 200, 599) else { continue };
+        without_effect(map, findings);
+        responses.push(IntegrationResponse {
+            selection_pattern,
+            status_code: u16::try_from(status).unwrap_or(u16::MAX),
+            place: entry.place,
+            response_parameters: map
+                .node("responseParameters")
+                .map_or_else(Vec::new, |n| mapping::parameters(n, Direction::Response, findings)),
+            response_templates: map.node("responseTemplates").map_or_else(Vec::new, |n| {
+                mapping::templates(n, "responseTemplates", TemplateUse::Response, findings)
+            }),
+        });
+    }
+    responses
+}
+
+/// What is read and will not act.
+fn without_effect(map: &Map, findings: &mut Findings<'_>) {
+    for (key, meanwhile) in [
+        ("contentHandling", "bodies pass as they are until then"),
+        ("credentials", "the backend is called without AWS credentials until then"),
+        ("tlsConfig", "it has no effect until then"),
+        ("integrationTarget", "it has no effect until then"),
+    ] {
+        if let Some(entry) = map.entry(key).filter(|e| e.value.value != super::node::Value::Null) {
+            findings.unsupported(entry.place, key, meanwhile);
+        }
+    }
+    if let Some(entry) = map.entry("cacheKeyParameters") {
+        if findings.list(&entry.value, "cacheKeyParameters").is_some_and(|l| !l.is_empty()) {
+            findings.unsupported(
+                entry.place,
+                "the stage cache (cacheKeyParameters)",
+                "nothing is cached until then",
+            );
+        }
+    }
+    if let Some(node) = map.node("responseTransferMode") {
+        // Bodies are streamed either way: only the word is checked.
+        findings.one_of(node, "responseTransferMode", &["BUFFERED", "STREAM"]);
+    }
+    for key in ["payloadFormatVersion", "integrationSubtype"] {
+        if let Some(entry) = map.entry(key) {
+            let text = findings.string(&entry.value, key).unwrap_or_default();
+            if text != "1.0" {
+                let what = format!("`{key}` belongs to HTTP APIs: it has no effect on a REST API");
+                findings.warning(entry.place, what, "remove it");
+            }
+        }
+    }
+}

@@ -1,0 +1,183 @@
+//! Bodies from one connection to another: the framing comes off, is checked, and goes on anew; constant memory.
+
+use crate::http::{self, BodyDecoder, Framing, Malformed};
+use crate::net::{self, Inbound, Outgoing, Size, Stream};
+use std::io;
+use std::time::Duration;
+
+/// Pieces up to this size are gathered into one send; larger ones go out from the buffer they came in.
+const GATHER_BYTES: usize = 4096;
+/// Gathered bytes are sent once there are this many.
+const FLUSH_BYTES: usize = 16 * 1024;
+/// A body that has shown itself longer than this is read through large buffers.
+const LARGE_AFTER_BYTES: u64 = 16 * 1024;
+
+/// Why a body did not get through.
+#[derive(Debug)]
+pub enum RelayError {
+    /// The source failed or ended in the middle of its message.
+    Source(io::Error),
+    /// The source broke the framing.
+    Malformed(Malformed),
+    /// Nothing came for too long.
+    Idle,
+    /// More bytes than allowed.
+    TooLarge,
+    /// The sink failed, or took nothing for too long.
+    Sink(io::Error),
+}
+
+#[derive(Clone, Copy, Debug)]
+pub struct RelayLimits {
+    pub idle: Duration,
+    pub bytes: u64,
+}
+
+/// The writing half of a message: the head goes out together with the first bytes of the body.
+pub struct Sink<'a> {
+    stream: &'a Stream,
+    framing: Framing,
+    pending: Vec<u8>,
+    timeout: Duration,
+}
+
+impl<'a> Sink<'a> {
+    /// `head` is the finished head of the message that `framing` delimits.
+    pub fn new(stream: &'a Stream, head: Vec<u8>, framing: Framing, timeout: Duration) -> Self {
+        Self { stream, framing, pending: head, timeout }
+    }
+
+    async fn write(&mut self, piece: Outgoing, last: bool) -> Result<(), RelayError> {
+        let bytes = piece.as_slice();
+        let chunked = self.framing == Framing::Chunked;
+        if chunked {
+            http::write_chunk_size(&mut self.pending, bytes.len());
+        }
+        let tail: &'static [u8] = match (chunked, last) {
+            (false, _) => b"",
+            (true, false) => b"\r\n",
+            (true, true) => b"\r\n0\r\n\r\n",
+        };
+        if bytes.len() > GATHER_BYTES {
+            let head = Outgoing::Vec(std::mem::take(&mut self.pending));
+            let [head, ..] = self.send([head, piece, Outgoing::Static(tail)]).await?;
+            self.keep(head);
+            return Ok(());
+        }
+        self.pending.extend_from_slice(bytes);
+        self.pending.extend_from_slice(tail);
+        if last || self.pending.len() >= FLUSH_BYTES {
+            self.flush().await?;
+        }
+        Ok(())
+    }
+
+    /// The message ends without further data.
+    async fn finish(&mut self) -> Result<(), RelayError> {
+        if self.framing == Framing::Chunked {
+            self.pending.extend_from_slice(http::LAST_CHUNK);
+        }
+        self.flush().await
+    }
+
+    /// Sends what is gathered: before waiting for the source, nothing is held back.
+    async fn flush(&mut self) -> Result<(), RelayError> {
+        if self.pending.is_empty() {
+            return Ok(());
+        }
+        let head = Outgoing::Vec(std::mem::take(&mut self.pending));
+        let [head, ..] = self.send([head, Outgoing::Empty, Outgoing::Empty]).await?;
+        self.keep(head);
+        Ok(())
+    }
+
+    async fn send(&self, parts: [Outgoing; 3]) -> Result<[Outgoing; 3], RelayError> {
+        match net::timeout(self.timeout, self.stream.send_parts(parts)).await {
+            Ok(sent) => sent.map_err(RelayError::Sink),
+            Err(net::Elapsed) => Err(RelayError::Sink(io::ErrorKind::TimedOut.into())),
+        }
+    }
+
+    fn keep(&mut self, sent: Outgoing) {
+        if let Outgoing::Vec(mut storage) = sent {
+            storage.clear();
+            self.pending = storage;
+        }
+    }
+
+    /// The head's storage, for the next message.
+    pub fn into_storage(mut self) -> Vec<u8> {
+        self.pending.clear();
+        self.pending
+    }
+}
+
+/// Carries one body from `source` to `sink`, to its end. With no body it only sends the sink's head.
+pub async fn relay(
+    source: &mut Inbound,
+    framing: Framing,
+    sink: &mut Sink<'_>,
+    limits: RelayLimits,
+) -> Result<(), RelayError> {
+    let mut decoder = BodyDecoder::new(framing);
+    let mut carried: u64 = 0;
+    let long = matches!(framing, Framing::Length(n) if n > LARGE_AFTER_BYTES);
+    while !decoder.is_done() {
+        if source.is_empty() {
+            sink.flush().await?;
+            let size = if long || carried > LARGE_AFTER_BYTES { Size::Large } else { Size::Small };
+            match net::timeout(limits.idle, source.more(size)).await {
+                Err(net::Elapsed) => return Err(RelayError::Idle),
+                Ok(Err(error)) => return Err(RelayError::Source(error)),
+                Ok(Ok(true)) => {}
+                Ok(Ok(false)) if decoder.end_of_stream() => break,
+                Ok(Ok(false)) => return Err(RelayError::Source(io::ErrorKind::UnexpectedEof.into())),
+            }
+            continue;
+        }
+        let found = decoder.decode(source.bytes()).map_err(RelayError::Malformed)?;
+        let length = found.data.len();
+        carried += length as u64;
+        if carried > limits.bytes {
+            return Err(RelayError::TooLarge);
+        }
+        if length == 0 {
+            source.consume(found.consumed);
+            continue;
+        }
+        source.consume(found.data.start);
+        let piece = source.take(length);
+        source.consume(found.consumed - found.data.end);
+        sink.write(piece, found.done).await?;
+        if found.done {
+            return Ok(());
+        }
+    }
+    sink.finish().await
+}
+
+/// Reads a body and throws it away, up to `limits.bytes`: true when it ended within them.
+pub async fn discard(source: &mut Inbound, framing: Framing, limits: RelayLimits) -> bool {
+    let mut decoder = BodyDecoder::new(framing);
+    let mut dropped: u64 = 0;
+    if matches!(framing, Framing::Length(n) if n > limits.bytes) {
+        return false;
+    }
+    while !decoder.is_done() {
+        if source.is_empty() {
+            match net::timeout(limits.idle, source.more(Size::Small)).await {
+                Ok(Ok(true)) => continue,
+                _ => return false,
+            }
+        }
+        let Ok(found) = decoder.decode(source.bytes()) else {
+            return false;
+        };
+        dropped += found.consumed as u64;
+        source.consume(found.consumed);
+        if dropped > limits.bytes {
+            return false;
+        }
+    }
+    true
+}

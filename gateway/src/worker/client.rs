@@ -1,0 +1,136 @@
+//! One client connection: reads heads, hands each request to the exchange, keeps or closes the connection.
+
+use super::clock::Ids;
+use super::exchange::exchange;
+use super::local::{Local, Open};
+use super::respond;
+use crate::http::{HeadLimits, Parsed, RequestHead};
+use crate::net::{self, Either, Inbound, Size};
+use crate::observe;
+use crate::refusal::Refusal;
+use crate::upstream;
+use std::rc::Rc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::{Duration, Instant};
+
+/// A client connection with the storage that all its exchanges share.
+pub(super) struct Client {
+    pub(super) local: Rc<Local>,
+    pub(super) open: Rc<Open>,
+    pub(super) inbound: Inbound,
+    pub(super) head: RequestHead,
+    pub(super) ids: Ids,
+    /// Storage for the answer's head and for the request to the backend.
+    pub(super) out: Vec<u8>,
+    pub(super) sent: Vec<u8>,
+}
+
+/// What becomes of the connection after an exchange.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum After {
+    KeepAlive,
+    /// Everything was read and written.
+    Close,
+    /// The client may still be sending: let it read the answer before the connection goes.
+    Linger,
+    /// The answer was cut: the client must not take it for a whole one.
+    Reset,
+}
+
+/// Bytes and time that a client may still spend sending after its last answer.
+const LINGER: upstream::RelayLimits =
+    upstream::RelayLimits { idle: Duration::from_millis(500), bytes: 256 * 1024 };
+const LINGER_TOTAL: Duration = Duration::from_secs(2);
+
+/// The task of one connection.
+pub(super) async fn serve(local: Rc<Local>, open: Rc<Open>, key: usize) {
+    local.counters.connections_open.fetch_add(1, Relaxed);
+    let mut client = Client {
+        inbound: Inbound::new(open.stream.clone()),
+        head: RequestHead::new(),
+        ids: Ids::default(),
+        out: Vec::new(),
+        sent: Vec::new(),
+        local,
+        open,
+    };
+    let cut = client.open.clone();
+    let after = match net::race(cut.cut.raised(), client.converse()).await {
+        Either::Left(()) => After::Close,
+        Either::Right(after) => after,
+    };
+    client.close(after).await;
+    client.local.counters.connections_open.fetch_sub(1, Relaxed);
+    client.local.deregister(key);
+}
+
+/// A head, or why there is none.
+enum Next {
+    Head,
+    /// Closed, or silent for too long, between two requests.
+    Gone,
+    Refused(Refusal),
+}
+
+impl Client {
+    async fn converse(&mut self) -> After {
+        loop {
+            self.open.busy.set(false);
+            if self.open.closing.get() {
+                return After::Close;
+            }
+            let next = self.next_head().await;
+            self.open.busy.set(true);
+            let after = match next {
+                Next::Head => exchange(self).await,
+                Next::Gone => return After::Close,
+                Next::Refused(refusal) => return respond::refuse_unread(self, &refusal).await,
+            };
+            observe::add(&self.local.counters.requests, 1);
+            if after != After::KeepAlive {
+                return after;
+            }
+            // Storage that a large head left behind is not kept for the connection's life.
+            self.out.shrink_to(4096);
+            self.sent.shrink_to(4096);
+        }
+    }
+
+    async fn next_head(&mut self) -> Next {
+        let limits = HeadLimits::default();
+        let idle_until = net::now() + self.local.limits.idle_timeout;
+        let mut head_until: Option<Instant> = None;
+        loop {
+            if !self.inbound.is_empty() {
+                head_until.get_or_insert_with(|| net::now() + self.local.limits.head_timeout);
+                match self.head.parse(self.inbound.bytes(), &limits) {
+                    Ok(Parsed::Complete { consumed }) => {
+                        self.inbound.consume(consumed);
+                        return Next::Head;
+                    }
+                    Ok(Parsed::Partial) => {}
+                    Err(malformed) => return Next::Refused(Refusal::Malformed(malformed)),
+                }
+            }
+            let until = head_until.unwrap_or(idle_until);
+            match net::timeout_at(until, self.inbound.more(Size::Small)).await {
+                Ok(Ok(true)) => {}
+                Ok(Ok(false) | Err(_)) => return Next::Gone,
+                Err(net::Elapsed) if head_until.is_some() => return Next::Refused(Refusal::ClientTooSlow),
+                Err(net::Elapsed) => return Next::Gone,
+            }
+        }
+    }
+
+    async fn close(&mut self, after: After) {
+        match after {
+            After::KeepAlive | After::Close => {}
+            After::Reset => self.open.stream.reset_on_close(),
+            After::Linger => {
+                self.open.stream.shutdown_write();
+                let rest = upstream::discard(&mut self.inbound, crate::http::Framing::UntilClose, LINGER);
+                let _ = net::timeout(LINGER_TOTAL, rest).await;
+            }
+        }
+    }
+}

@@ -1,0 +1,95 @@
+//! The life of a request: Request → Match → Permit → Reply → Record.
+
+use super::client::{After, Client};
+use super::{proxy, respond};
+use crate::guard::{self, Permit, endpoint};
+use crate::http::Framing;
+use crate::integrate::{self, Facts, Integration};
+use crate::observe;
+use crate::refusal::Refusal;
+use crate::route::Asked;
+use crate::snapshot::{ListenerIndex, Snapshot};
+
+/// Carries the request in `client.head` down the line and answers it. Whatever refuses it on the way, it is answered
+/// once, and the connection's fate is returned.
+pub(super) async fn exchange(client: &mut Client) -> After {
+    let snapshot = client.local.snapshot();
+    let Some(listener) = client.open.listener.get() else {
+        return After::Close;
+    };
+    let mut ids = std::mem::take(&mut client.ids);
+    let facts = {
+        let mut clock = client.local.clock.borrow_mut();
+        clock.draw(&mut ids);
+        Facts {
+            request_id: &ids.request,
+            extended_request_id: &ids.extended,
+            source: client.open.peer,
+            listener: snapshot.listeners[listener].address,
+            time_ms: u64::try_from(clock.since_epoch().as_millis()).unwrap_or(u64::MAX),
+            trace_id: &ids.trace,
+        }
+    };
+    let after = match pass(&snapshot, client, listener) {
+        Ok(permit) => match reply(client, &snapshot, &permit, &facts).await {
+            Ok(after) => after,
+            Err(refusal) => respond::refuse(client, &snapshot, listener, &facts, &refusal).await,
+        },
+        Err(refusal) => respond::refuse(client, &snapshot, listener, &facts, &refusal).await,
+    };
+    client.ids = ids;
+    after
+}
+
+/// Request → Match → Permit: pure rules, in AWS's order.
+fn pass<'s>(snapshot: &'s Snapshot, client: &Client, listener: ListenerIndex) -> Result<Permit<'s>, Refusal> {
+    let source = client.open.peer.ip();
+    let asked = asked(snapshot, client, listener);
+    let reached = snapshot.routes.reach(&asked)?;
+    endpoint::admit(snapshot, listener, reached.api, source)?;
+    let matched = snapshot.routes.find(&asked, reached)?;
+    let permit = guard::permit(snapshot, listener, source, &client.head, matched)?;
+    match client.head.framing() {
+        Framing::Length(length) if length > client.local.limits.body_bytes => Err(Refusal::BodyTooLarge),
+        _ => Ok(permit),
+    }
+}
+
+/// Permit → Reply, and its way back to the client.
+async fn reply(
+    client: &mut Client,
+    snapshot: &Snapshot,
+    permit: &Permit<'_>,
+    facts: &Facts<'_>,
+) -> Result<After, Refusal> {
+    match &permit.method.integration {
+        Integration::HttpProxy(backend) | Integration::Http(backend) => {
+            proxy::proxy(client, snapshot, permit, backend, facts).await
+        }
+        Integration::Mock(mock) => {
+            let answer = integrate::mock(permit, mock, &client.head, facts)?;
+            Ok(respond::answer(client, facts, &answer, false).await)
+        }
+        Integration::Unsupported(why) => {
+            observe::log(
+                "warning",
+                "integrate",
+                format_args!("{} {}: {why}", facts.request_id, permit.api.name),
+            );
+            Err(Refusal::ApiConfiguration(why))
+        }
+    }
+}
+
+/// What the request asks the route table for.
+pub(super) fn asked<'a>(snapshot: &Snapshot, client: &'a Client, listener: ListenerIndex) -> Asked<'a> {
+    let of_vpc = snapshot.listeners[listener].vpc.is_some();
+    let api_id = if of_vpc { client.head.field("x-apigw-api-id") } else { None };
+    Asked {
+        listener,
+        host: client.head.host(),
+        path: client.head.path(),
+        method: client.head.method(),
+        api_id: api_id.and_then(|id| std::str::from_utf8(id).ok()),
+    }
+}

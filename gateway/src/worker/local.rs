@@ -1,0 +1,169 @@
+//! What one worker knows: its snapshot, its open connections, its backends' pool, its clock.
+
+use super::clock::Clock;
+use super::flag::Flag;
+use super::{Adopted, Limits, OpenConnection};
+use crate::guard::endpoint;
+use crate::net::Stream;
+use crate::observe::Counters;
+use crate::snapshot::{ApiIndex, ListenerIndex, Snapshot};
+use crate::upstream::Pool;
+use slab::Slab;
+use std::cell::{Cell, RefCell};
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+
+pub(super) struct Local {
+    pub(super) limits: Limits,
+    pub(super) counters: Arc<Counters>,
+    pub(super) pool: Pool,
+    pub(super) clock: RefCell<Clock>,
+    snapshot: RefCell<Rc<Current>>,
+    open: RefCell<Slab<Rc<Open>>>,
+    pub(super) draining: Cell<bool>,
+    /// Raised when the last connection of a draining worker has ended.
+    pub(super) empty: Flag,
+}
+
+/// The snapshot that the worker serves by. Requests share it within the thread, so that the count which all workers
+/// share is touched once per snapshot and not once per request.
+pub(super) struct Current(Arc<Snapshot>);
+
+impl std::ops::Deref for Current {
+    type Target = Snapshot;
+
+    fn deref(&self) -> &Snapshot {
+        &self.0
+    }
+}
+
+/// One open client connection, as the worker sees it from outside.
+pub(super) struct Open {
+    pub(super) stream: Rc<Stream>,
+    pub(super) peer: SocketAddr,
+    /// Index into the listeners of the current snapshot; None: its listener is gone.
+    pub(super) listener: Cell<Option<ListenerIndex>>,
+    /// An exchange is under way.
+    pub(super) busy: Cell<bool>,
+    /// Close after the exchange that is under way.
+    pub(super) closing: Cell<bool>,
+    /// Raised to end the connection at once, whatever it does.
+    pub(super) cut: Flag,
+    /// Upgraded: the API (of the current snapshot) that owns the tunnel.
+    pub(super) tunnel: Cell<Option<ApiIndex>>,
+}
+
+impl Open {
+    /// Ends the connection at once: the peer sees it before this returns.
+    fn end(&self) {
+        self.closing.set(true);
+        self.stream.shutdown();
+        self.cut.raise();
+    }
+
+    fn end_if_idle(&self) -> bool {
+        let idle = !self.busy.get();
+        if idle {
+            self.end();
+        }
+        idle
+    }
+}
+
+impl Local {
+    pub(super) fn new(limits: Limits, counters: Arc<Counters>, snapshot: Arc<Snapshot>) -> Self {
+        let pool = Pool::new(counters.clone(), limits.connect_timeout);
+        Self {
+            limits,
+            counters,
+            pool,
+            clock: RefCell::new(Clock::new()),
+            snapshot: RefCell::new(Rc::new(Current(snapshot))),
+            open: RefCell::default(),
+            draining: Cell::new(false),
+            empty: Flag::default(),
+        }
+    }
+
+    /// The snapshot to serve the next request by. Not an atomic operation.
+    pub(super) fn snapshot(&self) -> Rc<Current> {
+        self.snapshot.borrow().clone()
+    }
+
+    /// None: the table is full.
+    pub(super) fn register(&self, open: Rc<Open>) -> Option<usize> {
+        let mut table = self.open.borrow_mut();
+        (table.len() < self.limits.connections).then(|| table.insert(open))
+    }
+
+    pub(super) fn deregister(&self, key: usize) {
+        let mut table = self.open.borrow_mut();
+        table.remove(key);
+        if table.is_empty() && self.draining.get() {
+            self.empty.raise();
+        }
+    }
+
+    pub(super) fn open_connections(&self) -> Vec<OpenConnection> {
+        let table = self.open.borrow();
+        let listed = table.iter().filter_map(|(_, open)| {
+            open.listener.get().map(|listener| OpenConnection { listener, peer: open.peer })
+        });
+        listed.collect()
+    }
+
+    /// Serves by `new` from now on and closes the connections that it no longer allows.
+    pub(super) fn adopt(&self, new: Arc<Snapshot>) -> Adopted {
+        let old = self.snapshot.replace(Rc::new(Current(new.clone())));
+        let mut closed = 0;
+        for (_, open) in self.open.borrow().iter() {
+            let listener = open.listener.get().and_then(|index| same_listener(&old, index, &new));
+            let tunnel = open.tunnel.get();
+            let tunnel_now = tunnel.and_then(|api| same_api(&old, api, &new));
+            open.listener.set(listener);
+            open.tunnel.set(tunnel_now);
+            let Some(listener) = listener else {
+                // Its listener is gone: what is under way ends well.
+                open.closing.set(true);
+                closed += usize::from(open.end_if_idle());
+                continue;
+            };
+            let source = open.peer.ip();
+            let tunnel_allowed = match (tunnel, tunnel_now) {
+                (Some(_), Some(api)) => endpoint::admit(&new, listener, api, source).is_ok(),
+                (Some(_), None) => false,
+                (None, _) => true,
+            };
+            if !tunnel_allowed || !endpoint::admit_connection(&new, listener, source) {
+                open.end();
+                closed += 1;
+            }
+        }
+        Adopted { connections_closed: closed }
+    }
+
+    /// Closes idle connections now, the others after what is under way.
+    pub(super) fn drain(&self) {
+        self.draining.set(true);
+        let table = self.open.borrow();
+        for (_, open) in table.iter() {
+            open.closing.set(true);
+            open.end_if_idle();
+        }
+        if table.is_empty() {
+            self.empty.raise();
+        }
+    }
+}
+
+/// A listener stays the same while name and address stay.
+pub(super) fn same_listener(old: &Snapshot, index: ListenerIndex, new: &Snapshot) -> Option<ListenerIndex> {
+    let was = old.listeners.get(index)?;
+    new.listeners.iter().position(|is| is.name == was.name && is.address == was.address)
+}
+
+fn same_api(old: &Snapshot, index: ApiIndex, new: &Snapshot) -> Option<ApiIndex> {
+    let was = old.apis.get(index)?;
+    new.apis.iter().position(|is| is.id == was.id)
+}

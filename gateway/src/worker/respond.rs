@@ -1,0 +1,144 @@
+//! Writing answers: the gateway's own ones whole, and the end of every response head.
+
+use super::client::{After, Client};
+use super::exchange::asked;
+use super::local::{Local, Open};
+use crate::http::{self, Framing, Method, RequestHead, Version};
+use crate::integrate::Facts;
+use crate::net::{self, Outgoing};
+use crate::observe;
+use crate::refusal::{Answer, Refusal, RefusedRequest};
+use crate::snapshot::{ListenerIndex, Snapshot};
+use crate::upstream::{self, RelayLimits};
+use std::time::Duration;
+
+/// A request body that nobody wants is read to its end up to this size, so that the connection can go on.
+const UNWANTED: RelayLimits = RelayLimits { idle: Duration::from_secs(2), bytes: 64 * 1024 };
+
+/// Answers a refused request, by the API's own gateway responses where it has some.
+pub(super) async fn refuse(
+    client: &mut Client,
+    snapshot: &Snapshot,
+    listener: ListenerIndex,
+    facts: &Facts<'_>,
+    refusal: &Refusal,
+) -> After {
+    observe::add(&client.local.counters.refused, 1);
+    let asked = asked(snapshot, client, listener);
+    let reached = snapshot.routes.reach(&asked).ok();
+    let api = reached.as_ref().map(|reached| &snapshot.apis[reached.api]);
+    let matched = reached.and_then(|reached| snapshot.routes.find(&asked, reached).ok());
+    let answer_ = refusal.answer(&RefusedRequest {
+        request_id: facts.request_id,
+        api,
+        head: Some(&client.head),
+        matched: matched.as_ref(),
+        source: facts.source.ip(),
+    });
+    answer(client, facts, &answer_, refusal.closes()).await
+}
+
+/// Answers a connection whose head was not understood (or did not come in time); it always closes.
+pub(super) async fn refuse_unread(client: &mut Client, refusal: &Refusal) -> After {
+    observe::add(&client.local.counters.refused, 1);
+    client.local.clock.borrow_mut().draw(&mut client.ids);
+    let source = client.open.peer.ip();
+    let request =
+        RefusedRequest { request_id: &client.ids.request, api: None, head: None, matched: None, source };
+    let answer = refusal.answer(&request);
+    let mut out = std::mem::take(&mut client.out);
+    write_answer(&mut out, &answer);
+    write_date_and_ids(&mut out, &client.local, &client.ids.request, &client.ids.extended);
+    write_framing(&mut out, Framing::Length(answer.body.len() as u64), false);
+    out.extend_from_slice(&answer.body);
+    send(client, out).await.map_or(After::Close, |()| After::Linger)
+}
+
+/// Sends a whole answer. `last`: the connection must not go on.
+pub(super) async fn answer(client: &mut Client, facts: &Facts<'_>, answer: &Answer, last: bool) -> After {
+    let unread = client.head.framing();
+    let skippable = match unread {
+        Framing::None => true,
+        Framing::Length(length) => length <= UNWANTED.bytes && !client.head.expects_continue(),
+        Framing::Chunked | Framing::UntilClose => false,
+    };
+    let keep = !last && skippable && may_keep(&client.head, &client.open, &client.local);
+    let mut out = std::mem::take(&mut client.out);
+    write_answer(&mut out, answer);
+    write_date_and_ids(&mut out, &client.local, facts.request_id, facts.extended_request_id);
+    let bodiless = matches!(answer.status, 204 | 304);
+    let framing = if bodiless { Framing::None } else { Framing::Length(answer.body.len() as u64) };
+    write_framing(&mut out, framing, keep);
+    if !bodiless && client.head.method() != Method::Head {
+        out.extend_from_slice(&answer.body);
+    }
+    if send(client, out).await.is_err() {
+        return After::Close;
+    }
+    if !keep {
+        return if unread == Framing::None && !last { After::Close } else { After::Linger };
+    }
+    if upstream::discard(&mut client.inbound, unread, UNWANTED).await {
+        After::KeepAlive
+    } else {
+        After::Close
+    }
+}
+
+/// Does the connection go on after this exchange, as far as client and worker wish?
+pub(super) fn may_keep(head: &RequestHead, open: &Open, local: &Local) -> bool {
+    head.keep_alive() && !open.closing.get() && !local.draining.get()
+}
+
+fn write_answer(out: &mut Vec<u8>, answer: &Answer) {
+    out.clear();
+    http::write_status_line(out, answer.status);
+    for (name, value) in &answer.fields {
+        // A field that would split the message is left out; `integrate` and `refusal` refuse it before.
+        let _ = http::write_field(out, name, value);
+    }
+}
+
+/// Date and the ids that AWS puts on every answer.
+pub(super) fn write_date_and_ids(out: &mut Vec<u8>, local: &Local, request_id: &str, extended: &str) {
+    out.extend_from_slice(b"Date: ");
+    out.extend_from_slice(local.clock.borrow_mut().date());
+    out.extend_from_slice(b"\r\nx-amzn-RequestId: ");
+    out.extend_from_slice(request_id.as_bytes());
+    out.extend_from_slice(b"\r\nx-amz-apigw-id: ");
+    out.extend_from_slice(extended.as_bytes());
+    out.extend_from_slice(b"\r\n");
+}
+
+/// The framing fields, `Connection`, and the empty line that ends the head.
+pub(super) fn write_framing(out: &mut Vec<u8>, framing: Framing, keep: bool) {
+    match framing {
+        Framing::None | Framing::UntilClose => {}
+        Framing::Chunked => out.extend_from_slice(b"Transfer-Encoding: chunked\r\n"),
+        Framing::Length(length) => http::write_content_length(out, length),
+    }
+    let connection: &[u8] =
+        if keep { b"Connection: keep-alive\r\n\r\n" } else { b"Connection: close\r\n\r\n" };
+    out.extend_from_slice(connection);
+}
+
+/// Which framing a body of the backend's gets on its way to this client.
+pub(super) fn framing_for(client: Version, body: Framing) -> Framing {
+    match (body, client) {
+        (Framing::Chunked | Framing::UntilClose, Version::Http11) => Framing::Chunked,
+        (Framing::Chunked | Framing::UntilClose, Version::Http10) => Framing::UntilClose,
+        (Framing::None | Framing::Length(_), _) => body,
+    }
+}
+
+async fn send(client: &mut Client, out: Vec<u8>) -> Result<(), ()> {
+    let sent = net::timeout(client.local.limits.send_timeout, client.open.stream.send(Outgoing::Vec(out)));
+    match sent.await {
+        Ok(Ok(Outgoing::Vec(storage))) => {
+            client.out = storage;
+            Ok(())
+        }
+        Ok(Ok(_)) => Ok(()),
+        Ok(Err(_)) | Err(net::Elapsed) => Err(()),
+    }
+}

@@ -1,0 +1,159 @@
+//! The worker's thread: takes orders, accepts on its listeners, sweeps its pool, drains and ends.
+
+use super::client;
+use super::flag::Flag;
+use super::local::{Local, Open, same_listener};
+use super::{Adopted, Order, Settings};
+use crate::net::{self, Either, Listener, MailReceiver, Runtime};
+use crate::observe::{self, Counters};
+use crate::snapshot::Snapshot;
+use std::cell::Cell;
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::mpsc::SyncSender;
+use std::time::{Duration, Instant};
+
+/// How often idle backend connections are looked through.
+const SWEEP_EVERY: Duration = Duration::from_secs(5);
+
+/// The thread's whole life. Tells `started` whether its runtime stands.
+pub(super) fn run(
+    number: usize,
+    settings: Settings,
+    orders: MailReceiver<Order>,
+    counters: Arc<Counters>,
+    started: &SyncSender<io::Result<()>>,
+) {
+    net::pin_thread(number);
+    let mut runtime = match Runtime::new(settings.io, net::Limits::default()) {
+        Ok(runtime) => runtime,
+        Err(error) => return drop(started.send(Err(error))),
+    };
+    drop(started.send(Ok(())));
+    runtime.block_on(Serving { settings, counters, local: None, accepting: Vec::new() }.obey(orders));
+}
+
+struct Serving {
+    settings: Settings,
+    counters: Arc<Counters>,
+    /// None before the first snapshot.
+    local: Option<Rc<Local>>,
+    accepting: Vec<Accepting>,
+}
+
+/// One listener's accept task.
+struct Accepting {
+    /// Index into the current snapshot's listeners; shared with the task.
+    listener: Rc<Cell<usize>>,
+    stop: Rc<Flag>,
+}
+
+impl Serving {
+    async fn obey(mut self, mut orders: MailReceiver<Order>) {
+        while let Some(order) = orders.recv().await {
+            match order {
+                Order::Adopt { snapshot, sockets, done } => done(self.adopt(snapshot, sockets)),
+                Order::Connections { reply } => {
+                    reply(self.local.as_ref().map(|local| local.open_connections()).unwrap_or_default());
+                }
+                Order::Drain { within } => return self.drain(net::now() + within).await,
+            }
+        }
+        self.drain(net::now()).await;
+    }
+
+    fn adopt(&mut self, snapshot: Arc<Snapshot>, sockets: Vec<(usize, OwnedFd)>) -> Adopted {
+        let Some(local) = self.local.clone() else {
+            let local = Rc::new(Local::new(self.settings.limits, self.counters.clone(), snapshot));
+            net::spawn(sweep(Rc::downgrade(&local)));
+            self.local = Some(local);
+            self.listen(sockets);
+            return Adopted::default();
+        };
+        let old = local.snapshot();
+        let adopted = local.adopt(snapshot.clone());
+        self.accepting.retain(|accepting| match same_listener(&old, accepting.listener.get(), &snapshot) {
+            Some(index) => {
+                accepting.listener.set(index);
+                true
+            }
+            None => {
+                accepting.stop.raise();
+                false
+            }
+        });
+        self.listen(sockets);
+        adopted
+    }
+
+    fn listen(&mut self, sockets: Vec<(usize, OwnedFd)>) {
+        let Some(local) = &self.local else { return };
+        for (index, socket) in sockets {
+            match Listener::new(socket) {
+                Ok(listener) => {
+                    let accepting = Accepting { listener: Rc::new(Cell::new(index)), stop: Rc::default() };
+                    let task =
+                        accept(local.clone(), listener, accepting.listener.clone(), accepting.stop.clone());
+                    self.accepting.push(accepting);
+                    net::spawn(task);
+                }
+                Err(error) => {
+                    observe::log("error", "worker", format_args!("a listener cannot be served: {error}"));
+                }
+            }
+        }
+    }
+
+    async fn drain(self, deadline: Instant) {
+        for accepting in &self.accepting {
+            accepting.stop.raise();
+        }
+        if let Some(local) = &self.local {
+            local.drain();
+            let _ = net::timeout_at(deadline, local.empty.raised()).await;
+        }
+    }
+}
+
+async fn accept(local: Rc<Local>, socket: Listener, listener: Rc<Cell<usize>>, stop: Rc<Flag>) {
+    loop {
+        match net::race(stop.raised(), socket.accept()).await {
+            Either::Left(()) => return,
+            Either::Right(Ok((stream, peer))) => admit(&local, stream, peer, listener.get()),
+            Either::Right(Err(error)) => {
+                observe::log("error", "worker", format_args!("accepting has ended: {error}"));
+                return;
+            }
+        }
+    }
+}
+
+fn admit(local: &Rc<Local>, stream: net::Stream, peer: SocketAddr, listener: usize) {
+    let open = Rc::new(Open {
+        stream: Rc::new(stream),
+        peer,
+        listener: Cell::new(Some(listener)),
+        busy: Cell::new(false),
+        closing: Cell::new(false),
+        cut: Flag::default(),
+        tunnel: Cell::new(None),
+    });
+    match local.register(open.clone()) {
+        Some(key) => {
+            observe::add(&local.counters.connections_accepted, 1);
+            net::spawn(client::serve(local.clone(), open, key));
+        }
+        None => observe::add(&local.counters.connections_refused, 1),
+    }
+}
+
+async fn sweep(local: std::rc::Weak<Local>) {
+    loop {
+        net::sleep_until(net::now() + SWEEP_EVERY).await;
+        let Some(local) = local.upgrade() else { return };
+        local.pool.sweep();
+    }
+}

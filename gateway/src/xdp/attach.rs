@@ -1,0 +1,237 @@
+//! The guard on its interfaces: attach or adopt, swap the program through the pinned link, detach.
+
+use super::load::Loaded;
+use super::maps::Maps;
+use super::rules::{Rules, Wanted};
+use super::sys::{self, Attached, InterfaceFacts};
+use super::{Settings, Status, XdpError, apply, inspect, pins, status};
+use crate::config::XdpMode;
+use aya::programs::links::{FdLink, PinnedLink};
+use aya::programs::{ProgramError, Xdp, xdp};
+use gateway_ebpf::abi;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+/// The attached program and its maps. Dropping it leaves program and maps in force (they are pinned).
+pub struct KernelGuard {
+    pins: PathBuf,
+    maps: Maps,
+}
+
+impl KernelGuard {
+    /// Loads, or adopts what an earlier process pinned (rules stay in force meanwhile), replaces the program
+    /// atomically, writes `rules` and attaches to every interface. Interfaces that are not named any more are freed.
+    pub fn attach(settings: &Settings, rules: &Rules) -> Result<Self, XdpError> {
+        if settings.mode == XdpMode::Off || settings.interfaces.is_empty() {
+            return Err(XdpError::new(
+                "XDP is off or has no interface",
+                "name `interfaces` and a `mode` under [xdp]",
+            ));
+        }
+        let wanted = Wanted::of(rules)?;
+        pins::prepare(&settings.pins)?;
+        let places = Place::all(settings)?;
+        let (mut loaded, maps) = load(&settings.pins, &wanted)?;
+        let mut fresh = Vec::new();
+        for place in &places {
+            if let Err(error) = place.occupy(settings, loaded.program()?, &mut fresh) {
+                // Interfaces that were guarded before stay so; the others are left as they were found.
+                fresh
+                    .iter()
+                    .try_for_each(|index| release(&pins::link(&settings.pins, *index)).map(|_| ()))?;
+                return Err(error);
+            }
+        }
+        for (index, path) in pins::pinned_links(&settings.pins)? {
+            if !places.iter().any(|place| place.index == index) {
+                release(&path)?;
+            }
+        }
+        pins::remove_other_versions(&settings.pins)?;
+        Ok(Self { pins: settings.pins.clone(), maps })
+    }
+
+    /// Brings the maps in step. Closing rules (becoming private) are written first, opening ones last.
+    pub fn apply(&mut self, rules: &Rules) -> Result<(), XdpError> {
+        apply::apply(&mut self.maps, &Wanted::of(rules)?)
+    }
+
+    pub fn status(&self) -> Result<Status, XdpError> {
+        status::of(&self.pins, Some(&self.maps))
+    }
+}
+
+/// Takes everything away: links, maps, pins. Returns the interfaces that were freed.
+pub fn detach(pins: &Path) -> Result<Vec<String>, XdpError> {
+    let mut freed = Vec::new();
+    for (index, path) in pins::pinned_links(pins)? {
+        let name =
+            sys::interface_facts(index).map_or_else(|_| format!("interface {index}"), |facts| facts.name);
+        if release(&path)? {
+            freed.push(name);
+        }
+    }
+    pins::remove_all(pins)?;
+    Ok(freed)
+}
+
+/// Adopts the pinned maps, or makes and pins new ones. Either way they say `wanted` before the new program reads them.
+fn load(pins: &Path, wanted: &Wanted) -> Result<(Loaded, Maps), XdpError> {
+    if Maps::pinned(pins)?.is_none() {
+        // What may be there was left by a process that died before it had written the rules.
+        pins::clear(&pins::maps(pins))?;
+    }
+    let loaded = Loaded::over_pinned(pins)?;
+    let mut maps = Maps::open(pins)?;
+    apply::apply(&mut maps, wanted)?;
+    Ok((loaded, maps))
+}
+
+/// True: the link still held an interface.
+fn release(path: &Path) -> Result<bool, XdpError> {
+    let link =
+        sys::PinnedLink::open(path).map_err(|error| XdpError::caused("opening a pinned link", &error))?;
+    let held = link.facts().is_ok_and(|facts| facts.interface != 0);
+    if held {
+        // Closing the last reference would do it too, but at some later moment.
+        link.detach().map_err(|error| XdpError::caused("detaching a link", &error))?;
+    }
+    pins::remove(path)?;
+    Ok(held)
+}
+
+/// One interface of the settings.
+struct Place {
+    name: String,
+    index: u32,
+    facts: InterfaceFacts,
+    /// Our link from an earlier attach that still holds the interface.
+    ours: bool,
+}
+
+impl Place {
+    /// Refuses before anything is touched: unknown interfaces, those without Ethernet frames, foreign programs.
+    fn all(settings: &Settings) -> Result<Vec<Self>, XdpError> {
+        let mut places = BTreeMap::new();
+        for name in &settings.interfaces {
+            let place = Self::of(name, settings)?;
+            places.insert(place.index, place);
+        }
+        Ok(places.into_values().collect())
+    }
+
+    fn of(name: &str, settings: &Settings) -> Result<Self, XdpError> {
+        let (index, facts) = inspect::interface(name)?;
+        if !inspect::has_ethernet_frames(&facts) {
+            return Err(XdpError::new(
+                format!("{name}: its packets have no Ethernet header, which the guard reads"),
+                "name the interface beneath it, or leave it out: the workers enforce the same rules",
+            ));
+        }
+        let path = pins::link(&settings.pins, index);
+        let mut ours = false;
+        if path.exists() {
+            let link = sys::PinnedLink::open(&path)
+                .map_err(|error| XdpError::caused("opening a pinned link", &error))?;
+            let link = link.facts().map_err(|error| XdpError::caused("asking a pinned link", &error))?;
+            ours =
+                link.interface == index && facts.xdp.is_some_and(|(program, _)| program == link.program_id);
+            if link.interface == 0 {
+                pins::remove(&path)?;
+            } else if !ours {
+                return Err(XdpError::new(
+                    format!(
+                        "{} holds interface {} of another network namespace",
+                        path.display(),
+                        link.interface
+                    ),
+                    "give each network namespace its own pin folder",
+                ));
+            }
+        }
+        if !ours && let Some((program, _)) = facts.xdp {
+            return Err(foreign(name, program));
+        }
+        Ok(Self { name: name.to_owned(), index, facts, ours })
+    }
+
+    /// Puts the program there. A link made here is noted in `fresh`.
+    fn occupy(&self, settings: &Settings, program: &mut Xdp, fresh: &mut Vec<u32>) -> Result<(), XdpError> {
+        let path = pins::link(&settings.pins, self.index);
+        if self.ours && self.has_wanted_mode(settings.mode) {
+            return replace(program, &path);
+        }
+        if self.ours {
+            // The kernel has no way from one mode to the other but through none.
+            release(&path)?;
+        }
+        let link = match settings.mode {
+            XdpMode::Native => self.link(program, xdp::XdpMode::Driver),
+            XdpMode::Generic => self.link(program, xdp::XdpMode::Skb),
+            _ => self.link(program, xdp::XdpMode::Driver).or_else(|_| self.link(program, xdp::XdpMode::Skb)),
+        }?;
+        link.pin(&path).map_err(|error| XdpError::caused("pinning the link", &error))?;
+        fresh.push(self.index);
+        Ok(())
+    }
+
+    /// `auto` keeps the mode that is there: to change it would open the interface for a moment.
+    fn has_wanted_mode(&self, mode: XdpMode) -> bool {
+        let attached = self.facts.xdp.map(|(_, attached)| attached);
+        match mode {
+            XdpMode::Native => attached == Some(Attached::Native),
+            XdpMode::Generic => attached == Some(Attached::Generic),
+            _ => true,
+        }
+    }
+
+    fn link(&self, program: &mut Xdp, mode: xdp::XdpMode) -> Result<FdLink, XdpError> {
+        let refused = |error: ProgramError| self.refused(mode, &error);
+        let id = program.attach_to_if_index(self.index, mode).map_err(refused)?;
+        let link = program.take_link(id).map_err(refused)?;
+        FdLink::try_from(link).map_err(|_| {
+            XdpError::new(
+                format!("{}: this kernel has no XDP links", self.name),
+                "Linux 5.18 or later is needed",
+            )
+        })
+    }
+
+    fn refused(&self, mode: xdp::XdpMode, error: &ProgramError) -> XdpError {
+        // Somebody may have been faster since we asked.
+        if let Ok(InterfaceFacts { xdp: Some((program, _)), .. }) = sys::interface_facts(self.index) {
+            return foreign(&self.name, program);
+        }
+        let (mode, mend) = match mode {
+            xdp::XdpMode::Driver => ("native", "set `mode = \"auto\"` or `\"generic\"` under [xdp]"),
+            _ => ("generic", "run as root, or with CAP_BPF and CAP_NET_ADMIN"),
+        };
+        let cause = XdpError::caused(&format!("attaching to {} in {mode} mode", self.name), error);
+        XdpError { mend: mend.to_owned(), ..cause }
+    }
+}
+
+fn replace(program: &mut Xdp, path: &Path) -> Result<(), XdpError> {
+    let failed = |error: &(dyn std::error::Error + 'static)| XdpError::caused("replacing the program", error);
+    let link = PinnedLink::from_pin(path).map_err(|error| failed(&error))?;
+    let link =
+        FdLink::from(link).try_into().map_err(|error: aya::programs::links::LinkError| failed(&error))?;
+    program.attach_to_link(link).map_err(|error| failed(&error))?;
+    Ok(())
+}
+
+fn foreign(interface: &str, program: u32) -> XdpError {
+    let name = inspect::program_name(program);
+    let mend = if name == abi::PROGRAM {
+        format!(
+            "it is a gateway's, under other pins: run that gateway's `gateway xdp detach`, \
+             or leave {interface} out of [xdp] interfaces"
+        )
+    } else {
+        format!(
+            "take it off with `ip link set dev {interface} xdp off` if nobody needs it (a pinned one: remove its pin), \
+             or leave {interface} out of [xdp] interfaces: the workers enforce the same rules"
+        )
+    };
+    XdpError::new(format!("{interface} already runs the XDP program {name} (id {program})"), mend)
+}

@@ -1,0 +1,149 @@
+//! Where links and maps are pinned. One folder in bpffs, open to its owner only:
+//! `maps-v<ABI>/<map>` and `links/<interface index>` (names may hold dots, which bpffs refuses).
+
+use super::{XdpError, sys};
+use gateway_ebpf::abi;
+use std::fs;
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+const BPFFS_ROOT: &str = "/sys/fs/bpf";
+const MAPS_PREFIX: &str = "maps-v";
+const FOLDER_MODE: u32 = 0o700;
+
+pub(super) fn maps(pins: &Path) -> PathBuf {
+    pins.join(format!("{MAPS_PREFIX}{}", abi::VERSION))
+}
+
+fn links(pins: &Path) -> PathBuf {
+    pins.join("links")
+}
+
+pub(super) fn link(pins: &Path, interface: u32) -> PathBuf {
+    links(pins).join(interface.to_string())
+}
+
+/// Makes the folders; mounts bpffs at its usual place where it is missing.
+pub(super) fn prepare(pins: &Path) -> Result<(), XdpError> {
+    reachable(pins)?;
+    if pins.starts_with(BPFFS_ROOT) && !on_bpffs(pins) {
+        sys::mount_bpffs(Path::new(BPFFS_ROOT)).map_err(|error| {
+            XdpError::new(
+                format!("bpffs is not mounted at {BPFFS_ROOT}, and mounting it failed: {error}"),
+                format!("run `mount -t bpf bpf {BPFFS_ROOT}` on the host"),
+            )
+        })?;
+    }
+    for folder in [pins.to_path_buf(), maps(pins), links(pins)] {
+        fs::DirBuilder::new()
+            .recursive(true)
+            .mode(FOLDER_MODE)
+            .create(&folder)
+            .map_err(|error| failed("making the pin folder", &folder, &error))?;
+    }
+    fs::set_permissions(pins, fs::Permissions::from_mode(FOLDER_MODE))
+        .map_err(|error| failed("closing the pin folder to others", pins, &error))
+}
+
+/// Is the folder in bpffs, or could `prepare` put it there?
+pub(super) fn reachable(pins: &Path) -> Result<(), XdpError> {
+    if on_bpffs(pins) {
+        return Ok(());
+    }
+    if !pins.starts_with(BPFFS_ROOT) {
+        return Err(XdpError::new(
+            format!("{} is not in a bpffs", pins.display()),
+            format!("choose a folder under {BPFFS_ROOT}, or mount a bpffs there"),
+        ));
+    }
+    if !sys::is_root() {
+        return Err(XdpError::new(
+            format!("bpffs is not mounted at {BPFFS_ROOT}"),
+            format!("run `sudo mount -t bpf bpf {BPFFS_ROOT}`"),
+        ));
+    }
+    Ok(())
+}
+
+/// Asks the nearest folder that exists.
+fn on_bpffs(pins: &Path) -> bool {
+    pins.ancestors()
+        .find(|folder| folder.exists())
+        .is_some_and(|folder| sys::is_bpffs(folder).unwrap_or(false))
+}
+
+/// Pins of links: (interface index in the name, path).
+pub(super) fn pinned_links(pins: &Path) -> Result<Vec<(u32, PathBuf)>, XdpError> {
+    let folder = links(pins);
+    let mut found = Vec::new();
+    for path in entries(&folder)? {
+        if let Some(index) =
+            path.file_name().and_then(|name| name.to_str()).and_then(|name| name.parse().ok())
+        {
+            found.push((index, path));
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+/// Forgets maps of other ABI versions: nothing refers to them once every link runs the new program.
+pub(super) fn remove_other_versions(pins: &Path) -> Result<(), XdpError> {
+    let current = maps(pins);
+    for path in entries(pins)? {
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        if name.starts_with(MAPS_PREFIX) && path != current {
+            remove_folder(&path)?;
+        }
+    }
+    Ok(())
+}
+
+/// Removes the pins within, not the folder.
+pub(super) fn clear(folder: &Path) -> Result<(), XdpError> {
+    entries(folder)?.iter().try_for_each(|path| remove(path))
+}
+
+/// The whole pin folder; links must have been detached.
+pub(super) fn remove_all(pins: &Path) -> Result<(), XdpError> {
+    for path in entries(pins)? {
+        if path.is_dir() { remove_folder(&path)? } else { remove(&path)? }
+    }
+    match fs::remove_dir(pins) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(failed("removing", pins, &error)),
+        _ => Ok(()),
+    }
+}
+
+pub(super) fn remove(path: &Path) -> Result<(), XdpError> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(failed("removing the pin", path, &error))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn remove_folder(folder: &Path) -> Result<(), XdpError> {
+    clear(folder)?;
+    fs::remove_dir(folder).map_err(|error| failed("removing", folder, &error))
+}
+
+fn entries(folder: &Path) -> Result<Vec<PathBuf>, XdpError> {
+    let listing = match fs::read_dir(folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        other => other,
+    };
+    listing
+        .and_then(|entries| entries.map(|entry| entry.map(|entry| entry.path())).collect())
+        .map_err(|error| failed("reading", folder, &error))
+}
+
+fn failed(doing: &str, path: &Path, error: &io::Error) -> XdpError {
+    let mend = match error.kind() {
+        io::ErrorKind::PermissionDenied => "run as root, or with CAP_BPF and CAP_NET_ADMIN",
+        _ => "look at the folder; `gateway xdp detach` starts afresh",
+    };
+    XdpError::new(format!("{doing} {}: {error}", path.display()), mend)
+}

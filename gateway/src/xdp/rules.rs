@@ -1,0 +1,208 @@
+//! What the kernel must enforce, as plain data, and its form in the maps.
+
+use super::XdpError;
+use crate::snapshot::Snapshot;
+use gateway_ebpf::abi::{self, Address, ListenerKey, VpcAddress};
+use gateway_ebpf::packet::TCP;
+use ipnet::IpNet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, SocketAddr};
+
+/// What the kernel must enforce: plain data, made from a Snapshot by `Rules::of`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Rules {
+    pub listeners: Vec<ListenerRule>,
+    pub vpcs: Vec<Vec<IpNet>>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct ListenerRule {
+    pub name: String,
+    /// An unspecified IP means any address; `[::]` also takes IPv4 where no listener has `0.0.0.0` and the port.
+    pub address: SocketAddr,
+    /// Some(index into vpcs): only its CIDRs pass.
+    pub private: Option<usize>,
+}
+
+impl Rules {
+    pub fn of(snapshot: &Snapshot) -> Self {
+        let mut vpcs: Vec<Vec<IpNet>> = snapshot.vpcs.iter().map(|vpc| vpc.cidrs.cidrs().to_vec()).collect();
+        // A private listener without a VPC lets nobody in.
+        let nobody = vpcs.len();
+        vpcs.push(Vec::new());
+        let listeners = snapshot.listeners.iter().map(|listener| ListenerRule {
+            name: listener.name.clone(),
+            address: listener.address,
+            private: listener.kernel_private.then(|| listener.vpc.unwrap_or(nobody)),
+        });
+        Self { listeners: listeners.collect(), vpcs }
+    }
+}
+
+/// A prefix in CIDRS, without its VPC: bits of the address, and the address.
+pub(super) type Prefix = (u32, Address);
+
+/// Rules as keys and sets: what the maps must say, but for slots and VPC ids.
+#[derive(Debug, Default, PartialEq)]
+pub(super) struct Wanted {
+    /// One listener and its keys (two for `[::]`), by its first key.
+    pub(super) listeners: BTreeMap<ListenerKey, WantedListener>,
+}
+
+#[derive(Debug, PartialEq)]
+pub(super) struct WantedListener {
+    pub(super) keys: Vec<ListenerKey>,
+    /// None: open to any source.
+    pub(super) private: Option<BTreeSet<Prefix>>,
+}
+
+impl Wanted {
+    pub(super) fn of(rules: &Rules) -> Result<Self, XdpError> {
+        if rules.listeners.len() > abi::LISTENERS_MAX {
+            return Err(too_many("listeners", rules.listeners.len(), abi::LISTENERS_MAX));
+        }
+        let keys: BTreeSet<_> = rules.listeners.iter().map(|rule| key(rule.address)).collect();
+        let mut listeners = BTreeMap::new();
+        let mut used = BTreeSet::new();
+        for rule in &rules.listeners {
+            if rule.address.port() == 0 {
+                return Err(XdpError::new(
+                    format!("listener {}: the kernel guard needs a port, not 0", rule.name),
+                    "give the port that the listener is bound to",
+                ));
+            }
+            let first = key(rule.address);
+            let mut all = vec![first];
+            let mapped_any = ListenerKey { address: abi::ANY_V4, ..first };
+            if first.address == abi::ANY_V6 && !keys.contains(&mapped_any) {
+                all.push(mapped_any);
+            }
+            let private = rule.private.map(|vpc| vpc_prefixes(rules, rule, vpc)).transpose()?;
+            if let Some(vpc) = rule.private {
+                used.insert(vpc);
+            }
+            if listeners.insert(first, WantedListener { keys: all, private }).is_some() {
+                return Err(XdpError::new(
+                    format!("listener {}: {} is listed twice", rule.name, rule.address),
+                    "give each listener its own address and port",
+                ));
+            }
+        }
+        let cidrs = used.iter().filter_map(|vpc| rules.vpcs.get(*vpc)).map(Vec::len).sum();
+        if cidrs > abi::CIDRS_MAX {
+            return Err(too_many("CIDRs of private listeners", cidrs, abi::CIDRS_MAX));
+        }
+        Ok(Self { listeners })
+    }
+
+    pub(super) fn privates(&self) -> impl Iterator<Item = &WantedListener> {
+        self.listeners.values().filter(|listener| listener.private.is_some())
+    }
+}
+
+fn vpc_prefixes(rules: &Rules, rule: &ListenerRule, vpc: usize) -> Result<BTreeSet<Prefix>, XdpError> {
+    let cidrs = rules.vpcs.get(vpc).ok_or_else(|| {
+        XdpError::new(format!("listener {}: there is no VPC {vpc}", rule.name), "name a VPC of the rules")
+    })?;
+    Ok(cidrs.iter().map(prefix).collect())
+}
+
+fn too_many(what: &str, count: usize, max: usize) -> XdpError {
+    XdpError::new(
+        format!("{count} {what}: the kernel guard holds {max}"),
+        "merge some of them, or set `mode = \"off\"` under [xdp]: the workers enforce the same rules",
+    )
+}
+
+pub(super) fn key(address: SocketAddr) -> ListenerKey {
+    ListenerKey::new(octets(address.ip()), address.port(), TCP)
+}
+
+pub(super) fn octets(address: IpAddr) -> Address {
+    match address {
+        IpAddr::V4(v4) => abi::mapped(v4.octets()),
+        IpAddr::V6(v6) => v6.octets(),
+    }
+}
+
+pub(super) fn socket_address(key: &ListenerKey) -> SocketAddr {
+    SocketAddr::new(IpAddr::from(key.address).to_canonical(), key.port)
+}
+
+/// A CIDR within the mapped IPv4 addresses is an IPv4 one; one that is wider holds IPv6 addresses only.
+fn prefix(cidr: &IpNet) -> Prefix {
+    const MAPPED_BITS: u32 = 96;
+    let bits = u32::from(cidr.prefix_len());
+    let address = octets(cidr.network());
+    match cidr {
+        IpNet::V4(_) => (bits + MAPPED_BITS, address),
+        // A network address that looks mapped though its prefix is shorter cannot be: 0xffff is cut off.
+        IpNet::V6(_) => (bits, address),
+    }
+}
+
+/// The key of CIDRS; its prefix length counts the set's bits too.
+pub(super) fn cidr_key(vpc: u32, (bits, address): Prefix) -> aya::maps::lpm_trie::Key<VpcAddress> {
+    aya::maps::lpm_trie::Key::new(abi::SET_BITS + bits, VpcAddress::new(vpc, address))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rules(listeners: &[(&str, Option<usize>)], vpcs: &[&[&str]]) -> Rules {
+        Rules {
+            listeners: listeners
+                .iter()
+                .map(|(address, private)| ListenerRule {
+                    name: (*address).to_owned(),
+                    address: address.parse().unwrap(),
+                    private: *private,
+                })
+                .collect(),
+            vpcs: vpcs.iter().map(|cidrs| cidrs.iter().map(|cidr| cidr.parse().unwrap()).collect()).collect(),
+        }
+    }
+
+    #[test]
+    fn any_ipv6_takes_ipv4_too_unless_a_listener_has_it() {
+        let wanted = Wanted::of(&rules(&[("[::]:80", None)], &[])).unwrap();
+        assert_eq!(wanted.listeners.values().next().unwrap().keys.len(), 2);
+        let wanted = Wanted::of(&rules(&[("[::]:80", None), ("0.0.0.0:80", Some(0))], &[&[]])).unwrap();
+        assert!(wanted.listeners.values().all(|listener| listener.keys.len() == 1));
+        assert_eq!(wanted.privates().count(), 1);
+    }
+
+    #[test]
+    fn what_cannot_be_enforced_is_refused_with_a_way_out() {
+        for (bad, says) in [
+            (rules(&[("10.0.0.1:0", None)], &[]), "not 0"),
+            (rules(&[("10.0.0.1:1", Some(3))], &[]), "no VPC 3"),
+            (rules(&[("10.0.0.1:1", None), ("[::ffff:10.0.0.1]:1", None)], &[]), "twice"),
+        ] {
+            let error = Wanted::of(&bad).unwrap_err();
+            assert!(error.what.contains(says), "{error}");
+            assert!(!error.mend.is_empty());
+        }
+        let many: Vec<String> = (1..=abi::LISTENERS_MAX + 1).map(|port| format!("10.0.0.1:{port}")).collect();
+        let many: Vec<_> = many.iter().map(|address| (address.as_str(), None)).collect();
+        assert!(Wanted::of(&rules(&many, &[])).unwrap_err().what.contains("holds 512"));
+    }
+
+    #[test]
+    fn prefixes_are_cut_to_their_network_and_mapped() {
+        let prefixes = |cidr: &str| prefix(&cidr.parse().unwrap());
+        assert_eq!(prefixes("10.1.2.3/8"), (104, abi::mapped([10, 0, 0, 0])));
+        assert_eq!(prefixes("::ffff:10.0.0.0/104"), prefixes("10.0.0.0/8"));
+        assert_eq!(prefixes("::/0"), (0, [0; 16]));
+        assert!(!abi::is_mapped(&prefixes("::ffff:0:0/95").1));
+    }
+
+    #[test]
+    fn keys_and_addresses_are_inverse() {
+        for text in ["10.0.0.1:80", "0.0.0.0:1", "[::]:2", "[fd00::1]:65535"] {
+            let address: SocketAddr = text.parse().unwrap();
+            assert_eq!(socket_address(&key(address)), address);
+        }
+    }
+}

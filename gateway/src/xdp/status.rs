@@ -1,0 +1,73 @@
+//! What stands: interfaces and listeners, from the pins and the kernel's own answers.
+
+use super::maps::Maps;
+use super::rules::socket_address;
+use super::sys::{self, Attached};
+use super::{InterfaceStatus, ListenerStatus, Status, XdpError, pins};
+use gateway_ebpf::abi::{self, Listener, ListenerKey};
+use std::collections::BTreeMap;
+use std::path::Path;
+
+/// From the pins alone: works without a running gateway. None: nothing is attached.
+pub fn status(pins: &Path) -> Result<Option<Status>, XdpError> {
+    let status = of(pins, Maps::pinned(pins)?.as_ref())?;
+    Ok((!status.interfaces.is_empty()).then_some(status))
+}
+
+pub(super) fn of(pins: &Path, maps: Option<&Maps>) -> Result<Status, XdpError> {
+    let mut status = Status { interfaces: interfaces(pins)?, ..Default::default() };
+    let Some(maps) = maps else { return Ok(status) };
+    status.other = maps.counters(abi::SLOT_NONE)?;
+    // `[::]` has a key for IPv4 too: one listener, one slot, and the smaller key is `::`.
+    let mut by_slot: BTreeMap<u32, (ListenerKey, Listener)> = BTreeMap::new();
+    for (key, value) in maps.listeners()? {
+        by_slot.entry(value.slot).or_insert((key, value));
+    }
+    for (slot, (key, value)) in by_slot {
+        status.listeners.push(ListenerStatus {
+            address: socket_address(&key),
+            private: value.endpoint != abi::ENDPOINT_OPEN,
+            packets: maps.counters(slot)?,
+        });
+    }
+    status.listeners.sort_by_key(|listener| listener.address);
+    Ok(status)
+}
+
+fn interfaces(pins: &Path) -> Result<Vec<InterfaceStatus>, XdpError> {
+    let mut found = Vec::new();
+    for (index, path) in pins::pinned_links(pins)? {
+        let facts = sys::PinnedLink::open(&path)
+            .and_then(|link| link.facts())
+            .map_err(|error| XdpError::caused("asking a pinned link", &error))?;
+        if facts.interface == 0 {
+            continue;
+        }
+        let here = sys::interface_facts(index)
+            .ok()
+            .filter(|here| here.xdp.is_some_and(|(program, _)| program == facts.program_id));
+        found.push(match here {
+            Some(here) => InterfaceStatus {
+                mode: mode(here.xdp.map(|(_, attached)| attached)).to_owned(),
+                name: here.name,
+                program_id: facts.program_id,
+            },
+            None => InterfaceStatus {
+                name: format!("interface {index} of another network namespace"),
+                mode: mode(None).to_owned(),
+                program_id: facts.program_id,
+            },
+        });
+    }
+    Ok(found)
+}
+
+fn mode(attached: Option<Attached>) -> &'static str {
+    match attached {
+        Some(Attached::Native) => "native",
+        Some(Attached::Generic) => "generic",
+        Some(Attached::Hardware) => "hardware",
+        Some(Attached::Several) => "several",
+        None => "unknown",
+    }
+}

@@ -1,0 +1,157 @@
+//! What the tests stand on: namespaces, pins and guards that go away again, also after a panic.
+#![allow(unsafe_code)]
+
+use gateway::config::XdpMode;
+use gateway::xdp::{self, KernelGuard, ListenerRule, Rules, Settings};
+use std::fs::File;
+use std::io::Write;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+static NUMBER: AtomicU32 = AtomicU32::new(0);
+
+/// Unique on this machine while this process lives, and short enough for an interface.
+fn unique(prefix: &str) -> String {
+    format!("{prefix}{}x{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed))
+}
+
+/// A pin folder of its own.
+pub(crate) struct Pins(pub(crate) PathBuf);
+
+impl Pins {
+    /// None: this machine cannot run the test (said aloud; in CI that is a failure).
+    pub(crate) fn new() -> Option<Self> {
+        let pins = Self(Path::new("/sys/fs/bpf").join(unique("gwk")));
+        match xdp::available(&pins.0) {
+            Ok(()) => Some(pins),
+            Err(error) if std::env::var_os("CI").is_some() => panic!("CI must run kernel tests: {error}"),
+            Err(error) => {
+                // Not `eprintln!`: the test harness would keep it to itself.
+                let _ = writeln!(std::io::stderr(), "*** SKIPPED, a kernel test did not run: {error} ***");
+                None
+            }
+        }
+    }
+
+    pub(crate) fn settings(&self, interface: &str, mode: XdpMode) -> Settings {
+        Settings { interfaces: vec![interface.to_owned()], mode, pins: self.0.clone() }
+    }
+}
+
+impl Drop for Pins {
+    fn drop(&mut self) {
+        if let Err(error) = xdp::detach(&self.0) {
+            eprintln!("pins are left: {error}");
+        }
+    }
+}
+
+/// A network namespace of its own, with loopback up.
+pub(crate) struct Namespace(pub(crate) String);
+
+impl Namespace {
+    pub(crate) fn new() -> Self {
+        let namespace = Self(unique("gwk"));
+        ip(&["netns", "add", &namespace.0]);
+        namespace.ip(&["link", "set", "lo", "up"]);
+        namespace
+    }
+
+    /// `ip` with this namespace.
+    pub(crate) fn ip(&self, arguments: &[&str]) {
+        ip(&[&["-n", self.0.as_str()], arguments].concat());
+    }
+
+    /// Runs `work` on a thread within the namespace. (`ip netns exec` would hide bpffs.)
+    pub(crate) fn run<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
+        let namespace = File::open(Path::new("/run/netns").join(&self.0)).unwrap();
+        let enter = move || {
+            // SAFETY: an open descriptor of a namespace; changes this thread only.
+            let entered = unsafe { libc::setns(namespace.as_raw_fd(), libc::CLONE_NEWNET) };
+            assert_eq!(entered, 0, "setns: {}", std::io::Error::last_os_error());
+            work()
+        };
+        std::thread::scope(|scope| match scope.spawn(enter).join() {
+            Ok(value) => value,
+            Err(panic) => std::panic::resume_unwind(panic),
+        })
+    }
+}
+
+impl Drop for Namespace {
+    fn drop(&mut self) {
+        let _ = Command::new("ip").args(["netns", "del", &self.0]).status();
+    }
+}
+
+fn ip(arguments: &[&str]) {
+    let output = Command::new("ip").args(arguments).output().unwrap();
+    assert!(output.status.success(), "ip {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// (address, index into vpcs when private), and the VPCs' CIDRs.
+pub(crate) fn rules(listeners: &[(&str, Option<usize>)], vpcs: &[&[&str]]) -> Rules {
+    let listeners = listeners.iter().map(|(address, private)| ListenerRule {
+        name: (*address).to_owned(),
+        address: address.parse().unwrap(),
+        private: *private,
+    });
+    let vpcs = vpcs.iter().map(|cidrs| cidrs.iter().map(|cidr| cidr.parse().unwrap()).collect());
+    Rules { listeners: listeners.collect(), vpcs: vpcs.collect() }
+}
+
+pub(crate) fn attach(settings: &Settings, rules: &Rules) -> KernelGuard {
+    KernelGuard::attach(settings, rules).unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// A loaded program, by its id.
+pub(crate) struct Program(OwnedFd);
+
+impl Program {
+    pub(crate) fn by_id(id: u32) -> Self {
+        const BPF_PROG_GET_FD_BY_ID: libc::c_long = 13;
+        let attr = [id, 0, 0, 0];
+        // SAFETY: `attr` is valid for its length.
+        let fd = unsafe { libc::syscall(libc::SYS_bpf, BPF_PROG_GET_FD_BY_ID, attr.as_ptr(), 16) };
+        assert!(fd >= 0, "program {id}: {}", std::io::Error::last_os_error());
+        // SAFETY: the kernel has just made this descriptor for us.
+        Self(unsafe { OwnedFd::from_raw_fd(i32::try_from(fd).unwrap()) })
+    }
+
+    /// The program's verdict on a frame (at least 14 bytes): true, it may pass.
+    pub(crate) fn passes(&self, frame: &[u8]) -> bool {
+        const BPF_PROG_TEST_RUN: libc::c_long = 10;
+        const XDP_DROP: u32 = 1;
+        const XDP_PASS: u32 = 2;
+        #[repr(C)]
+        #[derive(Default)]
+        struct Attr {
+            program: u32,
+            verdict: u32,
+            length_in: u32,
+            length_out: u32,
+            data_in: u64,
+            data_out: u64,
+            repeat: u32,
+            duration: u32,
+        }
+        let mut attr = Attr {
+            program: self.0.as_raw_fd().cast_unsigned(),
+            length_in: u32::try_from(frame.len()).unwrap(),
+            data_in: frame.as_ptr() as u64,
+            repeat: 1,
+            ..Default::default()
+        };
+        // SAFETY: `attr` and the frame it points to are valid for their lengths; the frame is only read.
+        let result =
+            unsafe { libc::syscall(libc::SYS_bpf, BPF_PROG_TEST_RUN, &raw mut attr, size_of::<Attr>()) };
+        assert_eq!(result, 0, "test run of {} bytes: {}", frame.len(), std::io::Error::last_os_error());
+        match attr.verdict {
+            XDP_DROP => false,
+            XDP_PASS => true,
+            other => panic!("verdict {other}"),
+        }
+    }
+}

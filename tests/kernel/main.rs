@@ -1,0 +1,4 @@
+//! The kernel guard on a real kernel: verdicts by test run, namespaces with veth, restarts, foreign programs.
+
+mod lab;
+mod namespaces;
