@@ -10,6 +10,8 @@
 //! * 99 bytes, so many times
 //! ```
 
+#![allow(clippy::unwrap_used)] // all of it is a test
+
 mod cases;
 mod properties;
 

@@ -252,7 +252,7 @@ proptest! {
         let mut bytes = Vec::new();
         write_request_line(&mut bytes, Method::Get, &target);
         prop_assert_eq!(bytes.iter().filter(|&&byte| byte == b' ').count(), 2);
-        prop_assert_eq!(bytes.iter().position(|&byte| byte < b' ' || byte >= 0x7f), Some(bytes.len() - 2));
+        prop_assert_eq!(bytes.iter().position(|byte| !(b' '..0x7f).contains(byte)), Some(bytes.len() - 2));
     }
 
     #[test]

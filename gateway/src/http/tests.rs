@@ -98,7 +98,8 @@ fn an_upgrade_is_asked_for_in_two_fields() {
 fn a_head_is_used_again_without_a_trace_of_the_last() {
     let mut head = RequestHead::new();
     let limits = HeadLimits::default();
-    let first = b"POST /a?b HTTP/1.1\r\nHost: one\r\nContent-Length: 5\r\nConnection: close, X\r\nExpect: 100-continue\r\n\r\n";
+    let first = b"POST /a?b HTTP/1.1\r\nHost: one\r\nContent-Length: 5\r\nConnection: close, X\r\n\
+        Expect: 100-continue\r\n\r\n";
     let second = b"GET /c HTTP/1.1\r\nHost: two\r\n\r\n";
     assert!(matches!(head.parse(first, &limits), Ok(Parsed::Complete { .. })));
     assert!(matches!(head.parse(&first[..40], &limits), Ok(Parsed::Partial)));
