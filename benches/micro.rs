@@ -17,7 +17,7 @@ fn heads(criterion: &mut Criterion) {
         let mut head = RequestHead::new();
         group.bench_function("parse", |bencher| {
             bencher.iter(|| {
-                assert!(matches!(head.parse(black_box(input), &limits), Ok(Parsed::Complete { .. })))
+                assert!(matches!(head.parse(black_box(input), &limits), Ok(Parsed::Complete { .. })));
             });
         });
         group.bench_function("httparse", |bencher| {
