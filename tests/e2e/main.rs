@@ -1,2 +1,18 @@
-#[test]
-fn nothing() {}
+//! End to end: the real binary, real sockets, real upstreams; every test of the data plane on io_uring and on epoll.
+#![allow(clippy::unwrap_used, clippy::expect_used)] // a test that cannot go on has failed
+
+mod harness;
+
+mod bodies;
+mod cli;
+mod drain;
+mod endpoint_types;
+mod failures;
+mod framing;
+mod mapping;
+mod memory;
+mod refusals;
+mod reload;
+mod routing;
+mod smuggling;
+mod tunnel;

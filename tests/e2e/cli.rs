@@ -1,0 +1,169 @@
+//! The commands: their exit codes, and the shapes of what `--json` prints.
+
+use crate::harness::api::mock;
+use crate::harness::gateway::{Home, INSIDE, OUTSIDE, command};
+use crate::harness::*;
+use serde_json::Value;
+use std::process::Output;
+
+fn said(output: &Output) -> String {
+    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+}
+
+fn json(output: &Output) -> Value {
+    serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {}", said(output)))
+}
+
+fn orders(endpoint_type: &str) -> Setup {
+    let orders = Api::new("orders", "0rders0rd0").method("/x/{id}", "get", mock(200)).endpoint(endpoint_type);
+    Setup::new(Io::Epoll).api(orders).vpc_listener("orders", Some(&["orders"]))
+}
+
+#[test]
+fn check_accepts_what_is_right() {
+    let home = Home::new(&orders("PRIVATE"));
+    let output = command(&["check"], &home);
+    assert!(output.status.success(), "{}", said(&output));
+    let output = command(&["check", "--json"], &home);
+    assert!(output.status.success());
+    assert!(json(&output).is_object() || json(&output).is_array());
+}
+
+#[test]
+fn check_names_file_line_and_column() {
+    let home = Home::new(&orders("REGIONAL"));
+    let bad = r#"{
+  "openapi": "3.0.1",
+  "info": { "title": "x", "version": "1" },
+  "paths": { "/x": { "get": { "x-amazon-apigateway-integration": {
+      "type": "htpp_proxy",
+      "uri": "http://a/"
+  } } } }
+}"#;
+    home.write_file("orders.json", bad);
+    let output = command(&["check"], &home);
+    assert!(!output.status.success());
+    assert!(said(&output).contains("orders.json:5:"), "{}", said(&output));
+    let output = command(&["check", "--json"], &home);
+    assert!(!output.status.success());
+    let text = json(&output).to_string();
+    assert!(text.contains("htpp_proxy") && text.contains("\"line\":5"), "{text}");
+}
+
+#[test]
+fn check_says_what_is_not_supported_yet() {
+    let home = Home::new(&orders("REGIONAL"));
+    let lambda = r#"{
+  "openapi": "3.0.1",
+  "info": { "title": "x", "version": "1" },
+  "paths": { "/x": { "get": { "x-amazon-apigateway-integration":
+    { "type": "aws_proxy", "httpMethod": "POST", "uri": "LAMBDA" }
+  } } }
+}"#;
+    let lambda = &lambda.replace("LAMBDA", api::LAMBDA);
+    home.write_file("orders.json", lambda);
+    let output = command(&["check"], &home);
+    assert!(said(&output).contains("not supported yet"), "{}", said(&output));
+    assert!(said(&output).contains("orders.json:5:"), "{}", said(&output));
+}
+
+#[test]
+fn a_wrong_node_file_is_explained() {
+    let home = Home::new(&orders("REGIONAL"));
+    for (bad, word) in [
+        ("[node]\nworker = 1\n", "worker"),
+        ("[[listener]]\nname = \"a\"\naddress = \"nowhere\"\n", "nowhere"),
+        ("[[listener]]\nname = \"a\"\naddress = \"127.0.0.1:1\"\nvpc = \"vpc-none\"\n", "vpc-none"),
+        ("[[api]]\nname = \"a\"\nfile = \"missing.yaml\"\nstage = \"prod\"\n", "missing.yaml"),
+    ] {
+        home.write_file("gateway.toml", bad);
+        let output = command(&["check"], &home);
+        assert!(!output.status.success(), "{bad}");
+        assert!(said(&output).contains("gateway.toml:"), "{bad}: {}", said(&output));
+        assert!(said(&output).contains(word), "{bad}: {}", said(&output));
+    }
+}
+
+#[test]
+fn status_tells_what_runs() {
+    let gateway = orders("PRIVATE").start();
+    gateway.client().get("/prod/none");
+    let status = gateway.json(&["status"]);
+    let text = status.to_string();
+    for word in ["epoll", "orders", "PRIVATE", "public"] {
+        assert!(text.contains(word), "{word}: {status:#}");
+    }
+    let plain = gateway.command(&["status"]);
+    assert!(plain.status.success() && !plain.stdout.is_empty());
+}
+
+#[test]
+fn apis_are_listed_and_shown() {
+    let gateway = orders("PRIVATE").start();
+    let list = gateway.json(&["api", "list"]).to_string();
+    assert!(list.contains("0rders0rd0") && list.contains("PRIVATE"), "{list}");
+    let shown = gateway.json(&["api", "show", "orders"]).to_string();
+    assert!(shown.contains("/x/{id}") && shown.contains("0rders0rd0"), "{shown}");
+    let output = gateway.command(&["api", "show", "nothing"]);
+    assert!(!output.status.success());
+    assert!(said(&output).contains("nothing"), "{}", said(&output));
+}
+
+#[test]
+fn set_endpoint_shows_its_plan_and_does_nothing_without_yes() {
+    let gateway = orders("REGIONAL").start();
+    let output = gateway.command(&["api", "set-endpoint", "orders", "PRIVATE"]);
+    assert!(said(&output).contains("PRIVATE"), "{}", said(&output));
+    let from_outside =
+        |gateway: &Gateway| Client::connect_from(OUTSIDE, gateway.address("orders")).get("/prod/x/1").status;
+    assert_eq!(from_outside(&gateway), 200, "only a plan");
+    gateway.set_endpoint("orders", "PRIVATE");
+    assert_eq!(from_outside(&gateway), 403);
+    for bad in [["nothing", "PRIVATE"], ["orders", "SECRET"]] {
+        let output = gateway.command(&["api", "set-endpoint", bad[0], bad[1], "--yes"]);
+        assert!(!output.status.success(), "{bad:?}: {}", said(&output));
+    }
+}
+
+#[test]
+fn explain_says_what_the_gateway_does() {
+    let gateway = orders("PRIVATE").start();
+    let address = gateway.address("orders");
+    let public = gateway.public();
+    for (source, at, path, served) in [
+        (INSIDE, address, "/prod/x/1", true),
+        (OUTSIDE, address, "/prod/x/1", false),
+        (INSIDE, address, "/prod/none", false),
+        (INSIDE, public, "/prod/x/1", false),
+    ] {
+        let url = format!("http://{at}{path}");
+        let told = gateway.json(&["explain", "--from", source, "GET", &url]);
+        let really = Client::connect_from(source, at).get(path).status == 200;
+        assert_eq!(really, served, "{source} {url}");
+        let text = said(&gateway.command(&["explain", "--from", source, "GET", &url]));
+        assert!(!text.is_empty());
+        let allowed = told["allowed"].as_bool().or_else(|| told["served"].as_bool());
+        assert_eq!(allowed, Some(served), "{source} {url}: {told:#}");
+    }
+}
+
+#[test]
+fn doctor_looks_at_this_host() {
+    let home = Home::new(&orders("REGIONAL"));
+    let output = command(&["doctor", "--json"], &home);
+    let text = json(&output).to_string();
+    for word in ["io_uring", "bpf", "kernel"] {
+        assert!(text.to_lowercase().contains(word), "{word}: {text}");
+    }
+}
+
+#[test]
+fn without_a_running_gateway_the_commands_say_so() {
+    let home = Home::new(&orders("REGIONAL"));
+    for arguments in [&["status"][..], &["apply"], &["api", "list"]] {
+        let output = command(arguments, &home);
+        assert!(!output.status.success(), "{arguments:?}");
+        assert!(!said(&output).contains("panicked"), "{}", said(&output));
+        assert!(said(&output).contains("run"), "what to do: {}", said(&output));
+    }
+}

@@ -1,0 +1,247 @@
+//! The gateway under test: its folder, its configuration, its process.
+
+use super::{Api, Client, Io, PATIENCE};
+use serde_json::Value;
+use std::fmt::Write as _;
+use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc;
+
+const BINARY: &str = env!("CARGO_BIN_EXE_gateway");
+
+/// The VPC of the tests; any of its addresses is this host's.
+pub(crate) const INSIDE: &str = "127.0.1.7";
+pub(crate) const OUTSIDE: &str = "127.0.0.1";
+
+/// What a gateway is started with.
+#[derive(Clone, Debug)]
+pub(crate) struct Setup {
+    pub(crate) io: Io,
+    pub(crate) apis: Vec<Api>,
+    /// (name, `apis`, in the VPC)
+    pub(crate) listeners: Vec<(String, Option<Vec<String>>, bool)>,
+    pub(crate) workers: usize,
+}
+
+impl Setup {
+    /// One public listener, `public`; one worker.
+    pub(crate) fn new(io: Io) -> Self {
+        Self { io, apis: Vec::new(), listeners: vec![("public".into(), None, false)], workers: 1 }
+    }
+
+    pub(crate) fn api(mut self, api: Api) -> Self {
+        self.apis.push(api);
+        self
+    }
+
+    /// One more listener, in the VPC 127.0.1.0/24.
+    pub(crate) fn vpc_listener(mut self, name: &str, apis: Option<&[&str]>) -> Self {
+        let apis = apis.map(|names| names.iter().map(|&name| name.to_owned()).collect());
+        self.listeners.push((name.into(), apis, true));
+        self
+    }
+
+    pub(crate) fn workers(mut self, count: usize) -> Self {
+        self.workers = count;
+        self
+    }
+
+    pub(crate) fn start(self) -> Gateway {
+        Gateway::start(Home::new(&self), self.io)
+    }
+
+    fn toml(&self) -> String {
+        let mut toml = format!(
+            "[node]\nworkers = {}\n[control]\naddress = \"127.0.0.1:0\"\nstore = \"store\"\n[xdp]\ninterfaces = []\n\
+             [[vpc]]\nid = \"vpc-main\"\ncidrs = [\"127.0.1.0/24\"]\n",
+            self.workers
+        );
+        for (name, apis, vpc) in &self.listeners {
+            let _ = writeln!(toml, "[[listener]]\nname = \"{name}\"\naddress = \"127.0.0.1:0\"");
+            if let Some(apis) = apis {
+                let _ = writeln!(toml, "apis = {apis:?}");
+            }
+            if *vpc {
+                toml.push_str("vpc = \"vpc-main\"\n");
+            }
+        }
+        for api in &self.apis {
+            let Api { name, id, stage, hosts, variables, .. } = api;
+            let _ = writeln!(
+                toml,
+                "[[api]]\nname = \"{name}\"\nid = \"{id}\"\nfile = \"{name}.json\"\n\
+                 stage = \"{stage}\"\nhost = {hosts:?}"
+            );
+            if !variables.is_empty() {
+                toml.push_str("[api.variables]\n");
+                for (name, value) in variables {
+                    let _ = writeln!(toml, "{name} = {value:?}");
+                }
+            }
+        }
+        toml
+    }
+}
+
+/// A node's folder; removed with everything in it when the test ends.
+#[derive(Debug)]
+pub(crate) struct Home(PathBuf);
+
+impl Home {
+    pub(crate) fn new(setup: &Setup) -> Self {
+        static NUMBER: AtomicUsize = AtomicUsize::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let folder = std::env::temp_dir().join(format!("gateway-e2e-{}-{number}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let home = Self(folder);
+        home.write(setup);
+        home
+    }
+
+    /// Writes all of the setup's files.
+    pub(crate) fn write(&self, setup: &Setup) {
+        for api in &setup.apis {
+            self.write_file(&format!("{}.json", api.name), &format!("{:#}", api.document));
+        }
+        self.write_file("gateway.toml", &setup.toml());
+    }
+
+    pub(crate) fn write_file(&self, name: &str, text: &str) {
+        std::fs::write(self.0.join(name), text).unwrap();
+    }
+
+    pub(crate) fn config(&self) -> PathBuf {
+        self.0.join("gateway.toml")
+    }
+
+    pub(crate) fn folder(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for Home {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("left for you to look at: {}", self.0.display());
+        } else {
+            let _ = std::fs::remove_dir_all(&self.0);
+        }
+    }
+}
+
+/// A running gateway; killed when the test ends.
+pub(crate) struct Gateway {
+    child: Child,
+    io: Io,
+    pub(crate) ready: Value,
+    pub(crate) home: Home,
+}
+
+impl Gateway {
+    pub(crate) fn start(home: Home, io: Io) -> Self {
+        let log = std::fs::OpenOptions::new().create(true).append(true).open(home.folder().join("stderr"));
+        let mut child = Command::new(BINARY)
+            .args(["run", "--json", "--io", io.as_str(), "--config"])
+            .arg(home.config())
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(log.unwrap())
+            .spawn()
+            .unwrap();
+        let stdout = child.stdout.take().unwrap();
+        let (lines, said) = mpsc::channel();
+        std::thread::spawn(move || {
+            for line in BufReader::new(stdout).lines().map_while(Result::ok) {
+                // After the ready line nobody listens: the pipe only has to stay empty.
+                let _ = lines.send(line);
+            }
+        });
+        let mut gateway = Self { child, io, ready: Value::Null, home };
+        while gateway.ready["ready"] != true {
+            let line = said.recv_timeout(PATIENCE);
+            let line = line.unwrap_or_else(|_| panic!("not ready; it said:\n{}", gateway.stderr()));
+            gateway.ready = serde_json::from_str(&line).unwrap_or_default();
+        }
+        gateway
+    }
+
+    /// The address on which the listener of that name really listens.
+    pub(crate) fn address(&self, listener: &str) -> SocketAddr {
+        let address = self.ready["listeners"][listener].as_str();
+        address.unwrap_or_else(|| panic!("no listener {listener} in {}", self.ready)).parse().unwrap()
+    }
+
+    pub(crate) fn public(&self) -> SocketAddr {
+        self.address("public")
+    }
+
+    /// A client of the public listener.
+    pub(crate) fn client(&self) -> Client {
+        Client::connect(self.public())
+    }
+
+    pub(crate) fn stderr(&self) -> String {
+        std::fs::read_to_string(self.home.folder().join("stderr")).unwrap_or_default()
+    }
+
+    /// Runs a command of the same binary with this node's configuration at the end.
+    pub(crate) fn command(&self, arguments: &[&str]) -> Output {
+        command(arguments, &self.home)
+    }
+
+    /// As `command` with `--json`, which must succeed.
+    pub(crate) fn json(&self, arguments: &[&str]) -> Value {
+        let output = self.command(&[arguments, &["--json"]].concat());
+        let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        assert!(output.status.success(), "{arguments:?}: {}\n{out}\n{err}", output.status);
+        serde_json::from_str(&out).unwrap_or_else(|error| panic!("{arguments:?}: {error}: {out}"))
+    }
+
+    pub(crate) fn set_endpoint(&self, api: &str, endpoint_type: &str) {
+        self.json(&["api", "set-endpoint", api, endpoint_type, "--yes"]);
+    }
+
+    pub(crate) fn signal(&self, name: &str) {
+        let sent = Command::new("kill").args(["-s", name, &self.child.id().to_string()]).status();
+        assert!(sent.unwrap().success());
+    }
+
+    /// Has it ended by itself?
+    pub(crate) fn ended(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().unwrap()
+    }
+
+    /// Kills it and starts it again on the same files.
+    pub(crate) fn restart(mut self) -> Self {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+        let home = std::mem::replace(&mut self.home, Home(PathBuf::new()));
+        Self::start(home, self.io)
+    }
+
+    /// Resident memory in bytes.
+    pub(crate) fn memory(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
+    }
+}
+
+impl Drop for Gateway {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if std::thread::panicking() {
+            eprintln!("the gateway said:\n{}", self.stderr());
+        }
+    }
+}
+
+/// Runs a command of the binary under test.
+pub(crate) fn command(arguments: &[&str], home: &Home) -> Output {
+    let mut command = Command::new(BINARY);
+    command.args(arguments).arg("--config").arg(home.config()).stdin(Stdio::null()).output().unwrap()
+}
