@@ -13,6 +13,8 @@ use std::sync::atomic::{AtomicU16, Ordering};
 
 /// A pool doubles, triples... up to this many times its first count before readers have to wait.
 pub(super) const SEGMENTS_MAX: usize = 8;
+/// So many buffers lie ready for the kernel even in a small pool.
+const PROVIDED_MIN: u16 = 16;
 const PAGE: usize = 4096;
 
 /// Who waits for a buffer.
@@ -84,7 +86,12 @@ impl Pool {
 
     /// Tells `reader` when buffers have come back.
     pub(super) fn wait(&self, reader: Weak<dyn Waiting>) {
-        self.waiting.borrow_mut().push_back(reader);
+        let mut waiting = self.waiting.borrow_mut();
+        // Those that gave up and closed are swept out before the queue would have to be enlarged.
+        if waiting.len() == waiting.capacity() {
+            waiting.retain(|reader| reader.strong_count() > 0);
+        }
+        waiting.push_back(reader);
     }
 
     /// Once per turn: one reader for each buffer that is there.
@@ -137,12 +144,15 @@ impl Pool {
 
     /// Once per turn: fills the kernel's ring again.
     pub(super) fn top_up(&self) {
-        let (mut ring, room) = (self.ring.borrow_mut(), self.count - self.provided.get());
+        let mut ring = self.ring.borrow_mut();
         let Some(ring) = ring.as_mut() else { return };
+        // The kernel goes around in its ring: a short one keeps the buffers in the processor's cache.
+        let full = self.count.min(PROVIDED_MIN.max(self.count / 4));
+        let room = full - self.provided.get();
         if room == 0 {
             return;
         }
-        if self.free.borrow().is_empty() && self.provided.get() <= self.count / 8 {
+        if self.free.borrow().is_empty() && self.provided.get() <= full / 8 {
             self.grow();
         }
         let mut free = self.free.borrow_mut();

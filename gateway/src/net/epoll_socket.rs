@@ -77,7 +77,10 @@ impl Acceptor {
 
 pub(super) struct Connection {
     socket: Watched,
-    ended: Cell<bool>,
+    /// The end of the stream (0) or an errno: nothing comes after it.
+    end: Cell<Option<i32>>,
+    /// A send heard of the peer's reset, so that reads will not.
+    reset: Cell<bool>,
     waiting: Cell<bool>,
     connecting: Cell<bool>,
     /// A dropped send had sent a part of its bytes.
@@ -88,8 +91,8 @@ impl Connection {
     /// `ready`: it is connected, so that reading and writing may be tried at once.
     pub(super) fn new(fd: OwnedFd, ready: bool) -> io::Result<Rc<Self>> {
         let socket = Watched::new(fd, ready)?;
-        let (ended, waiting, connecting, cut) = Default::default();
-        Ok(Rc::new(Self { socket, ended, waiting, connecting, cut }))
+        let (end, reset, waiting, connecting, cut) = Default::default();
+        Ok(Rc::new(Self { socket, end, reset, waiting, connecting, cut }))
     }
 
     pub(super) fn fd(&self) -> BorrowedFd<'_> {
@@ -122,8 +125,10 @@ impl Connection {
         size: Size,
     ) -> Poll<io::Result<Option<Chunk>>> {
         let ready = &self.socket.ready;
-        if self.ended.get() {
-            return Poll::Ready(Ok(None));
+        match self.end.get() {
+            Some(0) => return Poll::Ready(Ok(None)),
+            Some(code) => return Poll::Ready(Err(io::Error::from_raw_os_error(code))),
+            None => {}
         }
         if !Core::with(|core| core.may_go_on(cx)) {
             return Poll::Pending;
@@ -150,9 +155,11 @@ impl Connection {
                 if count < room.len() && !ready.ended.get() {
                     ready.readable.set(false);
                 }
+                if count == 0 {
+                    return self.read_end(if self.reset.get() { libc::ECONNRESET } else { 0 });
+                }
                 chunk.truncate(count);
-                self.ended.set(count == 0);
-                return Poll::Ready(Ok((count > 0).then_some(chunk)));
+                return Poll::Ready(Ok(Some(chunk)));
             }
             let error = io::Error::last_os_error();
             match error.kind() {
@@ -161,18 +168,23 @@ impl Connection {
                     ready.wait_readable(cx);
                     return Poll::Pending;
                 }
-                _ => return Poll::Ready(Err(error)),
+                _ => return self.read_end(error.raw_os_error().unwrap_or(libc::EIO)),
             }
         }
     }
 
+    fn read_end(&self, code: i32) -> Poll<io::Result<Option<Chunk>>> {
+        self.end.set(Some(code));
+        Poll::Ready(if code == 0 { Ok(None) } else { Err(io::Error::from_raw_os_error(code)) })
+    }
+
     pub(super) fn is_quiet(&self) -> bool {
-        !self.ended.get() && nothing_to_read(self.fd())
+        self.end.get().is_none() && nothing_to_read(self.fd())
     }
 
     /// Later reads give None; the caller has shut the socket down.
     pub(super) fn end(&self) {
-        self.ended.set(true);
+        self.end.set(Some(0));
         self.socket.ready.wake_reader();
     }
 
@@ -211,7 +223,11 @@ impl Connection {
                 Poll::Pending
             }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => Poll::Ready(Ok(0)),
-            sent => Poll::Ready(sent),
+            sent => {
+                let reset = sent.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::ConnectionReset);
+                self.reset.set(self.reset.get() || reset);
+                Poll::Ready(sent)
+            }
         }
     }
 }

@@ -92,6 +92,13 @@ impl Ring {
         let entered = match wait {
             None => io.submit_and_wait(1),
             Some(Duration::ZERO) => {
+                // SAFETY: nobody else holds the queue: `io` is borrowed here alone.
+                let submission = unsafe { io.submission_shared() };
+                let idle = submission.is_empty() && !submission.taskrun() && !submission.cq_overflow();
+                drop(submission);
+                if idle {
+                    return;
+                }
                 // SAFETY: no argument is passed, and the queue's length is the queue's own.
                 unsafe {
                     let queued = io.submission_shared().len() as u32;

@@ -9,7 +9,7 @@ use super::ring::Ring;
 use io_uring::types::Fd;
 use io_uring::{opcode, squeue};
 use socket2::{SockAddr, SockRef};
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::future::Future;
 use std::io;
@@ -118,6 +118,8 @@ pub(super) struct Connection {
     connecting: RefCell<Connecting>,
     receiving: RefCell<Receiving>,
     sending: RefCell<Sending>,
+    /// A send heard of the peer's reset, so that reads will not.
+    reset: Cell<bool>,
 }
 
 #[derive(Default)]
@@ -144,8 +146,8 @@ struct Receiving {
 
 impl Connection {
     pub(super) fn new(fd: OwnedFd) -> Rc<Self> {
-        let (connecting, receiving, sending) = Default::default();
-        Rc::new(Self { fd, connecting, receiving, sending })
+        let (connecting, receiving, sending, reset) = Default::default();
+        Rc::new(Self { fd, connecting, receiving, sending, reset })
     }
 
     pub(super) fn fd(&self) -> BorrowedFd<'_> {
@@ -240,12 +242,17 @@ impl Connection {
                     with_ring(|_, ring| state.stop(ring, op));
                 }
             }
-            0 => state.end = Some(0),
+            0 => state.end = state.end.or(Some(if self.reset.get() { libc::ECONNRESET } else { 0 })),
             // The pool was empty, or we stopped it: the next reader starts anew.
             code if [-libc::ENOBUFS, -libc::ECANCELED, -libc::EINTR, -libc::EAGAIN].contains(&code) => {}
             code => state.end = state.end.or(Some(-code)),
         }
         wake(&mut state.waker);
+    }
+
+    #[cfg(test)]
+    pub(super) fn unread(&self) -> usize {
+        self.receiving.borrow().queue.len()
     }
 
     /// Nothing has arrived: no byte, no end, no error.
@@ -276,7 +283,10 @@ impl Connection {
             1.. => state.done += outcome.result as usize,
             0 => state.error = Some(libc::EPIPE),
             code if code == -libc::EINTR || code == -libc::EAGAIN => {}
-            code => state.error = Some(-code),
+            code => {
+                self.reset.set(self.reset.get() || code == -libc::ECONNRESET);
+                state.error = Some(-code);
+            }
         }
         if state.error.is_none() && state.done < state.total && !state.abandoned {
             state.submit(&self);

@@ -50,8 +50,11 @@ impl Listener {
             match accepted {
                 Ok(socket) => {
                     // A connection that was reset while it waited has no peer any more.
-                    if let Ok(peer) = SockRef::from(&socket).peer_addr().and_then(inet) {
-                        return Ok((Stream::new(socket, true)?, peer));
+                    let Ok(peer) = SockRef::from(&socket).peer_addr().and_then(inet) else { continue };
+                    match Stream::new(socket, true) {
+                        Ok(stream) => return Ok((stream, peer)),
+                        // The kernel's watches have run out: this connection is lost, the next one may fit.
+                        Err(_) => sleep_until(now() + EXHAUSTED_PAUSE).await,
                     }
                 }
                 Err(error) => match error.raw_os_error() {
@@ -182,7 +185,16 @@ impl Stream {
         SockRef::from(&self.fd()).local_addr().and_then(inet)
     }
 
-    fn fd(&self) -> BorrowedFd<'_> {
+    /// Chunks that have arrived and nobody has read.
+    #[cfg(test)]
+    pub(super) fn unread(&self) -> usize {
+        match &self.0 {
+            Connection::Ring(connection) => connection.unread(),
+            Connection::Epoll(_) => 0,
+        }
+    }
+
+    pub(super) fn fd(&self) -> BorrowedFd<'_> {
         match &self.0 {
             Connection::Ring(connection) => connection.fd(),
             Connection::Epoll(connection) => connection.fd(),
