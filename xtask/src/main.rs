@@ -1,5 +1,6 @@
 //! `cargo xtask`: every task on this repository, one subcommand each.
 
+mod ebpf;
 mod gateway;
 mod quickstart;
 mod shell;
@@ -47,18 +48,13 @@ enum Task {
     },
 }
 
-/// Lands with the eBPF program.
-fn ebpf(_check: bool) -> anyhow::Result<()> {
-    anyhow::bail!("the eBPF program is not in the repository yet")
-}
-
 fn main() -> ExitCode {
     let outcome = match Cli::parse().task {
         Task::Run(options) => quickstart::run(&options),
         Task::Test(options) => suite::test(&options),
         Task::Ci => suite::ci(),
         Task::Tidy => tidy::run(),
-        Task::Ebpf { check } => ebpf(check),
+        Task::Ebpf { check } => ebpf::run(check),
         Task::Bench { arguments } => shell::cargo(&["bench", "-p", "benches", "--"]).args(arguments).run(),
         Task::Upstream { address } => quickstart::upstream::serve(address),
     };

@@ -114,7 +114,7 @@ pub(crate) fn ci() -> Result<()> {
     for script in ["scripts/install-ebpf-toolchain.sh", "scripts/install-test-tools.sh"] {
         shell::program("sh").args([script]).run().with_context(|| format!("{script} is what installs it"))?;
     }
-    crate::ebpf(false)?;
+    crate::ebpf::run(false)?;
     own(&["test"])?.env("CI", "true").status()?.success().then_some(()).context("not all is proven")
 }
 
