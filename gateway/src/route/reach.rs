@@ -84,6 +84,9 @@ impl Table {
 
     fn resolve(&self, door: &Door, asked: &Asked<'_>) -> Result<Reached, Refusal> {
         let path = asked.path;
+        if !path.starts_with('/') {
+            return Err(NO_API); // `OPTIONS *` asks the server, no API: not even `{proxy+}` owns it
+        }
         let endpoint = execute_api_label(asked.host);
         if let Some(stages) = endpoint.and_then(|label| self.by_label(label)) {
             return self.stage_of(stages, path, 0);
@@ -160,4 +163,28 @@ fn collapse(path: &str, from: usize) -> Range<usize> {
     let rest = path.get(from..).unwrap_or_default();
     let slashes = rest.len() - rest.trim_start_matches('/').len();
     from + slashes.saturating_sub(1)..path.len()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::Method;
+
+    #[test]
+    fn the_asterisk_form_reaches_no_api() {
+        let mut tree = Tree::default();
+        assert!(tree.insert("/{proxy+}", "ANY", 0).is_ok());
+        let door = ApiDoor { id: "a".into(), stage: "prod".into(), hosts: vec!["h".into()], tree };
+        let listener = Listener {
+            name: "l".into(),
+            address: ([127, 0, 0, 1], 80).into(),
+            vpc: None,
+            apis: None,
+            kernel_private: false,
+        };
+        let table = Table::new(vec![door], &[listener], Some(0));
+        let asked = |path| Asked { listener: 0, host: "h", path, method: Method::Options, api_id: None };
+        assert!(table.reach(&asked("/*")).is_ok());
+        assert_eq!(table.reach(&asked("*")), Err(NO_API));
+    }
 }
