@@ -1,1 +1,222 @@
-//! Everything that changes the node: load, publish, refresh, and the operator's API on a Unix socket.
+//! Everything that changes the node: load, publish, refresh, and the operator's API on a Unix socket. One tokio runtime
+//! on one thread owns it all; nothing in it can block a worker.
+
+mod api;
+mod candidate;
+mod change;
+mod explain;
+mod kernel;
+mod node;
+mod plan;
+mod publish;
+mod resolve;
+mod sockets;
+mod start;
+mod status;
+mod store;
+mod strictest;
+pub mod types;
+
+#[cfg(test)]
+mod tests;
+
+pub use candidate::type_name;
+pub use store::socket_path;
+
+use crate::config::Remembered;
+use crate::observe::log;
+use crate::worker::Order;
+use node::Node;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use std::time::Duration;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use types::{ApplyRequest, ExplainRequest, Explanation, Finding, Problem, XdpSummary};
+
+/// How long clients have to finish when the gateway ends.
+const DRAIN_WITHIN: Duration = Duration::from_secs(10);
+/// Past the drain's end, for the workers to close what is left.
+const DRAIN_GRACE: Duration = Duration::from_secs(2);
+const WATCH_EVERY: Duration = Duration::from_secs(1);
+const BLOCKING_THREADS_MAX: usize = 16;
+
+pub struct Options {
+    pub config: PathBuf,
+    pub io: Io,
+    /// One line of JSON on standard output when it serves.
+    pub json: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Io {
+    /// io_uring, and epoll where the host refuses it
+    Auto,
+    IoUring,
+    Epoll,
+}
+
+/// Runs the gateway until a signal ends it.
+pub fn run(options: &Options) -> Result<(), Problem> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .max_blocking_threads(BLOCKING_THREADS_MAX)
+        .build()
+        .map_err(|error| Problem::host(format!("the control plane cannot start: {error}"), ""))?;
+    let result = tokio::task::LocalSet::new().block_on(&runtime, serve(options));
+    // A name that is still being resolved holds nobody up.
+    runtime.shutdown_background();
+    result
+}
+
+/// What `check` says of a whole configuration: it compiles, with these warnings. Nothing is started or changed.
+pub fn check(config: &Path) -> Result<Vec<Finding>, Problem> {
+    Ok(offline(config)?.warnings)
+}
+
+/// `explain` from the files alone, as a gateway would answer that starts now.
+pub fn explain_offline(config: &Path, request: &ExplainRequest) -> Result<Explanation, Problem> {
+    let candidate = offline(config)?;
+    let xdp = &candidate.loaded.document.xdp;
+    let on = xdp.mode != crate::config::XdpMode::Off;
+    let interfaces = xdp.interfaces.iter().filter(|_| on);
+    let summary = XdpSummary {
+        interfaces: interfaces.map(|name| (name.clone(), "not attached yet".to_string())).collect(),
+        off: None,
+    };
+    explain::explain(&candidate.snapshot, &summary, request)
+}
+
+fn offline(config: &Path) -> Result<candidate::Candidate, Problem> {
+    let loaded = Rc::new(candidate::load_whole(config)?);
+    // Whoever may not read the store still learns whether the files are right.
+    let remembered = store::read(&loaded.document.control.store).unwrap_or_else(|_| Remembered::default());
+    candidate::compile(loaded, remembered, 1, None)
+}
+
+async fn serve(options: &Options) -> Result<(), Problem> {
+    let mut signals = Signals::new()?;
+    let started = start::start(options).await?;
+    let ready = start::ready(&started);
+    eprint!("{}", start::banner(&ready));
+    if options.json {
+        let line = serde_json::to_string(&ready).map_err(|error| Problem::host(error.to_string(), ""))?;
+        // Whoever asked for the line may be gone already: the gateway serves all the same.
+        let _ = writeln!(std::io::stdout(), "{line}");
+    }
+    let start::Started { node, operator, status } = started;
+    tokio::task::spawn_local(api::serve(node.clone(), operator));
+    if let Some(status) = status {
+        tokio::task::spawn_local(api::serve_status(node.clone(), status));
+    }
+    tokio::task::spawn_local(refresh_names(node.clone()));
+    loop {
+        tokio::select! {
+            asked = signals.next() => match asked {
+                Asked::Reload => {
+                    // Its result is logged and stands in `status`.
+                    let node = node.clone();
+                    tokio::task::spawn_local(async move { change::apply(&node, &ApplyRequest::default()).await });
+                }
+                Asked::End => return drain(&node, &mut signals).await,
+            },
+            problem = watch(&node) => return Err(problem),
+        }
+    }
+}
+
+struct Signals {
+    hangup: Signal,
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn new() -> Result<Self, Problem> {
+        let on = |kind| {
+            signal(kind).map_err(|error| Problem::host(format!("signals cannot be received: {error}"), ""))
+        };
+        Ok(Self {
+            hangup: on(SignalKind::hangup())?,
+            terminate: on(SignalKind::terminate())?,
+            interrupt: on(SignalKind::interrupt())?,
+        })
+    }
+
+    async fn next(&mut self) -> Asked {
+        tokio::select! {
+            _ = self.hangup.recv() => Asked::Reload,
+            _ = self.terminate.recv() => Asked::End,
+            _ = self.interrupt.recv() => Asked::End,
+        }
+    }
+
+    async fn end(&mut self) {
+        while !matches!(self.next().await, Asked::End) {}
+    }
+}
+
+enum Asked {
+    /// SIGHUP
+    Reload,
+    /// SIGTERM or SIGINT
+    End,
+}
+
+/// Lets clients finish; a second signal ends at once. The kernel's rules stay: private stays private.
+async fn drain(node: &Node, signals: &mut Signals) -> Result<(), Problem> {
+    let seconds = DRAIN_WITHIN.as_secs();
+    log(
+        "info",
+        "control",
+        format_args!("ending: open requests have {seconds} s; a second signal ends at once"),
+    );
+    let ended = async {
+        // A change that is under way comes to its end first.
+        let _changing = node.changing.lock().await;
+        for worker in &node.workers {
+            // A worker that takes no orders any more has nothing to drain.
+            let _ = worker.mail.send(Order::Drain { within: DRAIN_WITHIN });
+        }
+        while node.workers.iter().any(|worker| !worker.thread.is_finished()) {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::select! {
+        () = ended => {}
+        () = tokio::time::sleep(DRAIN_WITHIN + DRAIN_GRACE) => {
+            log("warning", "control", format_args!("not all connections ended in time, they are cut"));
+        }
+        () = signals.end() => log("warning", "control", format_args!("second signal: ending at once")),
+    }
+    if node.kernel.borrow().is_on() {
+        log("info", "xdp", format_args!("rules stay in force; `gateway xdp detach` removes them"));
+    }
+    let _ = std::fs::remove_file(node.store.socket());
+    Ok(())
+}
+
+/// A worker that is gone takes its share of the connections with it: the whole process ends, loudly, and its supervisor
+/// starts a whole one.
+async fn watch(node: &Node) -> Problem {
+    loop {
+        tokio::time::sleep(WATCH_EVERY).await;
+        if let Some(number) = node.workers.iter().position(|worker| worker.thread.is_finished()) {
+            let mend = "this is a fault in the gateway: please report it with the log";
+            return Problem::host(format!("worker {number} ended by itself"), mend);
+        }
+    }
+}
+
+async fn refresh_names(node: Rc<Node>) {
+    let mut known = Vec::new();
+    loop {
+        tokio::time::sleep(resolve::REFRESH).await;
+        let targets = node.running().snapshot.targets.clone();
+        let failures = resolve::refresh(&targets).await;
+        if failures != known {
+            publish::warn_of_names(&failures);
+        }
+        known = failures;
+    }
+}

@@ -1,5 +1,8 @@
 //! What is measured and logged: plain counters that workers write and control reads, and log lines.
 
+mod log;
+
+pub use log::{log, rfc3339};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 /// One worker's counters; that worker writes, everybody reads.
@@ -18,9 +21,4 @@ pub struct Counters {
 
 pub fn add(counter: &AtomicU64, n: u64) {
     counter.fetch_add(n, Relaxed);
-}
-
-/// One line on standard error: `2026-11-22T18:27:00Z level room message`.
-pub fn log(level: &str, room: &str, message: std::fmt::Arguments<'_>) {
-    eprintln!("{level} {room} {message}");
 }

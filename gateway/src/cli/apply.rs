@@ -1,0 +1,150 @@
+//! `gateway apply`
+
+use super::{End, Global, client, output};
+use crate::control::types::{ApplyRequest, Changed, Plan, Problem};
+
+#[derive(clap::Args)]
+pub(crate) struct Apply {
+    /// Show what would change, and change nothing
+    #[arg(long, conflicts_with = "yes")]
+    plan: bool,
+    /// Do it without asking
+    #[arg(long)]
+    yes: bool,
+}
+
+impl Apply {
+    pub(crate) fn run(&self, global: &Global) -> Result<End, Problem> {
+        let ask = |plan, generation| client::post(global, "/apply", &ApplyRequest { plan, generation });
+        change(global, self.plan, self.yes, ask)
+    }
+}
+
+/// Shows the plan, then does it: with --yes at once, on a terminal after a question, else not at all.
+pub(crate) fn change(
+    global: &Global,
+    plan_only: bool,
+    yes: bool,
+    ask: impl Fn(bool, Option<u64>) -> Result<Changed, Problem>,
+) -> Result<End, Problem> {
+    let planned = ask(true, None)?;
+    if plan_only {
+        return show(global, &planned).map(|()| End::Done);
+    }
+    if !yes {
+        eprint!("{}{}", output::findings(&planned.diagnostics), text(&planned.plan));
+        match output::confirm("Do it?") {
+            Some(true) => {}
+            Some(false) => {
+                eprintln!("nothing was changed");
+                return Ok(End::Refused);
+            }
+            None => {
+                eprintln!("nothing was changed: there is no terminal to ask on, --yes does it");
+                return Ok(End::Usage);
+            }
+        }
+    } else if !global.json {
+        output::print(&text(&planned.plan));
+    }
+    let done = ask(false, Some(planned.plan.generation))?;
+    if global.json {
+        output::json(&done)?;
+    } else {
+        output::print(&outcome(&done));
+    }
+    Ok(End::Done)
+}
+
+fn show(global: &Global, planned: &Changed) -> Result<(), Problem> {
+    if global.json {
+        return output::json(planned);
+    }
+    eprint!("{}", output::findings(&planned.diagnostics));
+    output::print(&text(&planned.plan));
+    Ok(())
+}
+
+fn outcome(done: &Changed) -> String {
+    let closed = match done.connections_closed {
+        0 => String::new(),
+        1 => ", 1 connection closed".into(),
+        n => format!(", {n} connections closed"),
+    };
+    let was = if done.done { "done" } else { "nothing to do" };
+    format!("{was}: generation {} serves{closed}\n", done.generation)
+}
+
+pub(crate) fn text(plan: &Plan) -> String {
+    let mut text = String::new();
+    let mut rows: Vec<_> =
+        plan.changes.iter().map(|c| vec![format!("  {}", c.subject), c.what.clone()]).collect();
+    rows.extend(plan.kernel.iter().map(|change| {
+        let subject = format!("  kernel {} ({})", change.address, change.listener);
+        vec![subject, format!("{} → {}", change.before, change.after)]
+    }));
+    if rows.is_empty() {
+        text.push_str(&format!("plan from generation {}: nothing changes\n", plan.generation));
+    } else {
+        text.push_str(&format!("plan from generation {}:\n", plan.generation));
+        text.push_str(&output::table(&rows));
+    }
+    match plan.connections_to_close {
+        0 => {}
+        1 => text.push_str("  1 open connection will be closed\n"),
+        n => text.push_str(&format!("  {n} open connections will be closed\n")),
+    }
+    for warning in &plan.warnings {
+        text.push_str(&format!("  warning: {warning}\n"));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::control::types::{Change, KernelChange};
+
+    fn planned() -> Changed {
+        let plan = Plan {
+            generation: 4,
+            changes: vec![Change {
+                subject: "api orders".into(),
+                what: "endpoint type EDGE → PRIVATE".into(),
+            }],
+            kernel: vec![KernelChange {
+                listener: "orders".into(),
+                address: "10.0.0.6:80".parse().unwrap(),
+                before: "pass".into(),
+                after: "private vpc-main".into(),
+            }],
+            connections_to_close: 2,
+            warnings: vec!["beware".into()],
+        };
+        Changed { plan, generation: 4, ..Changed::default() }
+    }
+
+    #[test]
+    fn the_plan_says_all() {
+        let expected = "plan from generation 4:\n  \
+             api orders                   endpoint type EDGE → PRIVATE\n  \
+             kernel 10.0.0.6:80 (orders)  pass → private vpc-main\n  \
+             2 open connections will be closed\n  warning: beware\n";
+        assert_eq!(text(&planned().plan), expected);
+        assert_eq!(text(&Plan::default()), "plan from generation 0: nothing changes\n");
+    }
+
+    #[test]
+    fn with_yes_exactly_the_shown_plan_is_done() {
+        let global = Global { config: None, socket: None, json: true };
+        let asked = std::cell::RefCell::new(Vec::new());
+        let ask = |plan, generation| {
+            asked.borrow_mut().push((plan, generation));
+            Ok(planned())
+        };
+        assert!(matches!(change(&global, false, true, ask), Ok(End::Done)));
+        assert_eq!(*asked.borrow(), vec![(true, None), (false, Some(4))]);
+        assert!(matches!(change(&global, true, false, ask), Ok(End::Done)));
+        assert_eq!(asked.borrow().len(), 3, "a plan changes nothing");
+    }
+}

@@ -1,0 +1,227 @@
+//! What the host allows, read from /proc and /sys and tried out: the findings of `gateway doctor`.
+
+use super::doctor::Examined;
+use crate::config::{self, XdpMode};
+use crate::{net, xdp};
+use std::path::Path;
+
+/// Listener backlog; the kernel cuts it to somaxconn.
+const SOMAXCONN_WANTED: u64 = 4096;
+const FILES_WANTED: u64 = 65_536;
+/// XDP links (pinned, replaced atomically) came with 5.9; multishot receive with 6.0.
+const KERNEL_LEAST: (u32, u32) = (5, 9);
+const KERNEL_WANTED: (u32, u32) = (6, 0);
+
+pub(crate) fn examine(config: Option<&Path>, pins: &Path) -> Vec<Examined> {
+    let mut all = vec![kernel(), io_uring(), bpf(pins), bpffs(), jit(), open_files(), memlock(), somaxconn()];
+    let loaded = config.map(|file| (file, config::load(file)));
+    let mut interfaces = Vec::new();
+    match &loaded {
+        Some((file, Ok(loaded))) => {
+            let failed = loaded.apis.iter().filter(|api| api.is_err()).count();
+            let (apis, file) = (loaded.apis.len(), file.display());
+            all.push(match failed {
+                0 => ok("config", format!("{file}: {apis} APIs")),
+                n => warn("config", format!("{file}: {n} of {apis} APIs have errors"), "gateway check"),
+            });
+            if loaded.document.xdp.mode != XdpMode::Off {
+                interfaces.clone_from(&loaded.document.xdp.interfaces);
+            }
+        }
+        Some((file, Err(diagnostics))) => {
+            let what = format!("{}: {} errors", file.display(), diagnostics.len());
+            all.push(fail("config", what, "gateway check"));
+        }
+        None => all.push(warn("config", "no gateway.toml here", "gateway doctor --config FILE")),
+    }
+    if interfaces.is_empty() {
+        interfaces = every_interface();
+    }
+    all.extend(interfaces.iter().map(|name| interface(name)));
+    all
+}
+
+fn kernel() -> Examined {
+    let release = read("/proc/sys/kernel/osrelease").unwrap_or_default();
+    match version(&release) {
+        Some(found) if found >= KERNEL_WANTED => ok("kernel", release),
+        Some(found) if found >= KERNEL_LEAST => {
+            let (major, minor) = KERNEL_WANTED;
+            let what = format!("{release}: io_uring as we use it needs {major}.{minor}, epoll serves");
+            warn("kernel", what, format!("boot a kernel of {major}.{minor} or later"))
+        }
+        Some(_) => fail("kernel", format!("{release} is too old"), "boot a kernel of 5.9 or later"),
+        None => warn("kernel", format!("{release:?} is not a version"), ""),
+    }
+}
+
+fn io_uring() -> Examined {
+    match net::probe() {
+        Ok(()) => ok("io_uring", "works"),
+        Err(why) => warn("io_uring", "refused, epoll serves", why),
+    }
+}
+
+fn bpf(pins: &Path) -> Examined {
+    match xdp::available(pins) {
+        Ok(()) => ok("bpf", "programs can be loaded"),
+        Err(error) => {
+            let what = format!("XDP is off, the workers enforce: {}", error.what);
+            warn("bpf", what, error.mend)
+        }
+    }
+}
+
+fn bpffs() -> Examined {
+    let mounts = read("/proc/mounts").unwrap_or_default();
+    let mounted = mounts.lines().find(|line| line.split(' ').nth(2) == Some("bpf"));
+    match mounted.and_then(|line| line.split(' ').nth(1)) {
+        Some(place) => ok("bpffs", format!("mounted on {place}")),
+        None => warn("bpffs", "not mounted: rules cannot be pinned", "mount -t bpf bpf /sys/fs/bpf"),
+    }
+}
+
+fn jit() -> Examined {
+    let mend = "sysctl -w net.core.bpf_jit_enable=1";
+    match read("/proc/sys/net/core/bpf_jit_enable").as_deref() {
+        Some("0") => warn("bpf jit", "off: the program is interpreted, many times slower", mend),
+        Some(_) => ok("bpf jit", "on"),
+        None => ok("bpf jit", "not shown to this user, or always on in this kernel"),
+    }
+}
+
+fn open_files() -> Examined {
+    let mend = "LimitNOFILE=1048576 in the unit, or `ulimit -Hn 1048576`";
+    match limit("Max open files") {
+        Some((_, hard)) if hard >= FILES_WANTED => ok("open files", format!("{} allowed", number(hard))),
+        Some((_, hard)) => {
+            let what = format!("{hard} allowed: every connection needs one, and one for its backend");
+            warn("open files", what, mend)
+        }
+        None => warn("open files", "the limit cannot be read", ""),
+    }
+}
+
+/// Since 5.11 BPF memory counts in the cgroup; io_uring's does since 5.12.
+fn memlock() -> Examined {
+    let Some((soft, _)) = limit("Max locked memory") else {
+        return warn("locked memory", "the limit cannot be read", "");
+    };
+    let counts = version(&read("/proc/sys/kernel/osrelease").unwrap_or_default()).is_none_or(|v| v < (5, 12));
+    if counts && soft < 64 << 20 {
+        let what = format!("{} bytes: this kernel counts rings and maps against it", number(soft));
+        return warn("locked memory", what, "LimitMEMLOCK=infinity in the unit, or `ulimit -l unlimited`");
+    }
+    ok("locked memory", format!("{} bytes", number(soft)))
+}
+
+fn somaxconn() -> Examined {
+    let found = read("/proc/sys/net/core/somaxconn").and_then(|text| text.parse::<u64>().ok());
+    match found {
+        Some(n) if n >= SOMAXCONN_WANTED => ok("somaxconn", n.to_string()),
+        Some(n) => {
+            let mend = format!("sysctl -w net.core.somaxconn={SOMAXCONN_WANTED}");
+            warn("somaxconn", format!("{n}: bursts of connections overflow the backlog"), mend)
+        }
+        None => warn("somaxconn", "cannot be read", ""),
+    }
+}
+
+fn interface(name: &str) -> Examined {
+    let subject = format!("interface {name}");
+    let inspection = match xdp::inspect(name) {
+        Ok(inspection) => inspection,
+        Err(error) => return fail(&subject, error.what, error.mend),
+    };
+    let driver = inspection.driver.as_deref().unwrap_or("no driver");
+    let mut what = format!("{driver}, MTU {}", inspection.mtu);
+    for note in &inspection.notes {
+        what.push_str("; ");
+        what.push_str(note);
+    }
+    match inspection.present {
+        Some((program, id, true)) => {
+            ok(&subject, format!("{what}; our program {program} ({id}) is attached"))
+        }
+        Some((program, id, false)) => {
+            what.push_str(&format!("; another program is attached: {program} ({id})"));
+            let mend = format!("detach it with its own tool, or `ip link set dev {name} xdp off`");
+            warn(&subject, what, mend)
+        }
+        None => ok(&subject, what),
+    }
+}
+
+fn every_interface() -> Vec<String> {
+    let Ok(entries) = std::fs::read_dir("/sys/class/net") else { return Vec::new() };
+    let names = entries.flatten().filter_map(|entry| entry.file_name().into_string().ok());
+    // Some drivers put files there, too.
+    let mut names: Vec<String> =
+        names.filter(|name| Path::new("/sys/class/net").join(name).join("ifindex").exists()).collect();
+    names.sort();
+    names
+}
+
+fn read(path: &str) -> Option<String> {
+    std::fs::read_to_string(path).ok().map(|text| text.trim_end().to_string())
+}
+
+/// `6.1.0-28-amd64` → (6, 1)
+fn version(release: &str) -> Option<(u32, u32)> {
+    let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map(str::parse);
+    Some((numbers.next()?.ok()?, numbers.next()?.ok()?))
+}
+
+/// Soft and hard, as `/proc/self/limits` shows them.
+fn limit(name: &str) -> Option<(u64, u64)> {
+    let limits = read("/proc/self/limits")?;
+    let line = limits.lines().find_map(|line| line.strip_prefix(name))?;
+    let mut values = line.split_whitespace().map(|value| match value {
+        "unlimited" => Some(u64::MAX),
+        number => number.parse().ok(),
+    });
+    Some((values.next()??, values.next()??))
+}
+
+fn number(n: u64) -> String {
+    if n == u64::MAX { "unlimited".into() } else { n.to_string() }
+}
+
+fn ok(subject: &str, what: impl Into<String>) -> Examined {
+    Examined { subject: subject.into(), verdict: "ok", what: what.into(), mend: String::new() }
+}
+
+fn warn(subject: &str, what: impl Into<String>, mend: impl Into<String>) -> Examined {
+    Examined { subject: subject.into(), verdict: "warn", what: what.into(), mend: mend.into() }
+}
+
+fn fail(subject: &str, what: impl Into<String>, mend: impl Into<String>) -> Examined {
+    Examined { subject: subject.into(), verdict: "fail", what: what.into(), mend: mend.into() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kernel_releases_are_read() {
+        assert_eq!(version("6.1.0-28-amd64"), Some((6, 1)));
+        assert_eq!(version("5.10"), Some((5, 10)));
+        assert_eq!(version("6.18.44-fc-v669"), Some((6, 18)));
+        assert_eq!(version("unknown"), None);
+        assert!((6, 1) > KERNEL_WANTED && (5, 10) > KERNEL_LEAST);
+    }
+
+    #[test]
+    fn limits_of_this_process_are_read() {
+        let (soft, hard) = limit("Max open files").unwrap();
+        assert!(soft > 0 && hard >= soft);
+        assert!(limit("Max locked memory").is_some());
+        assert_eq!(limit("Max nonsense"), None);
+    }
+
+    #[test]
+    fn loopback_is_among_the_interfaces() {
+        assert!(every_interface().contains(&"lo".to_string()));
+    }
+}

@@ -1,0 +1,32 @@
+//! `gateway run`
+
+use super::{End, Global};
+use crate::control::{self, Io, Options, types::Problem};
+use clap::ValueEnum;
+
+#[derive(clap::Args)]
+pub(crate) struct Run {
+    /// How sockets are driven; auto takes epoll only where io_uring is refused
+    #[arg(long, value_enum, default_value = "auto", value_name = "KIND")]
+    io: IoArgument,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum IoArgument {
+    Auto,
+    #[value(name = "io_uring")]
+    IoUring,
+    Epoll,
+}
+
+impl Run {
+    pub(crate) fn run(&self, global: &Global) -> Result<End, Problem> {
+        let io = match self.io {
+            IoArgument::Auto => Io::Auto,
+            IoArgument::IoUring => Io::IoUring,
+            IoArgument::Epoll => Io::Epoll,
+        };
+        control::run(&Options { config: global.config(), io, json: global.json })?;
+        Ok(End::Done)
+    }
+}

@@ -1,0 +1,94 @@
+//! `gateway xdp`
+
+use super::output::{self, row};
+use super::{End, Global, client};
+use crate::control::types::{Detached, Problem, XdpStatus};
+use crate::xdp::{self, XdpError};
+
+#[derive(clap::Subcommand)]
+pub(crate) enum Xdp {
+    /// Interfaces, rules and what became of the packets
+    Status,
+    /// Take program, rules and pins away; private APIs are then enforced by the workers alone
+    Detach {
+        /// Do it without asking
+        #[arg(long)]
+        yes: bool,
+    },
+}
+
+impl Xdp {
+    pub(crate) fn run(&self, global: &Global) -> Result<End, Problem> {
+        match self {
+            Self::Status => status(global),
+            Self::Detach { yes } => detach(global, *yes),
+        }
+    }
+}
+
+fn status(global: &Global) -> Result<End, Problem> {
+    let status: XdpStatus = if client::is_running(global) {
+        client::get(global, "/xdp")?
+    } else {
+        let pinned = xdp::status(&client::pins(global)?).map_err(problem)?;
+        let off =
+            XdpStatus { off: Some("no gateway runs and nothing is pinned".into()), ..XdpStatus::default() };
+        pinned.map_or(off, XdpStatus::from)
+    };
+    if global.json {
+        output::json(&status)?;
+    } else {
+        output::print(&text(&status));
+    }
+    Ok(End::Done)
+}
+
+fn text(status: &XdpStatus) -> String {
+    if let Some(why) = &status.off {
+        return format!("off: {why}\n");
+    }
+    let mut interfaces = vec![row(["INTERFACE", "MODE", "PROGRAM"])];
+    for interface in &status.interfaces {
+        interfaces.push(row([&interface.name, &interface.mode, &interface.program_id.to_string()]));
+    }
+    let mut listeners = vec![row(["LISTENER", "RULE", "PACKETS"])];
+    for listener in &status.listeners {
+        let rule = if listener.private { "private" } else { "pass" };
+        let packets: Vec<String> =
+            listener.packets.iter().map(|(reason, n)| format!("{reason} {n}")).collect();
+        listeners.push(row([&listener.address.to_string(), rule, &output::join(&packets)]));
+    }
+    format!("{}\n{}", output::table(&interfaces), output::table(&listeners))
+}
+
+fn detach(global: &Global, yes: bool) -> Result<End, Problem> {
+    if !yes {
+        match output::confirm(
+            "Private APIs will be enforced by the workers alone, and by nobody while no gateway runs. Detach?",
+        ) {
+            Some(true) => {}
+            Some(false) => return Ok(End::Refused),
+            None => {
+                eprintln!("nothing was changed: there is no terminal to ask on, --yes does it");
+                return Ok(End::Usage);
+            }
+        }
+    }
+    let detached = if client::is_running(global) {
+        client::post(global, "/xdp/detach", &serde_json::json!({}))?
+    } else {
+        Detached { interfaces: xdp::detach(&client::pins(global)?).map_err(problem)? }
+    };
+    if global.json {
+        output::json(&detached)?;
+    } else if detached.interfaces.is_empty() {
+        output::print("nothing was attached\n");
+    } else {
+        output::print(&format!("detached from {}\n", detached.interfaces.join(", ")));
+    }
+    Ok(End::Done)
+}
+
+fn problem(XdpError { what, mend }: XdpError) -> Problem {
+    Problem::host(what, mend)
+}

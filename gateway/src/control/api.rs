@@ -1,0 +1,214 @@
+//! The operator's API: JSON over HTTP/1.1 on a Unix socket that only the gateway's user opens; and the read-only status
+//! on the control address.
+
+use super::node::Node;
+use super::types::{ApplyRequest, EndpointRequest, ExplainRequest, Failure, Kind, Problem};
+use super::{change, explain, status};
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::{Bytes, Incoming};
+use hyper::header::{CONTENT_TYPE, HOST, HeaderValue};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Method, Request, Response, StatusCode};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use std::convert::Infallible;
+use std::io::ErrorKind;
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::path::Path;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, UnixListener, UnixStream};
+use tokio::sync::Semaphore;
+
+const CONNECTIONS_MAX: usize = 64;
+const BODY_BYTES_MAX: usize = 64 << 10;
+const HEAD_WITHIN: Duration = Duration::from_secs(10);
+const BODY_WITHIN: Duration = Duration::from_secs(10);
+/// A whole connection: longer than the longest change.
+const CONNECTION_WITHIN: Duration = Duration::from_secs(120);
+/// `sun_path` with its final NUL
+const SOCKET_PATH_MAX: usize = 107;
+
+type Answer = Response<Full<Bytes>>;
+
+/// Who may ask for what.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Door {
+    /// The Unix socket: everything.
+    Operator,
+    /// The control address: GET /status.
+    ReadOnly,
+}
+
+/// Binds the control socket. A file that a dead process left is replaced; a living one is not.
+pub(super) async fn bind(path: &Path) -> Result<UnixListener, Problem> {
+    if path.as_os_str().len() > SOCKET_PATH_MAX {
+        let what = format!("{} is too long for a Unix socket ({SOCKET_PATH_MAX} bytes)", path.display());
+        return Err(Problem::host(what, "choose a shorter [control] store"));
+    }
+    let failed = |verb: &str, error: std::io::Error| {
+        let what = format!("cannot {verb} the control socket {}: {error}", path.display());
+        Problem::host(what, "check the folder's owner and mode")
+    };
+    match std::fs::symlink_metadata(path) {
+        Ok(metadata) if !metadata.file_type().is_socket() => {
+            let what = format!("{} is in the way of the control socket", path.display());
+            return Err(Problem::host(what, "move that file away"));
+        }
+        Ok(_) => {
+            if UnixStream::connect(path).await.is_ok() {
+                let what = format!("a process answers on {}", path.display());
+                return Err(Problem::host(what, "stop that gateway first, or use another [control] store"));
+            }
+            std::fs::remove_file(path).map_err(|error| failed("remove", error))?;
+        }
+        Err(error) if error.kind() == ErrorKind::NotFound => {}
+        Err(error) => return Err(failed("look at", error)),
+    }
+    let listener = UnixListener::bind(path).map_err(|error| failed("bind", error))?;
+    let mode = std::fs::Permissions::from_mode(0o600);
+    std::fs::set_permissions(path, mode).map_err(|error| failed("set mode 0600 on", error))?;
+    Ok(listener)
+}
+
+pub(super) async fn serve(node: Rc<Node>, listener: UnixListener) {
+    let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    loop {
+        let Ok(place) = places.clone().acquire_owned().await else { return };
+        match listener.accept().await {
+            Ok((stream, _)) => drop(tokio::task::spawn_local({
+                let node = node.clone();
+                async move {
+                    connection(node, stream, Door::Operator).await;
+                    drop(place);
+                }
+            })),
+            // Out of descriptors: they come back when connections end.
+            Err(_) => tokio::time::sleep(Duration::from_millis(100)).await,
+        }
+    }
+}
+
+pub(super) async fn serve_status(node: Rc<Node>, listener: TcpListener) {
+    let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    loop {
+        let Ok(place) = places.clone().acquire_owned().await else { return };
+        match listener.accept().await {
+            Ok((stream, _)) => drop(tokio::task::spawn_local({
+                let node = node.clone();
+                async move {
+                    connection(node, stream, Door::ReadOnly).await;
+                    drop(place);
+                }
+            })),
+            Err(_) => tokio::time::sleep(Duration::from_millis(100)).await,
+        }
+    }
+}
+
+async fn connection(node: Rc<Node>, stream: impl AsyncRead + AsyncWrite + Unpin + 'static, door: Door) {
+    let service = service_fn(move |request| {
+        let node = node.clone();
+        async move {
+            // A change goes on to its end even when the client that asked for it goes away.
+            let answer = tokio::task::spawn_local(answer(node, request, door)).await;
+            let lost =
+                |_| failure(&Problem::host("the request was not finished", "look at the gateway's log"));
+            Ok::<_, Infallible>(answer.unwrap_or_else(lost))
+        }
+    });
+    let mut builder = http1::Builder::new();
+    builder.timer(TokioTimer::new()).header_read_timeout(HEAD_WITHIN).max_buf_size(16 << 10);
+    let served = builder.serve_connection(TokioIo::new(stream), service);
+    // Errors are the client's: it went away, or did not speak HTTP.
+    let _ = tokio::time::timeout(CONNECTION_WITHIN, served).await;
+}
+
+async fn answer(node: Rc<Node>, request: Request<Incoming>, door: Door) -> Answer {
+    let result = match door {
+        Door::Operator => operate(&node, request).await,
+        Door::ReadOnly => read_only(&node, &request),
+    };
+    result.unwrap_or_else(|problem| failure(&problem))
+}
+
+async fn operate(node: &Node, request: Request<Incoming>) -> Result<Answer, Problem> {
+    let (parts, body) = request.into_parts();
+    let path = parts.uri.path().to_string();
+    let segments: Vec<&str> = path.trim_matches('/').split('/').collect();
+    match (&parts.method, segments.as_slice()) {
+        (&Method::GET, ["status"]) => json(&status::status(node)),
+        (&Method::GET, ["apis"]) => json(&status::apis(&node.running(), node.kernel.borrow().is_on())),
+        (&Method::GET, ["apis", name]) => json(&status::api(node, name)?),
+        (&Method::GET, ["xdp"]) => json(&node.kernel.borrow().status()?),
+        (&Method::POST, ["apply"]) => {
+            let request: ApplyRequest = read(body).await?;
+            json(&change::apply(node, &request).await?)
+        }
+        (&Method::POST, ["apis", name, "endpoint"]) => {
+            let request: EndpointRequest = read(body).await?;
+            json(&change::set_endpoint(node, name, &request).await?)
+        }
+        (&Method::POST, ["explain"]) => {
+            let request: ExplainRequest = read(body).await?;
+            let xdp = node.kernel.borrow().summary();
+            json(&explain::explain(&node.running().snapshot, &xdp, &request)?)
+        }
+        (&Method::POST, ["xdp", "detach"]) => json(&change::detach(node).await?),
+        (method, _) => {
+            let mend =
+                "GET /status /apis /apis/{name} /xdp; POST /apply /apis/{name}/endpoint /explain /xdp/detach";
+            Err(Problem::new(Kind::Unknown, format!("{method} {path} is not part of this API"), mend))
+        }
+    }
+}
+
+/// Browsers reach loopback too: a name that points here (DNS rebinding) is not answered.
+fn read_only(node: &Node, request: &Request<Incoming>) -> Result<Answer, Problem> {
+    let host = request.headers().get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+    let name = host.rsplit_once(':').filter(|(_, port)| !port.ends_with(']')).map_or(host, |(name, _)| name);
+    let local = name == "localhost" || name.trim_matches(['[', ']']).parse::<std::net::IpAddr>().is_ok();
+    match (request.method(), request.uri().path()) {
+        (&Method::GET, "/status") if local => json(&status::status(node)),
+        (&Method::GET, "/status") => {
+            let mend = "ask by address, or by localhost";
+            Err(Problem::new(Kind::Request, format!("host {host:?} is not this host"), mend))
+        }
+        (method, path) => Err(Problem::new(
+            Kind::Unknown,
+            format!("{method} {path} is not answered here"),
+            "GET /status is; everything else goes through the Unix socket in the store",
+        )),
+    }
+}
+
+async fn read<T: DeserializeOwned>(body: Incoming) -> Result<T, Problem> {
+    let bad = |what: String| Problem::new(Kind::Request, what, "see the operator's API in docs/reference");
+    let body = tokio::time::timeout(BODY_WITHIN, Limited::new(body, BODY_BYTES_MAX).collect()).await;
+    let body = body.map_err(|_| bad("the body did not come in time".into()))?;
+    let bytes = body.map_err(|error| bad(format!("the body was not read: {error}")))?.to_bytes();
+    serde_json::from_slice(&bytes).map_err(|error| bad(format!("the body is not understood: {error}")))
+}
+
+fn json(value: &impl Serialize) -> Result<Answer, Problem> {
+    let body = serde_json::to_vec(value).map_err(|error| Problem::host(error.to_string(), ""))?;
+    Ok(with_body(StatusCode::OK, body))
+}
+
+fn failure(problem: &Problem) -> Answer {
+    let status = StatusCode::from_u16(problem.http_status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let body = serde_json::to_vec(&Failure { error: problem.clone() }).unwrap_or_default();
+    with_body(status, body)
+}
+
+fn with_body(status: StatusCode, mut body: Vec<u8>) -> Answer {
+    body.push(b'\n');
+    let mut answer = Response::new(Full::new(Bytes::from(body)));
+    *answer.status_mut() = status;
+    answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    answer
+}

@@ -1,0 +1,249 @@
+//! A document read and compiled, not yet in force: what `check`, a plan and a change all start from.
+
+use super::types::{Finding, Kind, Problem, findings};
+use crate::config::{self, Document, Loaded, Remembered};
+use crate::model::{Diagnostic, EndpointType, Place, Severity};
+use crate::snapshot::Snapshot;
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::io::Read;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::rc::Rc;
+
+/// As AWS draws them: `a1b2c3d4e5`.
+const ID_LENGTH: usize = 10;
+const ID_ALPHABET: &[u8; 36] = b"abcdefghijklmnopqrstuvwxyz0123456789";
+
+/// What serves, with everything that it was made from.
+pub(super) struct Running {
+    pub(super) loaded: Rc<Loaded>,
+    pub(super) remembered: Remembered,
+    pub(super) snapshot: std::sync::Arc<Snapshot>,
+    pub(super) warnings: Vec<Finding>,
+}
+
+pub(super) struct Candidate {
+    pub(super) loaded: Rc<Loaded>,
+    pub(super) remembered: Remembered,
+    /// Listeners that stay have the real addresses of the running ones.
+    pub(super) snapshot: Snapshot,
+    pub(super) warnings: Vec<Finding>,
+    /// Indices of the listeners that need sockets.
+    pub(super) unbound: Vec<usize>,
+}
+
+/// Reads the files. An API with errors stands as Err in the answer.
+pub(super) fn load(file: &Path) -> Result<Loaded, Problem> {
+    let refused = |diagnostics: &[Diagnostic]| {
+        Problem::documents(format!("{} is refused", file.display()), findings(diagnostics))
+    };
+    let loaded = config::load(file).map_err(|diagnostics| refused(&diagnostics))?;
+    match unsafe_control_address(&loaded.document) {
+        Some(diagnostic) => Err(refused(&[diagnostic])),
+        None => Ok(loaded),
+    }
+}
+
+/// Reads the files; one API with errors refuses all.
+pub(super) fn load_whole(file: &Path) -> Result<Loaded, Problem> {
+    let loaded = load(file)?;
+    let failed: Vec<_> = loaded.apis.iter().filter_map(|api| api.as_ref().err()).flatten().collect();
+    if failed.is_empty() {
+        return Ok(loaded);
+    }
+    let found = failed.into_iter().chain(&loaded.warnings).map(Finding::from).collect();
+    Err(Problem::documents(format!("{} names APIs with errors", file.display()), found))
+}
+
+/// Compiles for `generation`; `running` gives listeners and backends that stay what they have.
+pub(super) fn compile(
+    loaded: Rc<Loaded>,
+    mut remembered: Remembered,
+    generation: u64,
+    running: Option<&Running>,
+) -> Result<Candidate, Problem> {
+    draw_ids(&loaded.document, &mut remembered)?;
+    let compiled = config::compile(&loaded, &remembered, generation);
+    let (mut snapshot, diagnostics) = compiled.map_err(|diagnostics| {
+        let found = diagnostics.iter().chain(&loaded.warnings).map(Finding::from).collect();
+        Problem::documents(format!("{} does not compile", loaded.document.file.display()), found)
+    })?;
+    let unbound = keep_addresses(&mut snapshot, &loaded.document, running);
+    keep_targets(&mut snapshot, running);
+    let mut warnings = findings(&loaded.warnings);
+    for diagnostic in &diagnostics {
+        if !warnings.contains(&Finding::from(diagnostic)) {
+            warnings.push(diagnostic.into());
+        }
+    }
+    warnings.extend(overruled(&loaded, &remembered).iter().map(Finding::from));
+    Ok(Candidate { loaded, remembered, snapshot, warnings, unbound })
+}
+
+/// The API's file as it was read; None when it is unknown or has errors.
+pub(super) fn model<'l>(loaded: &'l Loaded, name: &str) -> Option<&'l crate::model::RestApi> {
+    let index = loaded.document.apis.iter().position(|entry| entry.name == name)?;
+    loaded.apis.get(index)?.as_ref().ok()
+}
+
+/// Listeners of the same name and configured address keep their sockets, and with them the port found for port 0.
+fn keep_addresses(snapshot: &mut Snapshot, document: &Document, running: Option<&Running>) -> Vec<usize> {
+    let mut unbound = Vec::new();
+    for (index, listener) in snapshot.listeners.iter_mut().enumerate() {
+        let kept = running.and_then(|running| {
+            let before = configured(&running.loaded.document, &listener.name)?;
+            let now = configured(document, &listener.name)?;
+            let bound = running.snapshot.listeners.iter().find(|bound| bound.name == listener.name)?;
+            (before == now).then_some(bound.address)
+        });
+        match kept {
+            Some(address) => listener.address = address,
+            None => unbound.push(index),
+        }
+    }
+    unbound
+}
+
+fn configured(document: &Document, name: &str) -> Option<SocketAddr> {
+    document.listeners.iter().find(|listener| listener.name == name).map(|listener| listener.address)
+}
+
+/// Backends that stay keep their addresses, and the workers their connections to them.
+fn keep_targets(snapshot: &mut Snapshot, running: Option<&Running>) {
+    let Some(running) = running else { return };
+    for target in &mut snapshot.targets {
+        let same = |old: &&std::sync::Arc<_>| target_key(old) == target_key(target);
+        if let Some(old) = running.snapshot.targets.iter().find(same) {
+            *target = old.clone();
+        }
+    }
+}
+
+fn target_key(target: &crate::upstream::Target) -> (&str, u16) {
+    (&target.host, target.port)
+}
+
+/// The file was edited, but `set-endpoint` chose before: said aloud, because a file that says PRIVATE calms its reader.
+fn overruled(loaded: &Loaded, remembered: &Remembered) -> Vec<Diagnostic> {
+    let mut warnings = Vec::new();
+    for (entry, api) in loaded.document.apis.iter().zip(&loaded.apis) {
+        let (Some(chosen), Ok(api)) = (remembered.endpoint_types.get(&entry.name), api) else { continue };
+        let written = api.endpoint_type.unwrap_or(EndpointType::Edge);
+        if *chosen != written {
+            let (chosen, written, name) = (type_name(*chosen), type_name(written), &entry.name);
+            warnings.push(Diagnostic {
+                severity: Severity::Warning,
+                file: loaded.document.file.clone(),
+                place: entry.place,
+                what: format!(
+                    "{name} is {chosen} by `set-endpoint`; its file says {written} and is overruled"
+                ),
+                instead: format!("to follow the file: `gateway api set-endpoint {name} {written}`"),
+            });
+        }
+    }
+    warnings
+}
+
+pub fn type_name(endpoint_type: EndpointType) -> &'static str {
+    match endpoint_type {
+        EndpointType::Regional => "REGIONAL",
+        EndpointType::Edge => "EDGE",
+        EndpointType::Private => "PRIVATE",
+    }
+}
+
+fn draw_ids(document: &Document, remembered: &mut Remembered) -> Result<(), Problem> {
+    let fixed = document.apis.iter().filter_map(|api| api.id.clone());
+    let mut taken: BTreeSet<String> = fixed.chain(remembered.ids.values().cloned()).collect();
+    for api in &document.apis {
+        if api.id.is_some() || remembered.ids.contains_key(&api.name) {
+            continue;
+        }
+        let mut id = draw_id()?;
+        while !taken.insert(id.clone()) {
+            id = draw_id()?;
+        }
+        remembered.ids.insert(api.name.clone(), id);
+    }
+    Ok(())
+}
+
+fn draw_id() -> Result<String, Problem> {
+    let random = |error| Problem::host(format!("cannot read /dev/urandom: {error}"), "mount /dev");
+    let mut source = File::open("/dev/urandom").map_err(random)?;
+    let mut id = String::with_capacity(ID_LENGTH);
+    while id.len() < ID_LENGTH {
+        let mut byte = [0];
+        source.read_exact(&mut byte).map_err(random)?;
+        // 252 is the largest multiple of 36 in a byte: every letter is as likely as any other.
+        if byte[0] < 252 {
+            id.push(char::from(ID_ALPHABET[usize::from(byte[0] % 36)]));
+        }
+    }
+    Ok(id)
+}
+
+/// The control address has no authentication yet: it stays on this host.
+fn unsafe_control_address(document: &Document) -> Option<Diagnostic> {
+    let address = document.control.address.filter(|address| !address.ip().is_loopback())?;
+    let place = std::fs::read_to_string(&document.file).ok().and_then(|text| control_address_place(&text));
+    Some(Diagnostic {
+        severity: Severity::Error,
+        file: document.file.clone(),
+        place: place.unwrap_or(Place { line: 1, column: 1 }),
+        what: format!("[control] address {address} is not a loopback address"),
+        instead: format!(
+            "write \"127.0.0.1:{}\": the control plane asks nobody who he is yet, so it answers this host only",
+            address.port()
+        ),
+    })
+}
+
+fn control_address_place(text: &str) -> Option<Place> {
+    let table = text.lines().position(|line| line.trim().starts_with("[control]"))?;
+    let (line, found) = text
+        .lines()
+        .enumerate()
+        .skip(table + 1)
+        .take_while(|(_, line)| !line.trim_start().starts_with('['))
+        .find(|(_, line)| line.trim_start().starts_with("address"))?;
+    let value = found
+        .find('=')
+        .map_or(0, |equals| equals + 1 + found[equals + 1..].len() - found[equals + 1..].trim_start().len());
+    Some(Place { line: line + 1, column: found[..value].chars().count() + 1 })
+}
+
+/// An API by its name, for requests that name one.
+pub(super) fn unknown_api(name: &str, document: &Document) -> Problem {
+    let names: Vec<&str> = document.apis.iter().map(|api| api.name.as_str()).collect();
+    let mend = match names.as_slice() {
+        [] => "the configuration has no [[api]]".to_string(),
+        names => format!("there are: {}", names.join(", ")),
+    };
+    Problem::new(Kind::Unknown, format!("no API is named {name}"), mend)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_look_like_those_of_aws_and_differ() {
+        let ids: BTreeSet<String> = (0..200).map(|_| draw_id().unwrap()).collect();
+        assert_eq!(ids.len(), 200);
+        for id in &ids {
+            assert_eq!(id.len(), ID_LENGTH);
+            assert!(id.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit()), "{id}");
+        }
+    }
+
+    #[test]
+    fn the_control_address_is_found_in_its_table() {
+        let text =
+            "[node]\naddress = 1\n\n[control] # here\nstore = \"x\"\n  address =  \"0.0.0.0:9080\"\n[xdp]\n";
+        assert_eq!(control_address_place(text), Some(Place { line: 6, column: 14 }));
+        assert_eq!(control_address_place("[control]\n[[listener]]\naddress = 1\n"), None);
+    }
+}

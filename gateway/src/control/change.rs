@@ -1,0 +1,107 @@
+//! The changes that an operator asks for: reload the files, switch an API's endpoint type, detach XDP.
+
+use super::candidate::{self, Candidate, type_name};
+use super::kernel::{self, Kernel};
+use super::node::Node;
+use super::plan::plan;
+use super::publish::publish;
+use super::types::{ApplyRequest, Changed, Detached, EndpointRequest, Kind, Plan, Problem};
+use crate::observe::log;
+use crate::xdp;
+use std::rc::Rc;
+
+/// All or nothing: any error and the old snapshot goes on serving; `status` shows why.
+pub(super) async fn apply(node: &Node, request: &ApplyRequest) -> Result<Changed, Problem> {
+    let _changing = node.changing.lock().await;
+    let result = apply_locked(node, request).await;
+    if !request.plan {
+        node.set_refused(result.as_ref().err().filter(|problem| problem.kind != Kind::Conflict));
+        match &result {
+            Ok(changed) => log("info", "control", format_args!("generation {} serves", changed.generation)),
+            Err(problem) => {
+                log("error", "control", format_args!("reload refused, nothing changed: {}", problem.what));
+            }
+        }
+    }
+    result
+}
+
+async fn apply_locked(node: &Node, request: &ApplyRequest) -> Result<Changed, Problem> {
+    let running = node.running();
+    same_generation(node, request.generation)?;
+    let loaded = Rc::new(candidate::load_whole(&node.config)?);
+    let generation = if request.plan { running.snapshot.generation + 1 } else { node.next_generation() };
+    let next = candidate::compile(loaded, running.remembered.clone(), generation, Some(&running))?;
+    change(node, next, request.plan).await
+}
+
+/// Compiles what runs with another type: edits of the files since then are not taken along.
+pub(super) async fn set_endpoint(
+    node: &Node,
+    name: &str,
+    request: &EndpointRequest,
+) -> Result<Changed, Problem> {
+    let _changing = node.changing.lock().await;
+    same_generation(node, request.generation)?;
+    let running = node.running();
+    let document = &running.loaded.document;
+    if document.apis.iter().all(|api| api.name != name) {
+        return Err(candidate::unknown_api(name, document));
+    }
+    let Some(api) = running.snapshot.apis.iter().find(|api| api.name == name) else {
+        let mend = "`gateway status` shows the errors of its file; mend them and `gateway apply`";
+        return Err(Problem::new(Kind::Conflict, format!("{name} failed to load"), mend));
+    };
+    let mut remembered = running.remembered.clone();
+    remembered.endpoint_types.insert(name.into(), request.endpoint_type);
+    if api.endpoint_type == request.endpoint_type && remembered == running.remembered {
+        let plan = Plan { generation: running.snapshot.generation, ..Plan::default() };
+        return Ok(unchanged(node, plan));
+    }
+    let generation = if request.plan { running.snapshot.generation + 1 } else { node.next_generation() };
+    let next = candidate::compile(running.loaded.clone(), remembered, generation, Some(&running))?;
+    let changed = change(node, next, request.plan).await?;
+    if changed.done {
+        let (endpoint_type, closed) = (type_name(request.endpoint_type), changed.connections_closed);
+        log("info", "control", format_args!("{name} is {endpoint_type} now, {closed} connections closed"));
+    }
+    Ok(changed)
+}
+
+async fn change(node: &Node, next: Candidate, plan_only: bool) -> Result<Changed, Problem> {
+    let plan = plan(node, &next);
+    let diagnostics = next.warnings.clone();
+    if plan_only {
+        return Ok(Changed { diagnostics, ..unchanged(node, plan) });
+    }
+    let connections_closed = publish(node, next).await?;
+    let generation = node.running().snapshot.generation;
+    Ok(Changed { plan, done: true, generation, connections_closed, diagnostics })
+}
+
+fn unchanged(node: &Node, plan: Plan) -> Changed {
+    Changed { plan, generation: node.running().snapshot.generation, ..Changed::default() }
+}
+
+/// What was shown to a person must be what happens.
+fn same_generation(node: &Node, shown: Option<u64>) -> Result<(), Problem> {
+    let now = node.running().snapshot.generation;
+    match shown {
+        Some(shown) if shown != now => Err(Problem::new(
+            Kind::Conflict,
+            format!("the plan was made for generation {shown}, generation {now} serves by now"),
+            "look at the plan again",
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// Takes the kernel guard away; the workers go on to enforce alone.
+pub(super) async fn detach(node: &Node) -> Result<Detached, Problem> {
+    let _changing = node.changing.lock().await;
+    let interfaces = xdp::detach(&node.started_with.document.xdp.pins).map_err(kernel::problem)?;
+    let why = "detached by the operator; a restart of the gateway attaches it again".to_string();
+    *node.kernel.borrow_mut() = Kernel::Off { why };
+    log("warning", "xdp", format_args!("detached; the workers alone keep outsiders away from private APIs"));
+    Ok(Detached { interfaces })
+}

@@ -1,0 +1,412 @@
+//! Why does this request pass, or not? Asks the same rules in the same order as a packet and a request meet them, with
+//! the code that the workers run.
+
+use super::status::{integration, kernel_rule, serves};
+use super::types::{ExplainRequest, ExplainedAnswer, Explanation, Kind, Problem, Step, XdpSummary};
+use crate::guard::{self, endpoint};
+use crate::http::{HeadLimits, Malformed, Parsed, RequestHead};
+use crate::model::EndpointType;
+use crate::refusal::{Refusal, RefusedRequest};
+use crate::route::{Asked, Match, Reached};
+use crate::snapshot::{ListenerIndex, Snapshot};
+use std::net::IpAddr;
+
+pub(super) fn explain(
+    snapshot: &Snapshot,
+    xdp: &XdpSummary,
+    request: &ExplainRequest,
+) -> Result<Explanation, Problem> {
+    let url = Url::parse(&request.url)?;
+    let listener = choose_listener(snapshot, &url, request.listener.as_deref())?;
+    let from = request.from.to_canonical();
+    let mut walk = Walk { snapshot, listener, from, steps: Vec::new(), head: RequestHead::new() };
+    let decided = walk.all(xdp, request, &url);
+    let chosen = &snapshot.listeners[listener];
+    let answer = match &decided {
+        Err(Stop::Refused(refusal, api, matched)) => {
+            let answer = refusal.answer(&RefusedRequest {
+                request_id: "00000000-0000-0000-0000-000000000000",
+                api: api.map(|api| &snapshot.apis[api]),
+                head: Some(&walk.head),
+                matched: matched.as_ref(),
+                source: from,
+            });
+            let body = String::from_utf8_lossy(&answer.body).into_owned();
+            Some(ExplainedAnswer { status: answer.status, body })
+        }
+        _ => None,
+    };
+    if let Err(Stop::Bad(problem)) = decided {
+        return Err(problem);
+    }
+    let decided_by =
+        walk.steps.last().map(|step| format!("{}: {}", step.stage, step.rule)).unwrap_or_default();
+    Ok(Explanation {
+        allowed: decided.is_ok(),
+        listener: chosen.name.clone(),
+        address: chosen.address,
+        steps: walk.steps,
+        decided_by,
+        answer,
+    })
+}
+
+/// Where the walk ends early.
+enum Stop {
+    /// The connection does not come about, or is closed without an answer.
+    Silent,
+    /// With the API and what matched, as far as they are known: their gateway responses make the answer.
+    Refused(Refusal, Option<usize>, Option<Match>),
+    /// The question itself makes no sense.
+    Bad(Problem),
+}
+
+struct Walk<'s> {
+    snapshot: &'s Snapshot,
+    listener: ListenerIndex,
+    from: IpAddr,
+    steps: Vec<Step>,
+    head: RequestHead,
+}
+
+impl Walk<'_> {
+    fn all(&mut self, xdp: &XdpSummary, request: &ExplainRequest, url: &Url) -> Result<(), Stop> {
+        self.connection(xdp)?;
+        self.parse(request, url)?;
+        let reached = self.reach()?;
+        self.endpoint(&reached)?;
+        let matched = self.find(reached)?;
+        self.permit(matched)
+    }
+
+    /// What XDP and, by the same rule, the worker say to the connection.
+    fn connection(&mut self, xdp: &XdpSummary) -> Result<(), Stop> {
+        let listener = &self.snapshot.listeners[self.listener];
+        let rule = kernel_rule(self.snapshot, listener);
+        let (from, name, address) = (self.from, &listener.name, listener.address);
+        let admitted = endpoint::admit_connection(self.snapshot, self.listener, from);
+        let on: Vec<String> = xdp.interfaces.iter().map(|(name, mode)| format!("{name} ({mode})")).collect();
+        let off = xdp.off.clone().unwrap_or_else(|| "not attached".into());
+        match (on.is_empty(), admitted) {
+            (false, true) => {
+                self.step(
+                    "xdp",
+                    "pass",
+                    format!("listener {name} {address} is \"{rule}\" on {}", on.join(", ")),
+                );
+            }
+            (false, false) => {
+                let what = format!(
+                    "listener {name} {address} is \"{rule}\" on {}: {from} is in none of its CIDRs, every packet is \
+                     dropped, there is no answer",
+                    on.join(", ")
+                );
+                self.step("xdp", "refuse", what);
+                return Err(Stop::Silent);
+            }
+            (true, true) => self.step("xdp", "note", format!("off: {off}")),
+            (true, false) => {
+                self.step("xdp", "note", format!("off: {off}"));
+                let what = format!(
+                    "{name} {address} is \"{rule}\": {from} is in none of its CIDRs, the worker closes the connection"
+                );
+                self.step("listener", "refuse", what);
+                return Err(Stop::Silent);
+            }
+        }
+        Ok(())
+    }
+
+    fn parse(&mut self, request: &ExplainRequest, url: &Url) -> Result<(), Stop> {
+        let mut text = format!("{} {} HTTP/1.1\r\nHost: {}\r\n", request.method, url.target, url.authority);
+        let bad = |what: String| {
+            Stop::Bad(Problem::new(Kind::Request, what, "give a method, a URL and headers that HTTP allows"))
+        };
+        for (name, value) in &request.headers {
+            if name.contains(['\r', '\n']) || value.contains(['\r', '\n']) {
+                return Err(bad(format!("the header {name:?} contains a line break")));
+            }
+            text.push_str(&format!("{name}: {value}\r\n"));
+        }
+        text.push_str("\r\n");
+        match self.head.parse(text.as_bytes(), &HeadLimits::default()) {
+            Ok(Parsed::Complete { consumed }) if consumed == text.len() => Ok(()),
+            Ok(_) => Err(bad(format!("{} {} is not one request", request.method, url.target))),
+            Err(malformed) => {
+                self.step("http", "refuse", malformed_rule(malformed));
+                Err(Stop::Refused(Refusal::Malformed(malformed), None, None))
+            }
+        }
+    }
+
+    fn reach(&mut self) -> Result<Reached, Stop> {
+        let asked = asked(self.listener, &self.head);
+        match self.snapshot.routes.reach(&asked) {
+            Ok(reached) => {
+                let api = &self.snapshot.apis[reached.api];
+                let rule = format!(
+                    "host {:?} and path {:?} reach API {} ({}), stage {}",
+                    asked.host, asked.path, api.name, api.id, api.stage
+                );
+                self.step("host and stage", "pass", rule);
+                Ok(reached)
+            }
+            Err(refusal) => {
+                let name = &self.snapshot.listeners[self.listener].name;
+                let why = reason(&refusal);
+                let rule = format!(
+                    "host {:?} and path {:?} reach no API and stage on listener {name}: {why}; it serves {}",
+                    asked.host,
+                    asked.path,
+                    self.served()
+                );
+                self.step("host and stage", "refuse", rule);
+                Err(Stop::Refused(refusal, None, None))
+            }
+        }
+    }
+
+    fn endpoint(&mut self, reached: &Reached) -> Result<(), Stop> {
+        let (snapshot, from) = (self.snapshot, self.from);
+        let (api, listener) = (&snapshot.apis[reached.api], &snapshot.listeners[self.listener]);
+        let endpoint_type = super::candidate::type_name(api.endpoint_type);
+        let through = match listener.vpc {
+            Some(vpc) => format!("listener {} of {}", listener.name, snapshot.vpcs[vpc].id),
+            None => format!("listener {}", listener.name),
+        };
+        match endpoint::admit(snapshot, self.listener, reached.api, from) {
+            Ok(()) => {
+                let whom = match (api.endpoint_type, listener.vpc) {
+                    (EndpointType::Private, Some(vpc)) => format!("{from} is in {}", snapshot.vpcs[vpc].id),
+                    _ => "every source may".to_string(),
+                };
+                let rule = format!("{} is {endpoint_type}, reached through {through}: {whom}", api.name);
+                self.step("endpoint type", "pass", rule);
+                Ok(())
+            }
+            Err(refusal) => {
+                let rule = format!(
+                    "{} is {endpoint_type}: {from} may not reach it through {through}: {}",
+                    api.name,
+                    reason(&refusal)
+                );
+                self.step("endpoint type", "refuse", rule);
+                Err(Stop::Refused(refusal, Some(reached.api), None))
+            }
+        }
+    }
+
+    fn find(&mut self, reached: Reached) -> Result<Match, Stop> {
+        let snapshot = self.snapshot;
+        let asked = asked(self.listener, &self.head);
+        let (index, rest) = (reached.api, asked.path[reached.path.clone()].to_string());
+        match snapshot.routes.find(&asked, reached) {
+            Ok(matched) => {
+                let method = &snapshot.apis[matched.api].methods[matched.method];
+                let captures: Vec<String> = matched
+                    .captures
+                    .iter()
+                    .map(|(name, range)| format!(", {name} = {:?}", &asked.path[range.clone()]))
+                    .collect();
+                let rule = format!("{} {}{}", method.http_method, method.resource_path, captures.concat());
+                self.step("resource", "pass", rule);
+                Ok(matched)
+            }
+            Err(refusal) => {
+                let method = asked.method.as_str();
+                let method = if method.is_empty() { "this method" } else { method };
+                let rule = format!("no resource of {} has {method} {rest:?}", snapshot.apis[index].name);
+                self.step("resource", "refuse", rule);
+                Err(Stop::Refused(refusal, Some(index), None))
+            }
+        }
+    }
+
+    fn permit(&mut self, matched: Match) -> Result<(), Stop> {
+        let snapshot = self.snapshot;
+        let api = matched.api;
+        match guard::permit(snapshot, self.listener, self.from, &self.head, matched.clone()) {
+            Ok(permit) => {
+                let policy = match permit.api.policy {
+                    Some(_) => "the resource policy allows it",
+                    None => "no resource policy",
+                };
+                let validated = match permit.method.required_parameters.len() {
+                    0 => String::new(),
+                    n => format!(", {n} required parameters are there"),
+                };
+                let integration = integration(snapshot, &permit.method.integration);
+                self.step("guard", "pass", format!("{policy}, no authorization{validated}"));
+                self.step("integration", "pass", integration);
+                Ok(())
+            }
+            Err(refusal) => {
+                self.step("guard", "refuse", reason(&refusal));
+                Err(Stop::Refused(refusal, Some(api), Some(matched)))
+            }
+        }
+    }
+
+    fn step(&mut self, stage: &str, verdict: &str, rule: String) {
+        self.steps.push(Step { stage: stage.into(), verdict: verdict.into(), rule });
+    }
+
+    fn served(&self) -> String {
+        let listener = &self.snapshot.listeners[self.listener];
+        let apis = self.snapshot.apis.iter().enumerate();
+        let served: Vec<String> = apis
+            .filter(|(index, api)| serves(listener, *index, api))
+            .map(|(_, api)| format!("{} (id {}, stage {})", api.name, api.id, api.stage))
+            .collect();
+        if served.is_empty() { "nothing".into() } else { served.join(", ") }
+    }
+}
+
+fn asked(listener: ListenerIndex, head: &RequestHead) -> Asked<'_> {
+    let api_id = head.field("x-apigw-api-id").and_then(|value| std::str::from_utf8(value).ok());
+    Asked { listener, host: head.host(), path: head.path(), method: head.method(), api_id }
+}
+
+fn malformed_rule(malformed: Malformed) -> String {
+    match malformed {
+        Malformed::Syntax(why) => format!("malformed: {why}"),
+        Malformed::TargetTooLong => "the target is too long".into(),
+        Malformed::HeadTooLarge => "the head is too large".into(),
+        Malformed::Version => "the HTTP version is not supported".into(),
+        Malformed::TransferCoding => "the transfer coding is not supported".into(),
+    }
+}
+
+/// In words, for the person who asks; clients get AWS's message.
+fn reason(refusal: &Refusal) -> String {
+    match refusal {
+        Refusal::Forbidden(why) => (*why).into(),
+        Refusal::OutsideVpc => "the source is outside its VPC".into(),
+        Refusal::PolicyDenied { statement, explicit: true } => {
+            format!("the resource policy denies it by {statement}")
+        }
+        Refusal::PolicyDenied { statement, explicit: false } => {
+            format!("no statement of the resource policy allows it ({statement})")
+        }
+        Refusal::ApiKeyRequired => {
+            "the method requires an API key, which is not supported yet: nobody passes".into()
+        }
+        Refusal::IamRequired => {
+            "the method requires AWS_IAM, which is not supported yet: nobody passes".into()
+        }
+        Refusal::AuthorizerRequired => {
+            "the method requires an authorizer, which is not supported yet: nobody passes".into()
+        }
+        Refusal::MissingParameters(names) => format!("required parameters are missing: {}", names.join(", ")),
+        Refusal::NoRoute => "no such resource or method".into(),
+        other => format!("{other:?}"),
+    }
+}
+
+fn choose_listener(snapshot: &Snapshot, url: &Url, name: Option<&str>) -> Result<ListenerIndex, Problem> {
+    let listeners = || snapshot.listeners.iter().enumerate();
+    let known = || {
+        let all: Vec<String> = listeners().map(|(_, l)| format!("{} ({})", l.name, l.address)).collect();
+        format!("there are: {}", all.join(", "))
+    };
+    if let Some(name) = name {
+        let found = listeners().find(|(_, listener)| listener.name == name).map(|(index, _)| index);
+        return found
+            .ok_or_else(|| Problem::new(Kind::Unknown, format!("no listener is named {name}"), known()));
+    }
+    let on_port: Vec<_> = listeners().filter(|(_, listener)| listener.address.port() == url.port).collect();
+    let chosen: Vec<_> = match url.address {
+        // As the kernel does: the exact address, else any address.
+        Some(ip) => {
+            let exact: Vec<_> = on_port.iter().filter(|(_, l)| l.address.ip() == ip).collect();
+            let any = || {
+                on_port
+                    .iter()
+                    .filter(|(_, l)| l.address.ip().is_unspecified() && l.address.is_ipv4() == ip.is_ipv4())
+            };
+            if exact.is_empty() { any().collect() } else { exact }
+        }
+        None => on_port.iter().collect(),
+    };
+    match chosen.as_slice() {
+        [(index, _)] => Ok(*index),
+        [] => {
+            let what = format!("no listener has {}", url.authority_with_port());
+            Err(Problem::new(Kind::Unknown, what, known()))
+        }
+        several => {
+            let names: Vec<&str> = several.iter().map(|(_, listener)| listener.name.as_str()).collect();
+            Err(Problem::new(
+                Kind::Request,
+                format!("{} listeners have port {}: {}", names.len(), url.port, names.join(", ")),
+                format!("say which one: --listener {}", names[0]),
+            ))
+        }
+    }
+}
+
+/// `http://host[:port]/path?query`, as far as `explain` needs it; the path is left to the HTTP parser.
+struct Url {
+    authority: String,
+    /// The host, where it is a literal address.
+    address: Option<IpAddr>,
+    port: u16,
+    target: String,
+}
+
+impl Url {
+    fn parse(text: &str) -> Result<Self, Problem> {
+        let bad = |what: &str| {
+            let mend = "write it as http://host:port/path?query";
+            Problem::new(Kind::Request, format!("{text} {what}"), mend)
+        };
+        if text.starts_with("https://") {
+            return Err(bad("is https, which listeners do not speak yet"));
+        }
+        let rest = text.strip_prefix("http://").ok_or_else(|| bad("is not a http URL"))?;
+        let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+        let (authority, target) = rest.split_at(end);
+        let (host, port) = match authority.rsplit_once(':') {
+            Some((host, port)) if !port.ends_with(']') => {
+                (host, port.parse().map_err(|_| bad("has no valid port"))?)
+            }
+            _ => (authority, 80),
+        };
+        if host.is_empty() || host.contains('@') {
+            return Err(bad("has no valid host"));
+        }
+        let target = if target.starts_with('/') { target.to_string() } else { format!("/{target}") };
+        let target = target.split('#').next().unwrap_or_default().to_string();
+        let address = host.trim_matches(['[', ']']).parse().ok();
+        Ok(Self { authority: authority.to_string(), address, port, target })
+    }
+
+    fn authority_with_port(&self) -> String {
+        match self.address {
+            Some(ip) => std::net::SocketAddr::new(ip, self.port).to_string(),
+            None => format!("port {}", self.port),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn urls_are_taken_apart() {
+        let url = Url::parse("http://api.example.com:8080/prod/pets?x=1#part").unwrap();
+        assert_eq!((url.authority.as_str(), url.port), ("api.example.com:8080", 8080));
+        assert_eq!((url.target.as_str(), url.address), ("/prod/pets?x=1", None));
+        let url = Url::parse("http://[fd00::1]").unwrap();
+        assert_eq!((url.port, url.target.as_str()), (80, "/"));
+        assert_eq!(url.address, Some("fd00::1".parse().unwrap()));
+        let url = Url::parse("http://[fd00::1]:81?a").unwrap();
+        assert_eq!((url.port, url.target.as_str()), (81, "/?a"));
+        for bad in
+            ["https://x/", "ftp://x", "http://", "http://:80/", "http://a@b/", "http://x:99999/", "/prod"]
+        {
+            assert!(Url::parse(bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,86 @@
+//! The running node: what serves, what was refused, the workers and the kernel guard. One thread owns it.
+
+use super::candidate::Running;
+use super::kernel::Kernel;
+use super::store::Store;
+use super::types::{Problem, RefusedChange};
+use crate::config::Loaded;
+use crate::net::IoKind;
+use crate::observe;
+use crate::worker::Handle;
+use std::cell::{Cell, RefCell};
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::time::SystemTime;
+
+pub(super) struct Node {
+    pub(super) config: PathBuf,
+    pub(super) store: Store,
+    pub(super) workers: Vec<Handle>,
+    pub(super) io: IoKind,
+    pub(super) started: SystemTime,
+    /// Of it, what only a restart changes is in force: pins, interfaces, workers, addresses of the control plane.
+    pub(super) started_with: Rc<Loaded>,
+    /// Changes come one after the other.
+    pub(super) changing: tokio::sync::Mutex<()>,
+    /// Never borrowed over an await.
+    pub(super) kernel: RefCell<Kernel>,
+    running: RefCell<Rc<Running>>,
+    refused: RefCell<Option<RefusedChange>>,
+    generation: Cell<u64>,
+}
+
+impl Node {
+    pub(super) fn new(
+        config: PathBuf,
+        store: Store,
+        (workers, io): (Vec<Handle>, IoKind),
+        kernel: Kernel,
+        running: Running,
+    ) -> Self {
+        Self {
+            config,
+            store,
+            workers,
+            io,
+            started: SystemTime::now(),
+            started_with: running.loaded.clone(),
+            changing: tokio::sync::Mutex::new(()),
+            kernel: RefCell::new(kernel),
+            generation: Cell::new(running.snapshot.generation),
+            running: RefCell::new(Rc::new(running)),
+            refused: RefCell::new(None),
+        }
+    }
+
+    pub(super) fn running(&self) -> Rc<Running> {
+        self.running.borrow().clone()
+    }
+
+    pub(super) fn runs(&self, running: Running) {
+        *self.running.borrow_mut() = Rc::new(running);
+    }
+
+    /// A number that no snapshot had before, not even one that was taken back.
+    pub(super) fn next_generation(&self) -> u64 {
+        self.generation.set(self.generation.get() + 1);
+        self.generation.get()
+    }
+
+    pub(super) fn refused(&self) -> Option<RefusedChange> {
+        self.refused.borrow().clone()
+    }
+
+    pub(super) fn set_refused(&self, problem: Option<&Problem>) {
+        let at = || observe::rfc3339(SystemTime::now());
+        let refused = problem.map(|problem| RefusedChange { at: at(), problem: problem.clone() });
+        *self.refused.borrow_mut() = refused;
+    }
+}
+
+pub(super) fn io_name(io: IoKind) -> &'static str {
+    match io {
+        IoKind::IoUring => "io_uring",
+        IoKind::Epoll => "epoll",
+    }
+}

@@ -1,0 +1,208 @@
+//! What a change will do, before it does it.
+
+use super::candidate::{Candidate, Running, model, type_name};
+use super::kernel::Kernel;
+use super::node::Node;
+use super::status::{kernel_rule, serves, serving};
+use super::types::{Change, KernelChange, Plan};
+use crate::config::Document;
+use crate::guard::endpoint;
+use crate::model::EndpointType;
+use crate::snapshot::{Api, Listener, Snapshot};
+use crate::worker::Handle;
+use std::collections::BTreeSet;
+use std::net::{IpAddr, SocketAddr};
+
+pub(super) fn plan(node: &Node, next: &Candidate) -> Plan {
+    let (running, kernel) = (&*node.running(), &*node.kernel.borrow());
+    let (old, new) = (&*running.snapshot, &next.snapshot);
+    let mut changes = vpcs(old, new);
+    changes.extend(listeners(old, new));
+    changes.extend(apis(running, next));
+    let open =
+        node.workers.iter().flat_map(Handle::open_connections).map(|open| (open.listener, open.peer.ip()));
+    let mut warnings = privacy(old, new, kernel);
+    warnings.extend(restart(&node.started_with.document, &next.loaded.document));
+    Plan {
+        generation: old.generation,
+        changes,
+        kernel: if kernel.is_on() { kernel_changes(old, new) } else { Vec::new() },
+        connections_to_close: closing(old, new, open),
+        warnings,
+    }
+}
+
+/// Connections that the new snapshot does not allow on their listener.
+fn closing(old: &Snapshot, new: &Snapshot, open: impl Iterator<Item = (usize, IpAddr)>) -> usize {
+    open.filter(|(listener, peer)| {
+        let Some(name) = old.listeners.get(*listener).map(|l| &l.name) else { return false };
+        let stays = new.listeners.iter().position(|l| l.name == *name);
+        stays.is_some_and(|listener| !endpoint::admit_connection(new, listener, *peer))
+    })
+    .count()
+}
+
+fn change(kind: &str, name: &str, what: String) -> Change {
+    Change { subject: format!("{kind} {name}"), what }
+}
+
+fn vpcs(old: &Snapshot, new: &Snapshot) -> Vec<Change> {
+    let mut changes = Vec::new();
+    for vpc in &new.vpcs {
+        match old.vpcs.iter().find(|before| before.id == vpc.id) {
+            None => changes.push(change("vpc", &vpc.id, format!("added: {}", join(vpc.cidrs.cidrs())))),
+            Some(before) if before.cidrs.cidrs() != vpc.cidrs.cidrs() => {
+                let what = format!("{} → {}", join(before.cidrs.cidrs()), join(vpc.cidrs.cidrs()));
+                changes.push(change("vpc", &vpc.id, what));
+            }
+            Some(_) => {}
+        }
+    }
+    let gone = old.vpcs.iter().filter(|vpc| new.vpcs.iter().all(|after| after.id != vpc.id));
+    changes.extend(gone.map(|vpc| change("vpc", &vpc.id, "removed".into())));
+    changes
+}
+
+fn listeners(old: &Snapshot, new: &Snapshot) -> Vec<Change> {
+    let mut changes = Vec::new();
+    for listener in &new.listeners {
+        let mut push = |what| changes.push(change("listener", &listener.name, what));
+        let Some(before) = old.listeners.iter().find(|before| before.name == listener.name) else {
+            push(format!("added: {}, serves {}", listener.address, names(&served(new, listener))));
+            continue;
+        };
+        if before.address != listener.address {
+            push(format!("{} → {}", before.address, listener.address));
+        }
+        let (vpc_before, vpc) = (vpc_of(old, before), vpc_of(new, listener));
+        if vpc_before != vpc {
+            push(format!("vpc {vpc_before} → {vpc}"));
+        }
+        let (before, after) = (served(old, before), served(new, listener));
+        if before != after {
+            push(format!("serves {} → {}", names(&before), names(&after)));
+        }
+    }
+    let gone = old.listeners.iter().filter(|l| new.listeners.iter().all(|after| after.name != l.name));
+    changes.extend(gone.map(|l| change("listener", &l.name, format!("removed: {} closes", l.address))));
+    changes
+}
+
+fn apis(running: &Running, next: &Candidate) -> Vec<Change> {
+    let (old, new) = (&running.snapshot, &next.snapshot);
+    let mut changes = Vec::new();
+    for api in &new.apis {
+        let mut push = |what| changes.push(change("api", &api.name, what));
+        let Some(before) = old.apis.iter().find(|before| before.name == api.name) else {
+            push(format!("added: {}, id {}, stage {}", type_name(api.endpoint_type), api.id, api.stage));
+            continue;
+        };
+        differences(before, api).into_iter().for_each(&mut push);
+        let documents = (model(&running.loaded, &api.name), model(&next.loaded, &api.name));
+        if documents.0 != documents.1 || before.stage_variables != api.stage_variables {
+            push(format!("document or stage variables changed, {} methods", api.methods.len()));
+        }
+    }
+    let gone = old.apis.iter().filter(|api| new.apis.iter().all(|after| after.name != api.name));
+    changes.extend(gone.map(|api| change("api", &api.name, "removed".into())));
+    changes
+}
+
+fn differences(before: &Api, after: &Api) -> Vec<String> {
+    let mut differences = Vec::new();
+    if before.endpoint_type != after.endpoint_type {
+        let (before, after) = (type_name(before.endpoint_type), type_name(after.endpoint_type));
+        differences.push(format!("endpoint type {before} → {after}"));
+    }
+    for (what, before, after) in [("id", &before.id, &after.id), ("stage", &before.stage, &after.stage)] {
+        if before != after {
+            differences.push(format!("{what} {before} → {after}"));
+        }
+    }
+    if before.hosts != after.hosts {
+        differences.push(format!("hosts [{}] → [{}]", before.hosts.join(", "), after.hosts.join(", ")));
+    }
+    differences
+}
+
+/// By address, as the kernel knows them.
+fn kernel_changes(old: &Snapshot, new: &Snapshot) -> Vec<KernelChange> {
+    let at = |snapshot: &Snapshot, address: SocketAddr| {
+        let listener = snapshot.listeners.iter().find(|listener| listener.address == address);
+        listener.map_or("none".into(), |listener| kernel_rule(snapshot, listener))
+    };
+    let mut seen = BTreeSet::new();
+    let all = new.listeners.iter().chain(&old.listeners).filter(|listener| seen.insert(listener.address));
+    all.map(|listener| KernelChange {
+        listener: listener.name.clone(),
+        address: listener.address,
+        before: at(old, listener.address),
+        after: at(new, listener.address),
+    })
+    .filter(|change| change.before != change.after)
+    .collect()
+}
+
+/// Of the APIs that are new or whose type changes: who is kept away, and by whom.
+fn privacy(old: &Snapshot, new: &Snapshot, kernel: &Kernel) -> Vec<String> {
+    let mut warnings = Vec::new();
+    for (index, api) in new.apis.iter().enumerate() {
+        let before = old.apis.iter().find(|before| before.name == api.name);
+        if before.is_some_and(|before| before.endpoint_type == api.endpoint_type) {
+            continue;
+        }
+        let name = &api.name;
+        let serving: Vec<&Listener> = serving(new, index).collect();
+        let private = api.endpoint_type == EndpointType::Private;
+        if serving.is_empty() {
+            let needs = if private { "with a vpc" } else { "without a vpc, or dedicated to it," };
+            warnings.push(format!("no listener {needs} serves {name}: nobody will reach it"));
+            continue;
+        }
+        if !private {
+            continue;
+        }
+        if let Some(why) = kernel.off() {
+            warnings.push(format!("the workers alone keep outsiders away from {name}: XDP is off, {why}"));
+        }
+        for listener in serving.iter().filter(|listener| !listener.kernel_private) {
+            warnings.push(format!(
+                "listener {} also serves APIs that are not private: there the workers keep outsiders away from \
+                 {name}, not XDP",
+                listener.name
+            ));
+        }
+    }
+    warnings
+}
+
+/// What a running gateway cannot change about itself.
+fn restart(old: &Document, new: &Document) -> Vec<String> {
+    let fixed = [
+        ("[node] workers", old.node.workers != new.node.workers),
+        ("[control] address", old.control.address != new.control.address),
+        ("[control] store", old.control.store != new.control.store),
+        ("[xdp] interfaces", old.xdp.interfaces != new.xdp.interfaces),
+        ("[xdp] mode", old.xdp.mode != new.xdp.mode),
+        ("[xdp] pins", old.xdp.pins != new.xdp.pins),
+    ];
+    let changed = fixed.iter().filter(|(_, changed)| *changed);
+    changed.map(|(key, _)| format!("{key} changes only with a restart of the gateway")).collect()
+}
+
+fn served<'s>(snapshot: &'s Snapshot, listener: &Listener) -> Vec<&'s str> {
+    let apis = snapshot.apis.iter().enumerate();
+    apis.filter(|(index, api)| serves(listener, *index, api)).map(|(_, api)| api.name.as_str()).collect()
+}
+
+fn names(names: &[&str]) -> String {
+    if names.is_empty() { "nothing".into() } else { names.join(", ") }
+}
+
+fn vpc_of<'s>(snapshot: &'s Snapshot, listener: &Listener) -> &'s str {
+    listener.vpc.map_or("none", |vpc| &snapshot.vpcs[vpc].id)
+}
+
+fn join(cidrs: &[ipnet::IpNet]) -> String {
+    cidrs.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}

@@ -1,0 +1,179 @@
+//! From the command line to a node that serves.
+
+use super::candidate::{self, Candidate};
+use super::kernel::Kernel;
+use super::node::{Node, io_name};
+use super::publish;
+use super::store::Store;
+use super::types::{Problem, Ready, findings};
+use super::{Io, Options, api, resolve};
+use crate::config::Document;
+use crate::net::{self, IoKind};
+use crate::observe::log;
+use crate::worker::{self, Handle, Limits};
+use crate::xdp::Rules;
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::rc::Rc;
+use std::time::Duration;
+use tokio::net::{TcpListener, UnixListener};
+
+const WORKERS_MAX: usize = 256;
+/// AWS's limits of payload and idle connection (REST APIs); the others are ours.
+const BODY_BYTES: u64 = 10 << 20;
+const IDLE_TIMEOUT: Duration = Duration::from_secs(310);
+/// Per worker, where the open-file limit allows it.
+const CONNECTIONS: usize = 65_536;
+/// What the process needs beside connections: rings, maps, store, the control plane.
+const FILES_RESERVED: u64 = 128;
+const FILES_WANTED: u64 = 1 << 20;
+
+/// A node that serves, and the control plane's sockets that do not yet.
+pub(super) struct Started {
+    pub(super) node: Rc<Node>,
+    pub(super) operator: UnixListener,
+    pub(super) status: Option<TcpListener>,
+}
+
+pub(super) async fn start(options: &Options) -> Result<Started, Problem> {
+    let loaded = Rc::new(candidate::load(&options.config)?);
+    let document = &loaded.document;
+    let store = Store::open(&document.control.store)?;
+    let operator = api::bind(&store.socket()).await?;
+    let status = bind_status(document).await?;
+    let remembered = store.remembered()?;
+    let first = candidate::compile(loaded.clone(), remembered.clone(), 1, None)?;
+    say_findings(&first);
+    if first.remembered != remembered {
+        store.remember(&first.remembered)?;
+    }
+    let (workers, io) = start_workers(document, options.io)?;
+    let (running, bound) = publish::bind(first, workers.len(), None)?;
+    publish::warn_of_names(&resolve::first(&running.snapshot.targets).await);
+    // The kernel's rules stand before the first socket listens.
+    let kernel = Kernel::attach(&document.xdp, &Rules::of(&running.snapshot));
+    publish::listen(&bound, &running.snapshot)?;
+    publish::adopt(&workers, &running.snapshot, bound).await?;
+    let node = Node::new(options.config.clone(), store, (workers, io), kernel, running);
+    Ok(Started { node: Rc::new(node), operator, status })
+}
+
+pub(super) fn ready(started: &Started) -> Ready {
+    let (node, running) = (&started.node, started.node.running());
+    let listeners = running.snapshot.listeners.iter();
+    let kernel = node.kernel.borrow();
+    let apis = running.loaded.document.apis.iter().zip(&running.loaded.apis);
+    Ready {
+        ready: true,
+        pid: std::process::id(),
+        generation: running.snapshot.generation,
+        listeners: listeners
+            .map(|listener| (listener.name.clone(), listener.address))
+            .collect::<BTreeMap<_, _>>(),
+        control: node.store.socket(),
+        control_address: started.status.as_ref().and_then(|listener| listener.local_addr().ok()),
+        io: io_name(node.io).into(),
+        workers: node.workers.len(),
+        xdp: kernel.interfaces(),
+        xdp_off: kernel.off(),
+        failed: apis.filter(|(_, api)| api.is_err()).map(|(entry, _)| entry.name.clone()).collect(),
+    }
+}
+
+/// For a person on a terminal.
+pub(super) fn banner(ready: &Ready) -> String {
+    let mut text = format!("gateway {} serves generation {}", env!("CARGO_PKG_VERSION"), ready.generation);
+    let _ = write!(text, " with {} workers on {}\n", ready.workers, ready.io);
+    for (name, address) in &ready.listeners {
+        let _ = writeln!(text, "  listener {name:<16} {address}");
+    }
+    for interface in &ready.xdp {
+        let _ = writeln!(text, "  xdp      {:<16} {}", interface.name, interface.mode);
+    }
+    match &ready.xdp_off {
+        Some(why) => drop(writeln!(text, "  xdp      off              {why}")),
+        None => text.push_str("  its rules outlive this process; `gateway xdp detach` removes them\n"),
+    }
+    for name in &ready.failed {
+        let _ = writeln!(text, "  API {name} FAILED to load and is not served; `gateway status` shows why");
+    }
+    let _ = writeln!(text, "  control  {}", ready.control.display());
+    text
+}
+
+fn say_findings(first: &Candidate) {
+    for (entry, api) in first.loaded.document.apis.iter().zip(&first.loaded.apis) {
+        let Err(diagnostics) = api else { continue };
+        let name = &entry.name;
+        log("error", "config", format_args!("API {name} has errors and is left out, the others serve"));
+        for finding in findings(diagnostics) {
+            let (file, line) = (finding.file.display(), finding.line);
+            log("error", "config", format_args!("{file}:{line}:{}: {}", finding.column, finding.what));
+        }
+    }
+    for finding in &first.warnings {
+        let (file, line) = (finding.file.display(), finding.line);
+        log("warning", "config", format_args!("{file}:{line}:{}: {}", finding.column, finding.what));
+    }
+}
+
+async fn bind_status(document: &Document) -> Result<Option<TcpListener>, Problem> {
+    let Some(address) = document.control.address else { return Ok(None) };
+    let bound = TcpListener::bind(address).await.map_err(|error| {
+        let what = format!("[control] address {address} cannot be bound: {error}");
+        Problem::host(what, format!("`ss -ltnp 'sport = :{}'` names who listens there", address.port()))
+    })?;
+    Ok(Some(bound))
+}
+
+fn start_workers(document: &Document, io: Io) -> Result<(Vec<Handle>, IoKind), Problem> {
+    let io = choose_io(io)?;
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let count = if document.node.workers == 0 { cores } else { document.node.workers }.min(WORKERS_MAX);
+    let settings = worker::Settings { io, limits: limits(count) };
+    let workers: std::io::Result<Vec<Handle>> =
+        (0..count).map(|number| worker::start(number, settings)).collect();
+    let workers = workers.map_err(|error| {
+        let mend = "`gateway doctor` shows what this host allows";
+        Problem::host(format!("a worker cannot start on {}: {error}", io_name(io)), mend)
+    })?;
+    Ok((workers, io))
+}
+
+fn choose_io(io: Io) -> Result<IoKind, Problem> {
+    match (io, net::probe()) {
+        (Io::Epoll, _) => Ok(IoKind::Epoll),
+        (_, Ok(())) => Ok(IoKind::IoUring),
+        (Io::Auto, Err(why)) => {
+            log("warning", "net", format_args!("io_uring is refused, epoll serves: {why}"));
+            Ok(IoKind::Epoll)
+        }
+        (Io::IoUring, Err(why)) => Err(Problem::host(
+            format!("--io io_uring: {why}"),
+            "mend that, or leave --io away: epoll serves then",
+        )),
+    }
+}
+
+/// Every connection may need a second descriptor, for its backend.
+fn limits(workers: usize) -> Limits {
+    let files = net::raise_open_files(FILES_WANTED).unwrap_or(1024);
+    let per_worker = files.saturating_sub(FILES_RESERVED) / 2 / workers as u64;
+    let connections = usize::try_from(per_worker).unwrap_or(CONNECTIONS).clamp(16, CONNECTIONS);
+    if connections < 4096 {
+        let what = format_args!(
+            "{files} open files allow {connections} connections a worker; `ulimit -n` or LimitNOFILE= raises it"
+        );
+        log("warning", "control", what);
+    }
+    Limits {
+        connections,
+        head_timeout: Duration::from_secs(10),
+        idle_timeout: IDLE_TIMEOUT,
+        body_idle_timeout: Duration::from_secs(30),
+        send_timeout: Duration::from_secs(30),
+        connect_timeout: Duration::from_secs(5),
+        tunnel_idle_timeout: Duration::from_secs(600),
+        body_bytes: BODY_BYTES,
+    }
+}

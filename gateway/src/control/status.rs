@@ -1,0 +1,200 @@
+//! What runs, in the operator's words: listeners, APIs, who enforces what, and what is out of step with the files.
+
+use super::candidate::Running;
+use super::node::{Node, io_name};
+use super::types::{
+    ApiDetail, ApiStatus, ListenerStatus, Problem, RouteStatus, Status, WorkerStatus, findings,
+};
+use crate::config::ApiEntry;
+use crate::guard::endpoint;
+use crate::integrate::Integration;
+use crate::model::EndpointType;
+use crate::snapshot::{Api, ApiIndex, Listener, Snapshot};
+use crate::worker::Handle;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::SystemTime;
+
+pub(super) fn status(node: &Node) -> Status {
+    let running = node.running();
+    let kernel = node.kernel.borrow();
+    let apis = apis(&running, kernel.is_on());
+    let refused = node.refused();
+    Status {
+        version: env!("CARGO_PKG_VERSION").into(),
+        pid: std::process::id(),
+        uptime_s: SystemTime::now().duration_since(node.started).map_or(0, |up| up.as_secs()),
+        config: node.config.clone(),
+        generation: running.snapshot.generation,
+        io: io_name(node.io).into(),
+        in_step: refused.is_none() && apis.iter().all(|api| api.state == "serving"),
+        refused,
+        workers: node
+            .workers
+            .iter()
+            .enumerate()
+            .map(|(number, worker)| worker_status(number, worker))
+            .collect(),
+        listeners: listeners(&running.snapshot, kernel.is_on()),
+        apis,
+        xdp: kernel.summary(),
+        warnings: running.warnings.clone(),
+    }
+}
+
+/// In the order of the configuration; those with errors stand as "failed".
+pub(super) fn apis(running: &Running, xdp: bool) -> Vec<ApiStatus> {
+    let entries = running.loaded.document.apis.iter();
+    entries.enumerate().map(|(index, entry)| api_status(running, index, entry, xdp)).collect()
+}
+
+pub(super) fn api(node: &Node, name: &str) -> Result<ApiDetail, Problem> {
+    let running = node.running();
+    let apis = apis(&running, node.kernel.borrow().is_on());
+    let api = apis.into_iter().find(|api| api.name == name);
+    let api = api.ok_or_else(|| super::candidate::unknown_api(name, &running.loaded.document))?;
+    let snapshot = &running.snapshot;
+    let compiled = snapshot.apis.iter().position(|api| api.name == name);
+    Ok(ApiDetail {
+        urls: compiled.map(|index| urls(snapshot, index)).unwrap_or_default(),
+        routes: compiled.map(|index| routes(snapshot, index)).unwrap_or_default(),
+        api,
+    })
+}
+
+/// Does the listener serve the API, whoever asks?
+pub(super) fn serves(listener: &Listener, index: ApiIndex, api: &Api) -> bool {
+    let mine = listener.apis.as_ref().is_none_or(|apis| apis.contains(&index));
+    mine && endpoint::serves(listener.vpc.is_some(), listener.apis.is_some(), api.endpoint_type)
+}
+
+pub(super) fn serving<'s>(snapshot: &'s Snapshot, api: ApiIndex) -> impl Iterator<Item = &'s Listener> {
+    snapshot.listeners.iter().filter(move |listener| serves(listener, api, &snapshot.apis[api]))
+}
+
+/// The kernel's rule for a listener: "pass" or "private vpc-main".
+pub(super) fn kernel_rule(snapshot: &Snapshot, listener: &Listener) -> String {
+    match (listener.kernel_private, listener.vpc) {
+        (true, Some(vpc)) => format!("private {}", snapshot.vpcs[vpc].id),
+        (true, None) => "private, no VPC".into(),
+        (false, _) => "pass".into(),
+    }
+}
+
+pub(super) fn integration(snapshot: &Snapshot, integration: &Integration) -> String {
+    let (kind, backend) = match integration {
+        Integration::HttpProxy(backend) => ("HTTP_PROXY", backend),
+        Integration::Http(backend) => ("HTTP", backend),
+        Integration::Mock(_) => return "MOCK".into(),
+        Integration::Unsupported(what) => return format!("not supported yet: {what}"),
+    };
+    let timeout = backend.timeout.as_millis();
+    match snapshot.targets.get(backend.target) {
+        Some(target) => format!("{kind} {}:{}, {timeout} ms", target.host, target.port),
+        None => format!("{kind}, {timeout} ms"),
+    }
+}
+
+pub(super) fn worker_status(number: usize, worker: &Handle) -> WorkerStatus {
+    let counters = &worker.counters;
+    WorkerStatus {
+        number,
+        alive: !worker.thread.is_finished(),
+        connections_accepted: counters.connections_accepted.load(Relaxed),
+        connections_open: counters.connections_open.load(Relaxed),
+        connections_refused: counters.connections_refused.load(Relaxed),
+        requests: counters.requests.load(Relaxed),
+        refused: counters.refused.load(Relaxed),
+        upstream_connects: counters.upstream_connects.load(Relaxed),
+        upstream_reuses: counters.upstream_reuses.load(Relaxed),
+        upstream_retries: counters.upstream_retries.load(Relaxed),
+        upstream_failures: counters.upstream_failures.load(Relaxed),
+    }
+}
+
+fn listeners(snapshot: &Snapshot, xdp: bool) -> Vec<ListenerStatus> {
+    let names = |indices: &[ApiIndex]| indices.iter().map(|api| snapshot.apis[*api].name.clone()).collect();
+    let listeners = snapshot.listeners.iter();
+    let served = |listener: &Listener| {
+        let apis = snapshot.apis.iter().enumerate();
+        apis.filter(|(index, api)| serves(listener, *index, api)).map(|(_, api)| api.name.clone()).collect()
+    };
+    listeners
+        .map(|listener| ListenerStatus {
+            name: listener.name.clone(),
+            address: listener.address,
+            vpc: listener.vpc.map(|vpc| snapshot.vpcs[vpc].id.clone()),
+            apis: listener.apis.as_deref().map(names),
+            serves: served(listener),
+            kernel: if xdp { kernel_rule(snapshot, listener) } else { "off".into() },
+        })
+        .collect()
+}
+
+fn api_status(running: &Running, index: usize, entry: &ApiEntry, xdp: bool) -> ApiStatus {
+    let (snapshot, remembered) = (&running.snapshot, &running.remembered);
+    let failed = match running.loaded.apis.get(index) {
+        Some(Err(diagnostics)) => findings(diagnostics),
+        _ => Vec::new(),
+    };
+    let compiled = snapshot.apis.iter().position(|api| api.name == entry.name);
+    let api = compiled.map(|index| &snapshot.apis[index]);
+    let listeners: Vec<&Listener> =
+        compiled.map(|index| serving(snapshot, index).collect()).unwrap_or_default();
+    let remembered_id = remembered.ids.get(&entry.name).cloned();
+    ApiStatus {
+        name: entry.name.clone(),
+        id: api.map(|api| api.id.clone()).or_else(|| entry.id.clone()).or(remembered_id).unwrap_or_default(),
+        stage: entry.stage.clone(),
+        hosts: entry.hosts.clone(),
+        file: entry.file.clone(),
+        state: if api.is_some() { "serving" } else { "failed" }.into(),
+        endpoint_type: api.map(|api| api.endpoint_type),
+        switched: remembered.endpoint_types.contains_key(&entry.name),
+        enforced_by: api.and_then(|api| enforced_by(api, &listeners, xdp)),
+        listeners: listeners.iter().map(|listener| listener.name.clone()).collect(),
+        methods: api.map_or(0, |api| api.methods.len()),
+        diagnostics: failed,
+    }
+}
+
+/// The workers enforce always; XDP where every API of the listener is private.
+fn enforced_by(api: &Api, listeners: &[&Listener], xdp: bool) -> Option<String> {
+    if api.endpoint_type != EndpointType::Private || listeners.is_empty() {
+        return None;
+    }
+    let in_kernel = listeners.iter().filter(|listener| xdp && listener.kernel_private).count();
+    let by = match in_kernel {
+        0 => "worker",
+        n if n == listeners.len() => "xdp",
+        _ => "xdp and worker",
+    };
+    Some(by.into())
+}
+
+fn urls(snapshot: &Snapshot, index: ApiIndex) -> Vec<String> {
+    let api = &snapshot.apis[index];
+    let mut urls = Vec::new();
+    for listener in serving(snapshot, index) {
+        let port = listener.address.port();
+        urls.extend(api.hosts.iter().map(|host| format!("http://{host}:{port}/")));
+        let mut address = listener.address;
+        if address.ip().is_unspecified() {
+            let local: std::net::IpAddr =
+                if address.is_ipv4() { [127, 0, 0, 1].into() } else { std::net::Ipv6Addr::LOCALHOST.into() };
+            address.set_ip(local);
+        }
+        urls.push(format!("http://{address}/restapis/{}/{}/_user_request_/", api.id, api.stage));
+    }
+    urls
+}
+
+fn routes(snapshot: &Snapshot, index: ApiIndex) -> Vec<RouteStatus> {
+    let methods = snapshot.apis[index].methods.iter();
+    methods
+        .map(|method| RouteStatus {
+            method: method.http_method.clone(),
+            path: method.resource_path.clone(),
+            integration: integration(snapshot, &method.integration),
+        })
+        .collect()
+}

@@ -1,0 +1,391 @@
+//! What the operator's API hears and says, shared by the server, the CLI and every other client: stable JSON keys.
+
+use crate::model::{Diagnostic, EndpointType, Severity};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+
+/// One finding in a document.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Finding {
+    /// "error" or "warning"
+    pub severity: String,
+    pub file: PathBuf,
+    /// Both count from 1; 0 when the finding has no place.
+    pub line: usize,
+    pub column: usize,
+    pub what: String,
+    /// What to write instead; may be empty.
+    pub instead: String,
+}
+
+impl From<&Diagnostic> for Finding {
+    fn from(diagnostic: &Diagnostic) -> Self {
+        let severity = match diagnostic.severity {
+            Severity::Error => "error",
+            Severity::Warning => "warning",
+        };
+        Self {
+            severity: severity.into(),
+            file: diagnostic.file.clone(),
+            line: diagnostic.place.line,
+            column: diagnostic.place.column,
+            what: diagnostic.what.clone(),
+            instead: diagnostic.instead.clone(),
+        }
+    }
+}
+
+pub fn findings(diagnostics: &[Diagnostic]) -> Vec<Finding> {
+    diagnostics.iter().map(Finding::from).collect()
+}
+
+/// Why something was not done: what is wrong, what mends it, and the findings behind it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Problem {
+    pub what: String,
+    pub mend: String,
+    #[serde(default)]
+    pub diagnostics: Vec<Finding>,
+    #[serde(skip)]
+    pub kind: Kind,
+}
+
+/// Becomes the HTTP status of the operator's API.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Kind {
+    /// 400: the request is not understood
+    Request,
+    /// 404
+    Unknown,
+    /// 409: it does not fit what runs at this moment
+    Conflict,
+    /// 422: a document has errors
+    Document,
+    /// 500: the host refused
+    #[default]
+    Host,
+}
+
+impl Problem {
+    pub fn new(kind: Kind, what: impl Into<String>, mend: impl Into<String>) -> Self {
+        Self { what: what.into(), mend: mend.into(), diagnostics: Vec::new(), kind }
+    }
+
+    pub fn host(what: impl Into<String>, mend: impl Into<String>) -> Self {
+        Self::new(Kind::Host, what, mend)
+    }
+
+    pub fn documents(what: impl Into<String>, diagnostics: Vec<Finding>) -> Self {
+        Self {
+            diagnostics,
+            ..Self::new(Kind::Document, what, "correct what the findings name, then try again")
+        }
+    }
+
+    pub fn http_status(&self) -> u16 {
+        match self.kind {
+            Kind::Request => 400,
+            Kind::Unknown => 404,
+            Kind::Conflict => 409,
+            Kind::Document => 422,
+            Kind::Host => 500,
+        }
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.what)?;
+        if !self.mend.is_empty() {
+            write!(f, "\n    {}", self.mend)?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Problem {}
+
+/// Every answer that is not 200.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Failure {
+    pub error: Problem,
+}
+
+/// GET /status
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Status {
+    pub version: String,
+    pub pid: u32,
+    pub uptime_s: u64,
+    pub config: PathBuf,
+    pub generation: u64,
+    /// "io_uring" or "epoll"
+    pub io: String,
+    /// False: the last reload was refused, or an API failed to load. What runs is not what the files say.
+    pub in_step: bool,
+    pub refused: Option<RefusedChange>,
+    pub workers: Vec<WorkerStatus>,
+    pub listeners: Vec<ListenerStatus>,
+    pub apis: Vec<ApiStatus>,
+    pub xdp: XdpSummary,
+    pub warnings: Vec<Finding>,
+}
+
+/// A reload that changed nothing because of its errors.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct RefusedChange {
+    /// RFC 3339, UTC
+    pub at: String,
+    pub problem: Problem,
+}
+
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct WorkerStatus {
+    pub number: usize,
+    pub alive: bool,
+    pub connections_accepted: u64,
+    pub connections_open: u64,
+    pub connections_refused: u64,
+    pub requests: u64,
+    pub refused: u64,
+    pub upstream_connects: u64,
+    pub upstream_reuses: u64,
+    pub upstream_retries: u64,
+    pub upstream_failures: u64,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ListenerStatus {
+    pub name: String,
+    pub address: SocketAddr,
+    pub vpc: Option<String>,
+    /// Dedicated to these; null: all that its kind may serve.
+    pub apis: Option<Vec<String>>,
+    /// Names of the APIs that it serves now.
+    pub serves: Vec<String>,
+    /// The rule in the kernel: "pass", "private vpc-main", or "off" without XDP.
+    pub kernel: String,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ApiStatus {
+    pub name: String,
+    pub id: String,
+    pub stage: String,
+    pub hosts: Vec<String>,
+    pub file: PathBuf,
+    /// "serving" or "failed"
+    pub state: String,
+    /// null when the API failed to load
+    pub endpoint_type: Option<EndpointType>,
+    /// True: chosen by `set-endpoint`, which wins over the file.
+    pub switched: bool,
+    /// Who keeps outsiders away from a PRIVATE API: "xdp", "worker" or "xdp and worker"; null for the other types.
+    pub enforced_by: Option<String>,
+    /// Names of the listeners that serve it.
+    pub listeners: Vec<String>,
+    pub methods: usize,
+    pub diagnostics: Vec<Finding>,
+}
+
+/// GET /apis/{name}
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ApiDetail {
+    #[serde(flatten)]
+    pub api: ApiStatus,
+    /// Addresses to try, one per listener that serves it.
+    pub urls: Vec<String>,
+    pub routes: Vec<RouteStatus>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct RouteStatus {
+    pub method: String,
+    pub path: String,
+    /// "HTTP_PROXY http://10.0.0.9:80, 29000 ms", "MOCK"
+    pub integration: String,
+}
+
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct XdpSummary {
+    /// interface → "native" or "generic"; empty when off
+    pub interfaces: BTreeMap<String, String>,
+    /// Why it is off, and how to turn it on.
+    pub off: Option<String>,
+}
+
+/// GET /xdp
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct XdpStatus {
+    pub attached: bool,
+    pub off: Option<String>,
+    pub interfaces: Vec<XdpInterface>,
+    pub listeners: Vec<XdpListener>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct XdpInterface {
+    pub name: String,
+    pub mode: String,
+    pub program_id: u32,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct XdpListener {
+    pub address: SocketAddr,
+    pub private: bool,
+    /// verdict's reason → packets
+    pub packets: BTreeMap<String, u64>,
+}
+
+impl From<crate::xdp::Status> for XdpStatus {
+    fn from(status: crate::xdp::Status) -> Self {
+        let interfaces = status.interfaces.into_iter();
+        let listeners = status.listeners.into_iter();
+        Self {
+            attached: true,
+            off: None,
+            interfaces: interfaces
+                .map(|i| XdpInterface { name: i.name, mode: i.mode, program_id: i.program_id })
+                .collect(),
+            listeners: listeners
+                .map(|l| XdpListener { address: l.address, private: l.private, packets: l.packets })
+                .collect(),
+        }
+    }
+}
+
+/// POST /xdp/detach
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Detached {
+    pub interfaces: Vec<String>,
+}
+
+/// POST /apply
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ApplyRequest {
+    #[serde(default)]
+    pub plan: bool,
+    /// The generation that the plan was shown for: another one by now refuses the change.
+    #[serde(default)]
+    pub generation: Option<u64>,
+}
+
+/// POST /apis/{name}/endpoint
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EndpointRequest {
+    #[serde(rename = "type")]
+    pub endpoint_type: EndpointType,
+    #[serde(default)]
+    pub plan: bool,
+    #[serde(default)]
+    pub generation: Option<u64>,
+}
+
+/// What a change will do, or did.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Plan {
+    /// The generation that it changes.
+    pub generation: u64,
+    /// Everything that becomes different, one line each.
+    pub changes: Vec<Change>,
+    pub kernel: Vec<KernelChange>,
+    /// Client connections that the new rules do not allow.
+    pub connections_to_close: usize,
+    pub warnings: Vec<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Change {
+    /// "api orders", "listener public", "vpc vpc-main"
+    pub subject: String,
+    pub what: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KernelChange {
+    pub listener: String,
+    pub address: SocketAddr,
+    /// "pass", "private vpc-main", or "none" where there is no rule
+    pub before: String,
+    pub after: String,
+}
+
+/// The answer to a change.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Changed {
+    pub plan: Plan,
+    /// False: this is only the plan, or there was nothing to change.
+    pub done: bool,
+    /// The generation that serves now.
+    pub generation: u64,
+    pub connections_closed: usize,
+    /// Warnings of the documents.
+    pub diagnostics: Vec<Finding>,
+}
+
+/// POST /explain
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ExplainRequest {
+    pub from: IpAddr,
+    pub method: String,
+    pub url: String,
+    /// Name of a listener; null: found by the URL's address and port.
+    #[serde(default)]
+    pub listener: Option<String>,
+    #[serde(default)]
+    pub headers: Vec<(String, String)>,
+}
+
+/// Why a request passes or not.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Explanation {
+    pub allowed: bool,
+    pub listener: String,
+    pub address: SocketAddr,
+    /// In the order in which a request meets them.
+    pub steps: Vec<Step>,
+    /// The rule that decides.
+    pub decided_by: String,
+    /// The gateway's own answer where it refuses and one is sent at all.
+    pub answer: Option<ExplainedAnswer>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Step {
+    /// "xdp", "listener", "host and stage", "endpoint type", "resource", "guard", "integration"
+    pub stage: String,
+    /// "pass", "refuse" or "note"
+    pub verdict: String,
+    pub rule: String,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ExplainedAnswer {
+    pub status: u16,
+    pub body: String,
+}
+
+/// `gateway run --json`: the one line on standard output when it serves.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Ready {
+    pub ready: bool,
+    pub pid: u32,
+    pub generation: u64,
+    /// name → address, with the ports that were found for port 0
+    pub listeners: BTreeMap<String, SocketAddr>,
+    pub control: PathBuf,
+    pub control_address: Option<SocketAddr>,
+    pub io: String,
+    pub workers: usize,
+    pub xdp: Vec<XdpInterface>,
+    pub xdp_off: Option<String>,
+    /// Names of the APIs that failed to load.
+    pub failed: Vec<String>,
+}
