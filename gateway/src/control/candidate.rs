@@ -56,6 +56,29 @@ pub(super) fn load_whole(file: &Path) -> Result<Loaded, Problem> {
     Err(Problem::documents(format!("{} names APIs with errors", file.display()), found))
 }
 
+/// Compiles the first generation. An API that does not compile is left out, as one that was not read: the others are not
+/// its hostages. Errors of the configuration itself refuse all.
+pub(super) fn compile_first(mut loaded: Loaded, remembered: &Remembered) -> Result<Candidate, Problem> {
+    let mut drawn = remembered.clone();
+    draw_ids(&loaded.document, &mut drawn)?;
+    // Each round takes at least one API out.
+    for _ in 0..loaded.apis.len() {
+        let Err(errors) = config::compile(&loaded, &drawn, 1) else { break };
+        let mut taken_out = false;
+        for (entry, api) in loaded.document.apis.iter().zip(&mut loaded.apis) {
+            let own: Vec<_> = errors.iter().filter(|error| error.file == entry.file).cloned().collect();
+            if api.is_ok() && !own.is_empty() {
+                *api = Err(own);
+                taken_out = true;
+            }
+        }
+        if !taken_out {
+            break;
+        }
+    }
+    compile(Rc::new(loaded), drawn, 1, None)
+}
+
 /// Compiles for `generation`; `running` gives listeners and backends that stay what they have.
 pub(super) fn compile(
     loaded: Rc<Loaded>,
@@ -70,7 +93,9 @@ pub(super) fn compile(
         Problem::documents(format!("{} does not compile", loaded.document.file.display()), found)
     })?;
     let unbound = keep_addresses(&mut snapshot, &loaded.document, running);
-    keep_targets(&mut snapshot, running);
+    if let Some(running) = running {
+        snapshot.adopt_targets(&running.snapshot);
+    }
     let mut warnings = findings(&loaded.warnings);
     for diagnostic in &diagnostics {
         if !warnings.contains(&Finding::from(diagnostic)) {
@@ -107,21 +132,6 @@ fn keep_addresses(snapshot: &mut Snapshot, document: &Document, running: Option<
 
 fn configured(document: &Document, name: &str) -> Option<SocketAddr> {
     document.listeners.iter().find(|listener| listener.name == name).map(|listener| listener.address)
-}
-
-/// Backends that stay keep their addresses, and the workers their connections to them.
-fn keep_targets(snapshot: &mut Snapshot, running: Option<&Running>) {
-    let Some(running) = running else { return };
-    for target in &mut snapshot.targets {
-        let same = |old: &&std::sync::Arc<_>| target_key(old) == target_key(target);
-        if let Some(old) = running.snapshot.targets.iter().find(same) {
-            *target = old.clone();
-        }
-    }
-}
-
-fn target_key(target: &crate::upstream::Target) -> (&str, u16) {
-    (&target.host, target.port)
 }
 
 /// The file was edited, but `set-endpoint` chose before: said aloud, because a file that says PRIVATE calms its reader.

@@ -4,7 +4,7 @@
 use super::status::{integration, kernel_rule, serves};
 use super::types::{ExplainRequest, ExplainedAnswer, Explanation, Kind, Problem, Step, XdpSummary};
 use crate::guard::{self, endpoint};
-use crate::http::{HeadLimits, Malformed, Parsed, RequestHead};
+use crate::http::{HeadLimits, Parsed, RequestHead};
 use crate::model::EndpointType;
 use crate::refusal::{Refusal, RefusedRequest};
 use crate::route::{Asked, Match, Reached};
@@ -133,7 +133,7 @@ impl Walk<'_> {
             Ok(Parsed::Complete { consumed }) if consumed == text.len() => Ok(()),
             Ok(_) => Err(bad(format!("{} {} is not one request", request.method, url.target))),
             Err(malformed) => {
-                self.step("http", "refuse", malformed_rule(malformed));
+                self.step("http", "refuse", malformed.to_string());
                 Err(Stop::Refused(Refusal::Malformed(malformed), None, None))
             }
         }
@@ -203,11 +203,11 @@ impl Walk<'_> {
         match snapshot.routes.find(&asked, reached) {
             Ok(matched) => {
                 let method = &snapshot.apis[matched.api].methods[matched.method];
-                let captures: Vec<String> = matched
-                    .captures
-                    .iter()
-                    .map(|(name, range)| format!(", {name} = {:?}", &asked.path[range.clone()]))
-                    .collect();
+                let capture = |name: &String| {
+                    let value = matched.capture(method, asked.path, name)?;
+                    Some(format!(", {name} = {value:?}"))
+                };
+                let captures: Vec<String> = method.parameters.iter().filter_map(capture).collect();
                 let rule = format!("{} {}{}", method.http_method, method.resource_path, captures.concat());
                 self.step("resource", "pass", rule);
                 Ok(matched)
@@ -265,16 +265,6 @@ impl Walk<'_> {
 fn asked(listener: ListenerIndex, head: &RequestHead) -> Asked<'_> {
     let api_id = head.field("x-apigw-api-id").and_then(|value| std::str::from_utf8(value).ok());
     Asked { listener, host: head.host(), path: head.path(), method: head.method(), api_id }
-}
-
-fn malformed_rule(malformed: Malformed) -> String {
-    match malformed {
-        Malformed::Syntax(why) => format!("malformed: {why}"),
-        Malformed::TargetTooLong => "the target is too long".into(),
-        Malformed::HeadTooLarge => "the head is too large".into(),
-        Malformed::Version => "the HTTP version is not supported".into(),
-        Malformed::TransferCoding => "the transfer coding is not supported".into(),
-    }
 }
 
 /// In words, for the person who asks; clients get AWS's message.

@@ -15,13 +15,9 @@ use crate::xdp::Rules;
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::rc::Rc;
-use std::time::Duration;
 use tokio::net::{TcpListener, UnixListener};
 
 const WORKERS_MAX: usize = 256;
-/// AWS's limits of payload and idle connection (REST APIs); the others are ours.
-const BODY_BYTES: u64 = 10 << 20;
-const IDLE_TIMEOUT: Duration = Duration::from_secs(310);
 /// Per worker, where the open-file limit allows it.
 const CONNECTIONS: usize = 65_536;
 /// What the process needs beside connections: rings, maps, store, the control plane.
@@ -36,18 +32,18 @@ pub(super) struct Started {
 }
 
 pub(super) async fn start(options: &Options) -> Result<Started, Problem> {
-    let loaded = Rc::new(candidate::load(&options.config)?);
-    let document = &loaded.document;
+    let loaded = candidate::load(&options.config)?;
+    let document = loaded.document.clone();
     let store = Store::open(&document.control.store)?;
     let operator = api::bind(&store.socket()).await?;
-    let status = bind_status(document).await?;
+    let status = bind_status(&document).await?;
     let remembered = store.remembered()?;
-    let first = candidate::compile(loaded.clone(), remembered.clone(), 1, None)?;
+    let first = candidate::compile_first(loaded, &remembered)?;
     say_findings(&first);
     if first.remembered != remembered {
         store.remember(&first.remembered)?;
     }
-    let (workers, io) = start_workers(document, options.io)?;
+    let (workers, io) = start_workers(&document, options.io)?;
     let (running, bound) = publish::bind(first, workers.len(), None)?;
     publish::warn_of_names(&resolve::first(&running.snapshot.targets).await);
     // The kernel's rules stand before the first socket listens.
@@ -166,14 +162,5 @@ fn limits(workers: usize) -> Limits {
         );
         log("warning", "control", what);
     }
-    Limits {
-        connections,
-        head_timeout: Duration::from_secs(10),
-        idle_timeout: IDLE_TIMEOUT,
-        body_idle_timeout: Duration::from_secs(30),
-        send_timeout: Duration::from_secs(30),
-        connect_timeout: Duration::from_secs(5),
-        tunnel_idle_timeout: Duration::from_secs(600),
-        body_bytes: BODY_BYTES,
-    }
+    Limits { connections, ..Limits::default() }
 }

@@ -3,7 +3,7 @@
 use crate::xdp::{ListenerRule, Rules};
 use ipnet::{IpNet, Ipv4Net};
 use std::collections::BTreeSet;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 /// Lets pass only what both `old` and `new` let pass.
 ///
@@ -34,16 +34,14 @@ fn cidrs_at(rules: &Rules, address: SocketAddr) -> Option<&[IpNet]> {
     Some(rules.vpcs.get(private).map_or(&[], Vec::as_slice))
 }
 
-/// As the kernel looks it up: the exact address, else any address on that port.
-pub(super) fn rule_at(rules: &Rules, address: SocketAddr) -> Option<&ListenerRule> {
-    let exact = rules.listeners.iter().find(|rule| rule.address == address);
-    exact.or_else(|| {
-        rules.listeners.iter().find(|rule| {
-            rule.address.port() == address.port()
-                && rule.address.ip().is_unspecified()
-                && rule.address.is_ipv4() == address.is_ipv4()
-        })
-    })
+/// As the kernel looks it up: the exact address, else any address on that port; `[::]` takes what is left of IPv4.
+fn rule_at(rules: &Rules, address: SocketAddr) -> Option<&ListenerRule> {
+    let at = |ip: IpAddr| {
+        let wanted = SocketAddr::new(ip, address.port());
+        rules.listeners.iter().find(move |rule| rule.address == wanted)
+    };
+    let four = || if address.is_ipv4() { at(Ipv4Addr::UNSPECIFIED.into()) } else { None };
+    at(address.ip()).or_else(four).or_else(|| at(Ipv6Addr::UNSPECIFIED.into()))
 }
 
 fn index_of(vpcs: &mut Vec<Vec<IpNet>>, cidrs: Vec<IpNet>) -> usize {
@@ -88,7 +86,6 @@ fn unmapped(cidr: IpNet) -> IpNet {
 mod tests {
     use super::*;
     use proptest::prelude::*;
-    use std::net::{IpAddr, Ipv4Addr};
 
     fn rules(vpcs: &[&[&str]], listeners: &[(&str, Option<usize>)]) -> Rules {
         let vpcs = vpcs.iter().map(|vpc| vpc.iter().map(|cidr| cidr.parse().unwrap()).collect()).collect();
@@ -151,7 +148,8 @@ mod tests {
     }
 
     fn some_rules() -> impl Strategy<Value = Rules> {
-        let address = prop_oneof![Just("0.0.0.0:80"), Just("10.0.0.6:80"), Just("10.0.0.7:80")];
+        let address =
+            prop_oneof![Just("[::]:80"), Just("0.0.0.0:80"), Just("10.0.0.6:80"), Just("10.0.0.7:80")];
         let cidr = (0u8..4, 22u8..=32).prop_map(|(low, prefix)| {
             IpNet::V4(Ipv4Net::new(Ipv4Addr::new(10, 0, low, low), prefix).unwrap())
         });
