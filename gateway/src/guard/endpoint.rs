@@ -66,7 +66,9 @@ fn within<A: Copy + Ord>(ranges: &[(A, A)], address: A) -> bool {
 }
 
 /// May `source` reach the API through the listener?
-/// public listener: REGIONAL, EDGE · listener of a VPC: PRIVATE, from its CIDRs · dedicated: its APIs, PRIVATE ones from its VPC.
+///
+/// Public listener: REGIONAL and EDGE. Listener of a VPC: PRIVATE, from its CIDRs. Dedicated listener: its APIs,
+/// PRIVATE ones from its VPC.
 pub fn admit(
     snapshot: &Snapshot,
     listener: ListenerIndex,

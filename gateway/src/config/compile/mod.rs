@@ -148,7 +148,7 @@ impl Compiler<'_> {
             && let Some(api) = dedicated.iter().flatten().find(|index| private(index))
         {
             let what = format!(
-                "the listener `{}` is dedicated to `{}`, which is PRIVATE, and belongs to no VPC: nobody could reach it",
+                "the listener `{}` belongs to no VPC, so nobody could reach `{}` through it, which is PRIVATE",
                 listener.name, apis[*api].name
             );
             self.error(listener.place, what, "write vpc = \"...\" in this [[listener]]");

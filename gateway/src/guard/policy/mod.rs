@@ -14,7 +14,8 @@ use std::net::IpAddr;
 
 pub use parse::{Owner, Parsed};
 
-/// A compiled policy. What it cannot evaluate counts against the caller: such a Deny denies, such an Allow does not allow.
+/// A compiled policy. What it cannot evaluate counts against the caller: such a Deny denies, such an Allow does not
+/// allow.
 #[derive(Debug)]
 pub struct Policy {
     statements: Vec<Statement>,
