@@ -29,8 +29,16 @@ pub(super) struct Candidate {
     /// Listeners that stay have the real addresses of the running ones.
     pub(super) snapshot: Snapshot,
     pub(super) warnings: Vec<Finding>,
+    /// Where `set-endpoint` wins over a file.
+    pub(super) overruled: Vec<Finding>,
     /// Indices of the listeners that need sockets.
     pub(super) unbound: Vec<usize>,
+}
+
+impl Candidate {
+    pub(super) fn all_warnings(&self) -> Vec<Finding> {
+        self.warnings.iter().chain(&self.overruled).cloned().collect()
+    }
 }
 
 /// Reads the files. An API with errors stands as Err in the answer.
@@ -102,8 +110,8 @@ pub(super) fn compile(
             warnings.push(diagnostic.into());
         }
     }
-    warnings.extend(overruled(&loaded, &remembered).iter().map(Finding::from));
-    Ok(Candidate { loaded, remembered, snapshot, warnings, unbound })
+    let overruled = findings(&overruled(&loaded, &remembered));
+    Ok(Candidate { loaded, remembered, snapshot, warnings, overruled, unbound })
 }
 
 /// The API's file as it was read; None when it is unknown or has errors.

@@ -32,7 +32,8 @@ async fn apply_locked(node: &Node, request: &ApplyRequest) -> Result<Changed, Pr
     let loaded = Rc::new(candidate::load_whole(&node.config)?);
     let generation = if request.plan { running.snapshot.generation + 1 } else { node.next_generation() };
     let next = candidate::compile(loaded, running.remembered.clone(), generation, Some(&running))?;
-    change(node, next, request.plan).await
+    let warnings = next.all_warnings();
+    Ok(Changed { diagnostics: warnings, ..change(node, next, request.plan).await? })
 }
 
 /// Compiles what runs with another type: edits of the files since then are not taken along.
@@ -60,7 +61,10 @@ pub(super) async fn set_endpoint(
     }
     let generation = if request.plan { running.snapshot.generation + 1 } else { node.next_generation() };
     let next = candidate::compile(running.loaded.clone(), remembered, generation, Some(&running))?;
-    let changed = change(node, next, request.plan).await?;
+    // The documents' own warnings are old; only what the switch brings is news.
+    let mut news = next.warnings.clone();
+    news.retain(|warning| !running.warnings.contains(warning));
+    let changed = Changed { diagnostics: news, ..change(node, next, request.plan).await? };
     if changed.done {
         let (endpoint_type, closed) = (type_name(request.endpoint_type), changed.connections_closed);
         log("info", "control", format_args!("{name} is {endpoint_type} now, {closed} connections closed"));
@@ -70,13 +74,12 @@ pub(super) async fn set_endpoint(
 
 async fn change(node: &Node, next: Candidate, plan_only: bool) -> Result<Changed, Problem> {
     let plan = plan(node, &next);
-    let diagnostics = next.warnings.clone();
     if plan_only {
-        return Ok(Changed { diagnostics, ..unchanged(node, plan) });
+        return Ok(unchanged(node, plan));
     }
     let connections_closed = publish(node, next).await?;
     let generation = node.running().snapshot.generation;
-    Ok(Changed { plan, done: true, generation, connections_closed, diagnostics })
+    Ok(Changed { plan, done: true, generation, connections_closed, diagnostics: Vec::new() })
 }
 
 fn unchanged(node: &Node, plan: Plan) -> Changed {

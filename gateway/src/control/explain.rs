@@ -5,6 +5,7 @@ use super::status::{integration, kernel_rule, serves};
 use super::types::{ExplainRequest, ExplainedAnswer, Explanation, Kind, Problem, Step, XdpSummary};
 use crate::guard::{self, endpoint};
 use crate::http::{HeadLimits, Parsed, RequestHead};
+use crate::integrate::Integration;
 use crate::model::EndpointType;
 use crate::refusal::{Refusal, RefusedRequest};
 use crate::route::{Asked, Match, Reached};
@@ -53,7 +54,7 @@ pub(super) fn explain(
 
 /// Where the walk ends early.
 enum Stop {
-    /// The connection does not come about, or is closed without an answer.
+    /// The connection does not come about.
     Silent,
     /// With the API and what matched, as far as they are known: their gateway responses make the answer.
     Refused(Refusal, Option<usize>, Option<Match>),
@@ -79,42 +80,26 @@ impl Walk<'_> {
         self.permit(matched)
     }
 
-    /// What XDP and, by the same rule, the worker say to the connection.
+    /// What XDP says to the packets; without it, the endpoint type decides below, by the same rule.
     fn connection(&mut self, xdp: &XdpSummary) -> Result<(), Stop> {
         let listener = &self.snapshot.listeners[self.listener];
-        let rule = kernel_rule(self.snapshot, listener);
         let (from, name, address) = (self.from, &listener.name, listener.address);
-        let admitted = endpoint::admit_connection(self.snapshot, self.listener, from);
         let on: Vec<String> = xdp.interfaces.iter().map(|(name, mode)| format!("{name} ({mode})")).collect();
-        let off = xdp.off.clone().unwrap_or_else(|| "not attached".into());
-        match (on.is_empty(), admitted) {
-            (false, true) => {
-                self.step(
-                    "xdp",
-                    "pass",
-                    format!("listener {name} {address} is \"{rule}\" on {}", on.join(", ")),
-                );
-            }
-            (false, false) => {
-                let what = format!(
-                    "listener {name} {address} is \"{rule}\" on {}: {from} is in none of its CIDRs, every packet is \
-                     dropped, there is no answer",
-                    on.join(", ")
-                );
-                self.step("xdp", "refuse", what);
-                return Err(Stop::Silent);
-            }
-            (true, true) => self.step("xdp", "note", format!("off: {off}")),
-            (true, false) => {
-                self.step("xdp", "note", format!("off: {off}"));
-                let what = format!(
-                    "{name} {address} is \"{rule}\": {from} is in none of its CIDRs, the worker closes the connection"
-                );
-                self.step("listener", "refuse", what);
-                return Err(Stop::Silent);
-            }
+        if on.is_empty() {
+            let why = xdp.off.as_deref().unwrap_or("not attached");
+            self.step("xdp", "note", format!("off, the workers enforce: {why}"));
+            return Ok(());
         }
-        Ok(())
+        let rule = kernel_rule(self.snapshot, listener);
+        let rule = format!("listener {name} {address} is \"{rule}\" on {}", on.join(", "));
+        if endpoint::admit_connection(self.snapshot, self.listener, from) {
+            self.step("xdp", "pass", rule);
+            return Ok(());
+        }
+        let what =
+            format!("{rule}: {from} is in none of its CIDRs, every packet is dropped without an answer");
+        self.step("xdp", "refuse", what);
+        Err(Stop::Silent)
     }
 
     fn parse(&mut self, request: &ExplainRequest, url: &Url) -> Result<(), Stop> {
@@ -140,7 +125,7 @@ impl Walk<'_> {
     }
 
     fn reach(&mut self) -> Result<Reached, Stop> {
-        let asked = asked(self.listener, &self.head);
+        let asked = asked(self.snapshot, self.listener, &self.head);
         match self.snapshot.routes.reach(&asked) {
             Ok(reached) => {
                 let api = &self.snapshot.apis[reached.api];
@@ -198,7 +183,7 @@ impl Walk<'_> {
 
     fn find(&mut self, reached: Reached) -> Result<Match, Stop> {
         let snapshot = self.snapshot;
-        let asked = asked(self.listener, &self.head);
+        let asked = asked(self.snapshot, self.listener, &self.head);
         let (index, rest) = (reached.api, asked.path[reached.path.clone()].to_string());
         match snapshot.routes.find(&asked, reached) {
             Ok(matched) => {
@@ -235,9 +220,17 @@ impl Walk<'_> {
                     0 => String::new(),
                     n => format!(", {n} required parameters are there"),
                 };
-                let integration = integration(snapshot, &permit.method.integration);
+                let answers = integration(snapshot, &permit.method.integration);
                 self.step("guard", "pass", format!("{policy}, no authorization{validated}"));
-                self.step("integration", "pass", integration);
+                if let Integration::Unsupported(why) = permit.method.integration {
+                    self.step("integration", "refuse", answers);
+                    return Err(Stop::Refused(
+                        Refusal::ApiConfiguration(why),
+                        Some(api),
+                        Some(permit.matched),
+                    ));
+                }
+                self.step("integration", "pass", answers);
                 Ok(())
             }
             Err(refusal) => {
@@ -262,8 +255,10 @@ impl Walk<'_> {
     }
 }
 
-fn asked(listener: ListenerIndex, head: &RequestHead) -> Asked<'_> {
-    let api_id = head.field("x-apigw-api-id").and_then(|value| std::str::from_utf8(value).ok());
+fn asked<'h>(snapshot: &Snapshot, listener: ListenerIndex, head: &'h RequestHead) -> Asked<'h> {
+    let of_vpc = snapshot.listeners[listener].vpc.is_some();
+    let api_id = if of_vpc { head.field("x-apigw-api-id") } else { None };
+    let api_id = api_id.and_then(|value| std::str::from_utf8(value).ok());
     Asked { listener, host: head.host(), path: head.path(), method: head.method(), api_id }
 }
 

@@ -71,7 +71,7 @@ pub fn run(options: &Options) -> Result<(), Problem> {
 
 /// What `check` says of a whole configuration: it compiles, with these warnings. Nothing is started or changed.
 pub fn check(config: &Path) -> Result<Vec<Finding>, Problem> {
-    Ok(offline(config)?.warnings)
+    Ok(offline(config)?.all_warnings())
 }
 
 /// `explain` from the files alone, as a gateway would answer that starts now.

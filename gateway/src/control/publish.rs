@@ -49,7 +49,8 @@ pub(super) fn bind(
     workers: usize,
     old: Option<&Snapshot>,
 ) -> Result<(Running, Vec<(usize, Bound)>), Problem> {
-    let Candidate { loaded, remembered, mut snapshot, warnings, unbound } = candidate;
+    let warnings = candidate.all_warnings();
+    let Candidate { loaded, remembered, mut snapshot, unbound, .. } = candidate;
     let mut bound: Vec<(usize, Bound)> = Vec::new();
     for index in unbound {
         let listener = &mut snapshot.listeners[index];

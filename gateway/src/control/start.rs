@@ -32,7 +32,9 @@ pub(super) struct Started {
 }
 
 pub(super) async fn start(options: &Options) -> Result<Started, Problem> {
-    let loaded = candidate::load(&options.config)?;
+    // As the process sees it now: a later change of the working directory must not change the meaning of a reload.
+    let config = std::path::absolute(&options.config).unwrap_or_else(|_| options.config.clone());
+    let loaded = candidate::load(&config)?;
     let document = loaded.document.clone();
     let store = Store::open(&document.control.store)?;
     let operator = api::bind(&store.socket()).await?;
@@ -50,7 +52,7 @@ pub(super) async fn start(options: &Options) -> Result<Started, Problem> {
     let kernel = Kernel::attach(&document.xdp, &Rules::of(&running.snapshot));
     publish::listen(&bound, &running.snapshot)?;
     publish::adopt(&workers, &running.snapshot, bound).await?;
-    let node = Node::new(options.config.clone(), store, (workers, io), kernel, running);
+    let node = Node::new(config, store, (workers, io), kernel, running);
     Ok(Started { node: Rc::new(node), operator, status })
 }
 
@@ -107,7 +109,7 @@ fn say_findings(first: &Candidate) {
             log("error", "config", format_args!("{file}:{line}:{}: {}", finding.column, finding.what));
         }
     }
-    for finding in &first.warnings {
+    for finding in first.all_warnings() {
         let (file, line) = (finding.file.display(), finding.line);
         log("warning", "config", format_args!("{file}:{line}:{}: {}", finding.column, finding.what));
     }
