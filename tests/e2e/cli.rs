@@ -137,13 +137,15 @@ fn explain_says_what_the_gateway_does() {
         (INSIDE, public, "/prod/x/1", false),
     ] {
         let url = format!("http://{at}{path}");
-        let told = gateway.json(&["explain", "--from", source, "GET", &url]);
+        let told = json(&gateway.command(&["explain", "--from", source, "GET", &url, "--json"]));
         let really = Client::connect_from(source, at).get(path).status == 200;
         assert_eq!(really, served, "{source} {url}");
-        let text = said(&gateway.command(&["explain", "--from", source, "GET", &url]));
-        assert!(!text.is_empty());
-        let allowed = told["allowed"].as_bool().or_else(|| told["served"].as_bool());
-        assert_eq!(allowed, Some(served), "{source} {url}: {told:#}");
+        assert_eq!(told["allowed"], served, "{source} {url}: {told:#}");
+        assert!(told["decided_by"].is_string(), "{told:#}");
+        let output = gateway.command(&["explain", "--from", source, "GET", &url]);
+        assert_eq!(output.status.success(), served, "{}", said(&output));
+        let verdict = if served { "allowed" } else { "refused" };
+        assert!(said(&output).contains(verdict), "{}", said(&output));
     }
 }
 
@@ -160,7 +162,7 @@ fn doctor_looks_at_this_host() {
 #[test]
 fn without_a_running_gateway_the_commands_say_so() {
     let home = Home::new(&orders("REGIONAL"));
-    for arguments in [&["status"][..], &["apply"], &["api", "list"]] {
+    for arguments in [&["status"][..], &["apply", "--yes"], &["api", "list"]] {
         let output = command(arguments, &home);
         assert!(!output.status.success(), "{arguments:?}");
         assert!(!said(&output).contains("panicked"), "{}", said(&output));

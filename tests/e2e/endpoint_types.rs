@@ -67,7 +67,7 @@ fn a_switch_survives_a_restart_and_a_reload(io: Io) {
     gateway.set_endpoint("orders", "PRIVATE");
     let gateway = gateway.restart();
     assert_served(&gateway, "PRIVATE");
-    gateway.json(&["apply"]);
+    gateway.json(&["apply", "--yes"]);
     assert_served(&gateway, "PRIVATE");
 }
 

@@ -32,10 +32,10 @@ fn apply_takes_over_what_changed(io: Io) {
     let gateway = two(io).start();
     assert_eq!(status(&gateway, "three.test"), 403);
     gateway.home.write(&two(io).api(answering("three", "thr33thr33", 200)));
-    gateway.json(&["apply"]);
+    gateway.json(&["apply", "--yes"]);
     assert_eq!(status(&gateway, "three.test"), 200);
     gateway.home.write(&two(io));
-    gateway.json(&["apply"]);
+    gateway.json(&["apply", "--yes"]);
     assert_eq!(status(&gateway, "three.test"), 403);
     assert_eq!(status(&gateway, "one.test"), 200);
 }
@@ -51,7 +51,7 @@ fn a_document_with_errors_changes_nothing(io: Io) {
     let gateway = two(io).start();
     gateway.home.write(&two(io).api(answering("three", "thr33thr33", 200)));
     gateway.home.write_file("one.json", "{ \"openapi\": \"3.0.1\", \"paths\": [1, 2");
-    let output = gateway.command(&["apply"]);
+    let output = gateway.command(&["apply", "--yes"]);
     assert!(!output.status.success());
     let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
     assert!(said.contains("one.json:"), "the file is named, with its line: {said}");
@@ -65,7 +65,7 @@ fn a_document_with_errors_changes_nothing(io: Io) {
 fn a_broken_node_file_changes_nothing(io: Io) {
     let gateway = two(io).start();
     gateway.home.write_file("gateway.toml", "[node]\nworkers = \"many\"\n");
-    assert!(!gateway.command(&["apply"]).status.success());
+    assert!(!gateway.command(&["apply", "--yes"]).status.success());
     assert_eq!(status(&gateway, "one.test"), 200);
 }
 
@@ -77,7 +77,7 @@ fn at_start_one_bad_api_does_not_take_the_others_down(io: Io) {
     assert_eq!(status(&gateway, "two.test"), 403);
     assert!(gateway.stderr().contains("two.json"), "it says which: {}", gateway.stderr());
     gateway.home.write(&two(io));
-    gateway.json(&["apply"]);
+    gateway.json(&["apply", "--yes"]);
     assert_eq!(status(&gateway, "two.test"), 200);
 }
 
@@ -99,7 +99,7 @@ fn requests_pass_while_the_files_are_read_again(io: Io) {
         })
     };
     for _ in 0..10 {
-        gateway.json(&["apply"]);
+        gateway.json(&["apply", "--yes"]);
     }
     stop.store(true, Ordering::SeqCst);
     assert!(client.join().expect("no request fails") > 10);
@@ -114,12 +114,12 @@ fn a_listener_may_come_and_go(io: Io) {
     let toml = std::fs::read_to_string(gateway.home.config()).unwrap();
     let more = format!("{toml}\n[[listener]]\nname = \"more\"\naddress = \"{free}\"\n");
     gateway.home.write_file("gateway.toml", &more);
-    gateway.json(&["apply"]);
+    gateway.json(&["apply", "--yes"]);
     assert_eq!(Client::connect(free).get("/prod/x").status, 200);
     let mut kept = Client::connect(free);
     assert_eq!(kept.get("/prod/x").status, 200);
     gateway.home.write_file("gateway.toml", &toml);
-    gateway.json(&["apply"]);
+    gateway.json(&["apply", "--yes"]);
     eventually("nobody listens there", || std::net::TcpStream::connect(free).is_err());
     assert_eq!(gateway.client().get("/prod/x").status, 200);
 }

@@ -133,7 +133,7 @@ fn stage_variables_choose_the_backend(io: Io) {
     assert_eq!(gateway.client().get("/prod/x").text(), "GET /v7/x ");
     assert_eq!((blue.connections(), green.connections()), (0, 1));
     gateway.home.write(&Setup::new(io).api(with(&blue)));
-    gateway.json(&["apply"]);
+    gateway.json(&["apply", "--yes"]);
     assert_eq!(gateway.client().get("/prod/x").text(), "GET /v7/x ");
     assert_eq!(blue.connections(), 1);
 }

@@ -36,18 +36,11 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     upstream::start(at(options.port_base + 10))?;
     let off = xdp_off(options);
     write_files(&folder, options.port_base, off.is_none())?;
-    let started = start(&binary, &config);
-    let (mut gateway, off) = match started {
-        Err(error) if off.is_none() && !signals::asked_to_end() => {
-            // The kernel may refuse what looked possible: privacy is the worker's then.
-            write_files(&folder, options.port_base, false)?;
-            (
-                start(&binary, &config)?,
-                Some(format!("XDP is off: {error:#}; `gateway doctor` says what mends it")),
-            )
-        }
-        started => (started?, off),
-    };
+    let command = shell::program(&binary).args(["run", "--json", "--config"]).args([&config]).into_command();
+    let mut gateway = Gateway::start(command)?;
+    // The kernel may refuse what looked possible: privacy is the worker's then, and the gateway says why.
+    let refused = gateway.ready["xdp_off"].as_str().map(|why| format!("XDP is off: {why}"));
+    let off = off.or(refused);
     std::fs::write(folder.join("gateway.pid"), gateway.pid().to_string())?;
     show(options.port_base, off.as_deref(), &binary, &config);
 
@@ -86,7 +79,7 @@ fn detach(binary: &Path, config: &Path) -> Result<()> {
     if !Path::new(PINS).exists() {
         return Ok(());
     }
-    shell::program(binary).args(["xdp", "detach", "--config"]).args([config]).output()?;
+    shell::program(binary).args(["xdp", "detach", "--yes", "--config"]).args([config]).output()?;
     Ok(())
 }
 
@@ -137,10 +130,6 @@ fn write_files(folder: &Path, base: u16, xdp: bool) -> Result<()> {
         std::fs::write(folder.join(name), text)?;
     }
     Ok(())
-}
-
-fn start(binary: &Path, config: &Path) -> Result<Gateway> {
-    Gateway::start(shell::program(binary).args(["run", "--json", "--config"]).args([config]).into_command())
 }
 
 fn show(base: u16, off: Option<&str>, binary: &Path, config: &Path) {
