@@ -2,6 +2,7 @@
 
 mod ebpf;
 mod gateway;
+mod lab;
 mod quickstart;
 mod shell;
 mod signals;
@@ -34,12 +35,17 @@ enum Task {
         #[arg(long)]
         check: bool,
     },
+    /// A network of namespaces with clients inside and outside a VPC, on one machine (root)
+    Lab(lab::Options),
     /// Micro-benchmarks
     Bench {
         /// Passed on to `cargo bench`
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
+    /// A client of the lab, started by it inside a namespace
+    #[command(hide = true)]
+    LabClient(lab::client::Options),
     /// The upstream of quickstart and lab
     #[command(hide = true)]
     Upstream {
@@ -56,6 +62,8 @@ fn main() -> ExitCode {
         Task::Tidy => tidy::run(),
         Task::Ebpf { check } => ebpf::run(check),
         Task::Bench { arguments } => shell::cargo(&["bench", "-p", "benches", "--"]).args(arguments).run(),
+        Task::Lab(options) => lab::run(&options),
+        Task::LabClient(options) => lab::client::run(&options),
         Task::Upstream { address } => quickstart::upstream::serve(address),
     };
     match outcome {

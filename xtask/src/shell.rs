@@ -29,10 +29,14 @@ pub(crate) fn in_ci() -> bool {
 
 /// Is a program of that name in PATH?
 pub(crate) fn has(program: &str) -> bool {
+    std::env::split_paths(&path()).any(|folder| folder.join(program).is_file())
+}
+
+/// PATH, with the folders where Debian keeps `ip` and which a plain `su` leaves out.
+fn path() -> std::ffi::OsString {
     let path = std::env::var_os("PATH").unwrap_or_default();
-    std::env::split_paths(&path)
-        .chain(["/usr/sbin".into(), "/sbin".into()])
-        .any(|folder| folder.join(program).is_file())
+    let folders = std::env::split_paths(&path).chain(["/usr/sbin".into(), "/sbin".into()]);
+    std::env::join_paths(folders).unwrap_or(path)
 }
 
 /// One command to run in the repository's root.
@@ -40,7 +44,7 @@ pub(crate) struct Program(Command);
 
 pub(crate) fn program(name: impl AsRef<OsStr>) -> Program {
     let mut command = Command::new(name);
-    command.current_dir(root());
+    command.current_dir(root()).env("PATH", path());
     Program(command)
 }
 
