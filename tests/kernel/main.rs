@@ -5,3 +5,4 @@ mod lab;
 mod namespaces;
 mod oracle;
 mod verdicts;
+mod world;
