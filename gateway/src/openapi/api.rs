@@ -206,7 +206,11 @@ fn policy(node: &Node, findings: &mut Findings<'_>) -> Option<(serde_json::Value
         };
         if !matches!(effect, Some(Value::String(e)) if e == "Allow" || e == "Deny") {
             let place = if matches!(node.value, Value::String(_)) { node.place } else { statement.place };
-            findings.error(place, "this statement has no `Effect` of Allow or Deny", instead);
+            findings.error(
+                place,
+                "this statement of the policy has no effect",
+                "write Effect: Allow, or Effect: Deny",
+            );
         }
     }
     let json = parsed.to_json();

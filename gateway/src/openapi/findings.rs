@@ -124,8 +124,8 @@ impl<'f> Findings<'f> {
         };
         let number = text.parse::<u64>().ok().filter(|n| (least..=most).contains(n));
         if number.is_none() {
-            let what = format!("`{name}` must be a whole number from {least} to {most}, not {}", shown(text));
-            self.error(node.place, what, format!("write {name}: {least} .. {most}"));
+            let what = format!("`{name}` is {}", shown(text));
+            self.error(node.place, what, format!("write a whole number from {least} to {most}"));
         }
         number
     }
@@ -156,7 +156,8 @@ impl<'f> Findings<'f> {
             if entry.key.starts_with("x-") && !ours {
                 continue;
             }
-            let what = format!("`{}` is not a key of {name}: it has no effect", shown(&entry.key));
+            let kind = if ours { "extension that is read in" } else { "key of" };
+            let what = format!("`{}` is no {kind} {name}: it has no effect", shown(&entry.key));
             let instead = match closest(&entry.key, known.iter().copied()) {
                 Some(close) => format!("did you mean `{close}`?"),
                 None => "remove it, or check its spelling".to_owned(),

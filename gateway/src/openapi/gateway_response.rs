@@ -1,7 +1,7 @@
 //! `x-amazon-apigateway-gateway-responses`: the API's own words for AWS's refusals.
 
 use super::findings::{Findings, meant};
-use super::mapping::{self, Direction, TemplateUse};
+use super::mapping::{self, Direction};
 use super::node::{Node, shown};
 use crate::model::GatewayResponse;
 
@@ -52,9 +52,8 @@ pub(crate) fn read(node: &Node, findings: &mut Findings<'_>) -> Vec<GatewayRespo
                 status_code: status.and_then(|s| u16::try_from(s).ok()),
                 response_parameters: parameters
                     .map_or_else(Vec::new, |n| mapping::parameters(n, Direction::Gateway, findings)),
-                response_templates: templates.map_or_else(Vec::new, |n| {
-                    mapping::templates(n, "responseTemplates", TemplateUse::Gateway, findings)
-                }),
+                response_templates: templates
+                    .map_or_else(Vec::new, |n| mapping::templates(n, "responseTemplates", findings)),
             });
         }
         findings.scope.clear();

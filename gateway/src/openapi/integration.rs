@@ -1,9 +1,8 @@
 //! `x-amazon-apigateway-integration`: what answers a method.
 
 use super::findings::Findings;
-use super::mapping::{self, Direction, TemplateUse};
+use super::mapping::{self, Direction};
 use super::node::{Map, Node, shown};
-use super::path::Segment;
 use crate::model::{Integration, IntegrationResponse, IntegrationType, Passthrough, Place};
 
 /// AWS's default, in ms.
@@ -37,15 +36,9 @@ const KEYS: [&str; 20] = [
     "$ref",
 ];
 const RESPONSE_KEYS: [&str; 4] = ["statusCode", "responseParameters", "responseTemplates", "contentHandling"];
-const NO_PASS: &str = "requests to this method answer 500 until then";
 
 /// `place`: of the key in the method. None: reported.
-pub(crate) fn read(
-    node: &Node,
-    place: Place,
-    path: &[Segment<'_>],
-    findings: &mut Findings<'_>,
-) -> Option<Integration> {
+pub(crate) fn read(node: &Node, place: Place, findings: &mut Findings<'_>) -> Option<Integration> {
     let map = findings.map(node, "x-amazon-apigateway-integration")?;
     findings.unknown_keys(map, "an integration", &KEYS);
     let Some(kind_node) = map.node("type") else {
@@ -63,30 +56,24 @@ pub(crate) fn read(
         IntegrationType::Aws,
         IntegrationType::AwsProxy,
     ][findings.one_of(kind_node, "type", &TYPES)?];
-    if matches!(kind, IntegrationType::Aws | IntegrationType::AwsProxy) {
-        let what =
-            format!("integrations of type {}", TYPES[if kind == IntegrationType::Aws { 3 } else { 4 }]);
-        findings.unsupported(kind_node.place, what, NO_PASS);
-    }
-    let usage = if kind == IntegrationType::Mock { TemplateUse::MockRequest } else { TemplateUse::Request };
-    let mut integration = Integration {
+    let request_parameters = map.node("requestParameters");
+    let request_templates = map.node("requestTemplates");
+    let integration = Integration {
         kind,
         place,
-        uri: None,
+        uri: uri(map, kind, place, findings),
         http_method: http_method(map, kind, place, findings),
         timeout_ms: timeout_ms(map, findings),
         passthrough_behavior: passthrough(map, findings),
-        request_parameters: map
-            .node("requestParameters")
+        request_parameters: request_parameters
             .map_or_else(Vec::new, |n| mapping::parameters(n, Direction::Request, findings)),
-        request_templates: map
-            .node("requestTemplates")
-            .map_or_else(Vec::new, |n| mapping::templates(n, "requestTemplates", usage, findings)),
+        request_templates: request_templates
+            .map_or_else(Vec::new, |n| mapping::templates(n, "requestTemplates", findings)),
         responses: map.node("responses").map_or_else(Vec::new, |n| responses(n, findings)),
         vpc_link: vpc_link(map, findings),
     };
-    integration.uri = uri(map, &integration, path, findings);
     without_effect(map, findings);
+    unused_responses(&integration, findings);
     Some(integration)
 }
 
@@ -129,111 +116,68 @@ fn vpc_link(map: &Map, findings: &mut Findings<'_>) -> Option<String> {
         findings.error(kind.place, "a VPC_LINK needs a `connectionId`", "write connectionId: the link's id");
         return None;
     };
-    findings.unsupported(kind.place, "VPC links", NO_PASS);
     findings.string(id, "connectionId").map(str::to_owned)
 }
 
 fn uri(
     map: &Map,
-    integration: &Integration,
-    path: &[Segment<'_>],
+    kind: IntegrationType,
+    place: Place,
     findings: &mut Findings<'_>,
 ) -> Option<(String, Place)> {
-    if integration.kind == IntegrationType::Mock {
+    if kind == IntegrationType::Mock {
         return None;
     }
     let Some(node) = map.node("uri") else {
-        findings.error(integration.place, "the integration has no `uri`", "write uri: http://host:port/path");
+        findings.error(place, "the integration has no `uri`", "write uri: http://host:port/path");
         return None;
     };
     let text = findings.string(node, "uri")?;
-    if matches!(integration.kind, IntegrationType::Aws | IntegrationType::AwsProxy) {
+    if matches!(kind, IntegrationType::Aws | IntegrationType::AwsProxy) {
         if !text.starts_with("arn:") {
             let instead = "write arn:aws:apigateway:REGION:SERVICE:path/... or :action/...";
             findings.error(node.place, format!("`{}` is not an ARN", shown(text)), instead);
         }
-        return Some((text.to_owned(), node.place));
+    } else if !is_http_uri(text) {
+        let what = format!("Invalid HTTP endpoint specified for URI: {}", shown(text));
+        let instead =
+            "write http://host:port/path, with {name} for path parameters and ${stageVariables.name}";
+        findings.error(node.place, what, instead);
     }
-    check_http_uri(text, node.place, integration, path, findings);
     Some((text.to_owned(), node.place))
 }
 
-fn check_http_uri(
-    text: &str,
-    place: Place,
-    integration: &Integration,
-    path: &[Segment<'_>],
-    findings: &mut Findings<'_>,
-) {
-    let example =
-        "write http://host:port/path, with {name} for mapped path parameters and ${stageVariables.name}";
-    let lower = text.to_ascii_lowercase();
-    let rest = if lower.starts_with("https://") {
-        if integration.vpc_link.is_none() {
-            findings.unsupported(place, "TLS to backends (https)", NO_PASS);
-        }
-        &text["https://".len()..]
-    } else if lower.starts_with("http://") {
-        &text["http://".len()..]
-    } else if text.starts_with("${stageVariables.") {
-        text
-    } else {
-        findings.error(place, format!("Invalid HTTP endpoint specified for URI: {}", shown(text)), example);
-        return;
+/// Scheme, host, and braces in pairs; a stage variable may stand for the beginning. The rest needs the variables' values.
+fn is_http_uri(text: &str) -> bool {
+    let after = |scheme: &str| {
+        let start = text.get(..scheme.len()).filter(|start| start.eq_ignore_ascii_case(scheme));
+        start.map(|_| &text[scheme.len()..])
+    };
+    let rest = after("http://").or_else(|| after("https://"));
+    let Some(rest) = rest.or_else(|| text.starts_with("${stageVariables.").then_some(text)) else {
+        return false;
     };
     let host = rest.split(['/', '?']).next().unwrap_or("");
-    let spaced = text.chars().any(|c| c.is_control() || c == ' ' || c == '#');
-    if host.is_empty() || host.contains('@') || spaced {
-        findings.error(place, format!("Invalid HTTP endpoint specified for URI: {}", shown(text)), example);
-        return;
-    }
-    match placeholders(rest) {
-        Err(()) => findings.error(place, format!("`{{` and `}}` do not pair up in {}", shown(text)), example),
-        Ok(names) => unmapped(&names, place, integration, path, findings),
-    }
+    let plain = !text.chars().any(|c| c.is_control() || c == ' ' || c == '#');
+    plain && !host.is_empty() && !host.contains('@') && braces_pair_up(rest)
 }
 
-/// Names in `{name}`, without `${stageVariables.name}`.
-fn placeholders(text: &str) -> Result<Vec<&str>, ()> {
-    let mut names = Vec::new();
-    let mut rest = text;
-    while let Some(open) = rest.find(['{', '}']) {
-        let close = rest[open + 1..].find(['{', '}']).map(|at| open + 1 + at).ok_or(())?;
-        if rest.as_bytes()[open] != b'{' || rest.as_bytes()[close] != b'}' || close == open + 1 {
-            return Err(());
-        }
-        let variable = rest[..open].ends_with('$');
-        if variable && !rest[open + 1..close].starts_with("stageVariables.") {
-            return Err(());
-        }
-        if !variable {
-            names.push(&rest[open + 1..close]);
-        }
-        rest = &rest[close + 1..];
+/// `{name}` and `${stageVariables.name}`, not nested, not empty.
+fn braces_pair_up(text: &str) -> bool {
+    let mut pieces = text.split('{');
+    let mut before = pieces.next().unwrap_or("");
+    if before.contains('}') {
+        return false;
     }
-    Ok(names)
-}
-
-/// AWS's import takes a `{name}` without a mapping, and then calls the backend with the braces in its path.
-fn unmapped(
-    names: &[&str],
-    place: Place,
-    integration: &Integration,
-    path: &[Segment<'_>],
-    findings: &mut Findings<'_>,
-) {
-    for name in names {
-        let key = format!("integration.request.path.{name}");
-        if integration.request_parameters.iter().any(|(k, _, _)| *k == key) {
-            continue;
+    for piece in pieces {
+        let Some((name, after)) = piece.split_once('}') else { return false };
+        let known = !before.ends_with('$') || name.starts_with("stageVariables.");
+        if name.is_empty() || after.contains('}') || !known {
+            return false;
         }
-        let captured =
-            path.iter().any(|s| matches!(s, Segment::Variable(n) | Segment::Greedy(n) if n == name));
-        let source =
-            if captured { format!("method.request.path.{name}") } else { "method.request.path.NAME".into() };
-        let what = format!("`{{{}}}` in the uri has no value", shown(name));
-        findings.warning(place, what, format!("add to requestParameters: {key}: {source}"));
+        before = after;
     }
+    true
 }
 
 fn responses(node: &Node, findings: &mut Findings<'_>) -> Vec<IntegrationResponse> {
@@ -263,15 +207,30 @@ fn responses(node: &Node, findings: &mut Findings<'_>) -> Vec<IntegrationRespons
             response_parameters: map
                 .node("responseParameters")
                 .map_or_else(Vec::new, |n| mapping::parameters(n, Direction::Response, findings)),
-            response_templates: map.node("responseTemplates").map_or_else(Vec::new, |n| {
-                mapping::templates(n, "responseTemplates", TemplateUse::Response, findings)
-            }),
+            response_templates: map
+                .node("responseTemplates")
+                .map_or_else(Vec::new, |n| mapping::templates(n, "responseTemplates", findings)),
         });
     }
     responses
 }
 
-/// What is read and will not act.
+/// As in AWS: a proxy's answer passes as it is.
+fn unused_responses(integration: &Integration, findings: &mut Findings<'_>) {
+    if !matches!(integration.kind, IntegrationType::HttpProxy | IntegrationType::AwsProxy) {
+        return;
+    }
+    for response in &integration.responses {
+        let unused = response.response_parameters.iter().chain(&response.response_templates).next();
+        if let Some((key, _, place)) = unused {
+            let what =
+                format!("`{}` has no effect: a proxy integration passes the answer as it is", shown(key));
+            findings.warning(*place, what, "let the backend send it, or write type: http");
+        }
+    }
+}
+
+/// What is read, will not act, and does not reach the model: nobody else could tell.
 fn without_effect(map: &Map, findings: &mut Findings<'_>) {
     for (key, meanwhile) in [
         ("contentHandling", "bodies pass as they are until then"),

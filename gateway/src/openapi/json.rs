@@ -271,3 +271,26 @@ fn shown_char(c: char) -> String {
         c => c.to_string(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_value_knows_its_place() {
+        let text = "{\r\n\t\"é\": [1,\n   {\"b\\n\\u00e9\\ud83d\\ude00\\/\" : -1.5e3 } ]\n}\n";
+        let Value::Map(root) = read(text).unwrap().value else { panic!() };
+        assert_eq!(
+            (root.entries[0].key.as_str(), root.entries[0].place),
+            ("é", Place { line: 2, column: 2 })
+        );
+        let Value::List(list) = &root.entries[0].value.value else { panic!() };
+        assert_eq!(root.entries[0].value.place, Place { line: 2, column: 7 });
+        assert_eq!(list[0].place, Place { line: 2, column: 8 });
+        let Value::Map(inner) = &list[1].value else { panic!() };
+        assert_eq!(list[1].place, Place { line: 3, column: 4 });
+        assert_eq!(inner.entries[0].key, "b\n\u{e9}\u{1F600}/");
+        assert_eq!(inner.entries[0].value.value, Value::Number("-1.5e3".into()));
+        assert_eq!(inner.entries[0].value.place, Place { line: 3, column: 33 });
+    }
+}

@@ -1,4 +1,5 @@
-//! Parameter mappings (`integration.request.header.X` ← expression) and templates: read, and checked for what they may say.
+//! Parameter mappings (`integration.request.header.X` ← expression) and templates: read, their form checked. What they
+//! mean, and what of it acts, the compiler of integrations judges.
 
 use super::findings::Findings;
 use super::node::{Node, Value, shown};
@@ -17,10 +18,6 @@ pub(crate) enum Direction {
 
 /// `name ← expression`, with the place of the expression.
 pub(crate) type Mapped = Vec<(String, String, Place)>;
-
-/// AWS answers 500 when one of these is mapped: they belong to the connection or to the gateway.
-const UNMAPPABLE: [&str; 4] =
-    ["content-length", "transfer-encoding", "x-amzn-trace-id", "x-amzn-apigateway-api-id"];
 
 pub(crate) fn parameters(node: &Node, direction: Direction, findings: &mut Findings<'_>) -> Mapped {
     let (name, targets, example): (_, &[&str], _) = match direction {
@@ -43,13 +40,7 @@ pub(crate) fn parameters(node: &Node, direction: Direction, findings: &mut Findi
     for entry in findings.map(node, name).map_or(&[][..], |m| &m.entries) {
         let target = targets.iter().find_map(|t| entry.key.strip_prefix(t).map(|rest| (*t, rest)));
         match target {
-            Some((prefix, to)) if valid_name(to, prefix.ends_with("header.")) => {
-                if prefix.ends_with("header.") && UNMAPPABLE.iter().any(|u| u.eq_ignore_ascii_case(to)) {
-                    let what =
-                        format!("the header {to} belongs to the gateway: requests to this method answer 500");
-                    findings.warning(entry.place, what, "remove this mapping");
-                }
-            }
+            Some((prefix, to)) if valid_name(to, prefix.ends_with("header.")) => {}
             _ => {
                 let what = format!("`{}` cannot be the target of a mapping here", shown(&entry.key));
                 findings.error(entry.place, what, format!("write for example {example}"));
@@ -81,17 +72,11 @@ fn expression(text: &str, direction: Direction, place: Place, findings: &mut Fin
         }
         return;
     }
-    if let Some(name) = text.strip_prefix("context.").filter(|n| !n.is_empty()) {
-        if !known_context(name) {
-            let what = format!("`context.{}` is none of AWS's variables: it is always empty", shown(name));
-            findings.warning(place, what, "write for example context.requestId");
-        }
+    let anywhere = ["context.", "stageVariables."];
+    if anywhere.iter().any(|p| text.strip_prefix(p).is_some_and(|n| valid_name(n, false))) {
         return;
     }
-    if text.strip_prefix("stageVariables.").is_some_and(|n| valid_name(n, false)) {
-        return;
-    }
-    let (sources, body): (&[&str], _) = match direction {
+    let (sources, family): (&[&str], _) = match direction {
         Direction::Request => (
             &["path.", "querystring.", "header.", "multivaluequerystring.", "multivalueheader."],
             "method.request.",
@@ -99,79 +84,23 @@ fn expression(text: &str, direction: Direction, place: Place, findings: &mut Fin
         Direction::Response => (&["header.", "multivalueheader."], "integration.response."),
         Direction::Gateway => (&["header.", "querystring.", "path."], "method.request."),
     };
-    let source = text.strip_prefix(body);
     let named = |s: &str| sources.iter().any(|p| s.strip_prefix(p).is_some_and(|n| valid_name(n, false)));
-    match source {
-        Some(s) if named(s) => {}
-        Some(s) if direction != Direction::Gateway && (s == "body" || s.starts_with("body.")) => {
-            let what = format!("`{body}body` as a source of a mapping");
-            findings.unsupported(place, what, "the value stays empty until then");
-        }
-        _ => {
-            let what = format!("Invalid mapping expression specified: {}", shown(text));
-            let instead = match direction {
-                Direction::Response => {
-                    "write 'static' in single quotes, integration.response.header.NAME, context.NAME or stageVariables.NAME"
-                }
-                _ => {
-                    "write 'static' in single quotes, method.request.{path,querystring,header}.NAME, context.NAME or stageVariables.NAME"
-                }
-            };
-            findings.error(place, what, instead);
-        }
+    let of_body = |s: &str| direction != Direction::Gateway && (s == "body" || s.starts_with("body."));
+    if text.strip_prefix(family).is_some_and(|s| named(s) || of_body(s)) {
+        return;
     }
+    let own = match direction {
+        Direction::Request => "method.request.{path,querystring,header}.NAME",
+        Direction::Response => "integration.response.header.NAME",
+        Direction::Gateway => "method.request.{path,querystring,header}.NAME",
+    };
+    let what = format!("Invalid mapping expression specified: {}", shown(text));
+    let instead = format!("write 'static' in single quotes, {own}, context.NAME or stageVariables.NAME");
+    findings.error(place, what, instead);
 }
 
-fn known_context(name: &str) -> bool {
-    const KNOWN: [&str; 31] = [
-        "accountId",
-        "apiId",
-        "awsEndpointRequestId",
-        "deploymentId",
-        "domainName",
-        "domainPrefix",
-        "error.message",
-        "error.messageString",
-        "error.responseType",
-        "error.validationErrorString",
-        "extendedRequestId",
-        "httpMethod",
-        "isCanaryRequest",
-        "path",
-        "protocol",
-        "requestId",
-        "requestTime",
-        "requestTimeEpoch",
-        "resourceId",
-        "resourcePath",
-        "stage",
-        "wafResponseCode",
-        "webaclArn",
-        "status",
-        "endpointType",
-        "xrayTraceId",
-        "integration.status",
-        "integration.latency",
-        "responseLatency",
-        "responseLength",
-        "customDomain.basePathMatched",
-    ];
-    const FAMILIES: [&str; 4] = ["identity.", "authorizer.", "requestOverride.", "responseOverride."];
-    KNOWN.contains(&name) || FAMILIES.iter().any(|f| name.len() > f.len() && name.starts_with(f))
-}
-
-/// Whose templates: decides what in them acts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum TemplateUse {
-    MockRequest,
-    Request,
-    Response,
-    /// Plain substitution of `$context.*`, as AWS does it there
-    Gateway,
-}
-
-/// `requestTemplates`, `responseTemplates`: media type → text. Null and `__passthrough__` mean what "" means.
-pub(crate) fn templates(node: &Node, name: &str, usage: TemplateUse, findings: &mut Findings<'_>) -> Mapped {
+/// `requestTemplates`, `responseTemplates`: media type → text. Null and `__passthrough__` pass the body on.
+pub(crate) fn templates(node: &Node, name: &str, findings: &mut Findings<'_>) -> Mapped {
     if node.value == Value::Null {
         return Vec::new();
     }
@@ -184,95 +113,19 @@ pub(crate) fn templates(node: &Node, name: &str, usage: TemplateUse, findings: &
         }
         let place = entry.value.place;
         let text = match &entry.value.value {
-            Value::Null => "",
-            Value::String(text) if text == "__passthrough__" => "",
+            Value::Null => "$input.body",
+            Value::String(text) if text == "__passthrough__" => "$input.body",
             _ => match findings.string(&entry.value, &entry.key) {
                 Some(text) => text,
                 None => continue,
             },
         };
-        check_template(text, usage, place, findings);
         templates.push((entry.key.clone(), text.to_owned(), place));
     }
     templates
 }
 
-fn check_template(text: &str, usage: TemplateUse, place: Place, findings: &mut Findings<'_>) {
-    if usage == TemplateUse::Gateway {
-        if has_directive(text) {
-            findings.warning(
-                place,
-                "gateway responses substitute `$context...` only: `#` directives are sent as they stand",
-                "write the text itself, with $context.error.messageString and the like in it",
-            );
-        }
-    } else if is_vtl(text) {
-        findings.unsupported(
-            place,
-            "mapping templates (VTL) with `$` references or `#` directives",
-            "requests that need this template answer 500 until then",
-        );
-    } else if usage == TemplateUse::MockRequest && !text.contains("statusCode") {
-        findings.warning(
-            place,
-            "this MOCK integration names no statusCode: it answers 500",
-            "write {\"statusCode\": 200} as its request template",
-        );
-    }
-}
-
 fn media_type(text: &str) -> bool {
-    let part = |p: &str| !p.is_empty() && valid_name(p, true);
     let essence = text.split(';').next().unwrap_or(text).trim_end();
-    essence.split_once('/').is_some_and(|(kind, subtype)| part(kind) && part(subtype))
-}
-
-/// Does Velocity do anything with this text?
-pub(crate) fn is_vtl(text: &str) -> bool {
-    let bytes = text.as_bytes();
-    let reference = bytes.iter().enumerate().any(|(i, b)| {
-        *b == b'$'
-            && bytes.get(i + 1).is_some_and(|n| n.is_ascii_alphabetic() || matches!(n, b'{' | b'!' | b'_'))
-    });
-    reference || has_directive(text)
-}
-
-fn has_directive(text: &str) -> bool {
-    const DIRECTIVES: [&str; 15] = [
-        "set", "if", "else", "elseif", "end", "foreach", "define", "macro", "parse", "include", "stop",
-        "break", "evaluate", "return", "literal",
-    ];
-    text.match_indices('#').any(|(at, _)| {
-        let rest = &text[at + 1..];
-        if rest.starts_with(['#', '*']) || rest.starts_with("[[") {
-            return true;
-        }
-        let rest = rest.trim_start_matches('{');
-        let word = rest.split(|c: char| !c.is_ascii_alphabetic()).next().unwrap_or("");
-        DIRECTIVES.contains(&word)
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn templates_without_references_and_directives_are_plain_text() {
-        for plain in ["", "{\"statusCode\": 200}", "costs 5$ or $5", "color: #ff0000; a #b", "#", "$", "# $ "]
-        {
-            assert!(!is_vtl(plain), "{plain}");
-        }
-        for vtl in [
-            "$input.body",
-            "${context.stage}",
-            "$!x",
-            "#set($a = 1)",
-            "a\n#if(true)x#end",
-            "## note",
-            "#{else}",
-        ] {
-            assert!(is_vtl(vtl), "{vtl}");
-        }
-    }
+    essence.split_once('/').is_some_and(|(kind, subtype)| valid_name(kind, true) && valid_name(subtype, true))
 }

@@ -15,14 +15,7 @@ pub(crate) fn read(text: &str) -> Result<Node, Fault> {
     let mut parser = Parser::new_from_str(text);
     let mut documents = 0;
     while let Some(event) = parser.next_event() {
-        let (event, span) = event.map_err(|e| {
-            let what = format!("this is not YAML: {}", shown(e.info()));
-            Fault::new(
-                place(e.marker()),
-                what,
-                "check quotes, colons and the indentation around it (no tabs)",
-            )
-        })?;
+        let (event, span) = event.map_err(|e| not_yaml(text, e.info(), place(e.marker())))?;
         if let Event::DocumentStart(_) = event {
             documents += 1;
             if documents > 1 {
@@ -35,6 +28,31 @@ pub(crate) fn read(text: &str) -> Result<Node, Fault> {
     let empty =
         || Fault::new(Place { line: 1, column: 1 }, "the document is empty", "write an OpenAPI document");
     builder.root.ok_or_else(empty)
+}
+
+fn not_yaml(text: &str, why: &str, place: Place) -> Fault {
+    if why.contains("recursion limit") {
+        return too_deep(place);
+    }
+    // The scanner names a tab where the value before it began: the tab itself is what must go.
+    let indented_by_tab = |line: &str| line.trim_start_matches(' ').starts_with('\t');
+    let from = text.lines().zip(1..).skip(place.line.saturating_sub(1));
+    let mut from = from.filter(|_| why.contains(" tab"));
+    if let Some((line, number)) = from.find(|(line, _)| indented_by_tab(line)) {
+        let column = line.find('\t').unwrap_or(0) + 1;
+        let place = Place { line: number, column };
+        return Fault::new(place, "a tab in the indentation, which YAML refuses", "indent with spaces");
+    }
+    // What is missing at the end is told in the line after the last one, which no editor shows.
+    let last = text.split('\n').count();
+    let end = Place { line: last, column: text.rsplit('\n').next().map_or(0, |l| l.chars().count()) + 1 };
+    let place = if place.line > last && !text.contains('\r') { end } else { place };
+    let what = format!("this is not YAML: {}", shown(why));
+    Fault::new(place, what, "check quotes, colons and the indentation around it")
+}
+
+fn too_deep(place: Place) -> Fault {
+    Fault::new(place, format!("nested deeper than {DEPTH_MAX} levels"), "make it flatter")
 }
 
 fn place(marker: &Marker) -> Place {
@@ -235,4 +253,43 @@ fn is_number(text: &str) -> bool {
     text.contains(|c: char| c.is_ascii_digit())
         && text.chars().all(|c| matches!(c, '0'..='9' | '+' | '-' | '.' | 'e' | 'E'))
         && text.parse::<f64>().is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_value_knows_its_place() {
+        let text = "# é\né: &x\n  - 1\n  - \"q\\u00e9\"\n  - |\n    block\nf: {a: ~, b: *x}\n";
+        let Value::Map(root) = read(text).unwrap().value else { panic!() };
+        assert_eq!(
+            (root.entries[0].key.as_str(), root.entries[0].place),
+            ("é", Place { line: 2, column: 1 })
+        );
+        let Value::List(list) = &root.entries[0].value.value else { panic!() };
+        let places: Vec<_> = list.iter().map(|n| (n.place.line, n.place.column)).collect();
+        assert_eq!(places, [(3, 5), (4, 5), (6, 5)]);
+        assert_eq!(list[2].value, Value::String("block\n".into()));
+        let flow = root.pointer("/f/b/1").unwrap();
+        assert_eq!(flow.value, Value::String("qé".into()));
+        assert_eq!(root.pointer("/f/a").unwrap().place, Place { line: 7, column: 8 });
+    }
+
+    #[test]
+    fn plain_scalars_are_the_core_schemas() {
+        for (text, value) in [
+            ("~", Value::Null),
+            ("True", Value::Bool(true)),
+            ("yes", Value::String("yes".into())),
+            ("1.10", Value::Number("1.10".into())),
+            ("-", Value::List(vec![Node { place: Place { line: 1, column: 2 }, value: Value::Null }])),
+            ("'1'", Value::String("1".into())),
+            ("!!str 1", Value::String("1".into())),
+            ("0x10", Value::String("0x10".into())),
+            ("1e", Value::String("1e".into())),
+        ] {
+            assert_eq!(read(text).unwrap().value, value, "{text}");
+        }
+    }
 }
