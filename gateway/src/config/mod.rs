@@ -1,5 +1,6 @@
 //! The node's own file (`gateway.toml`), and model + node → Snapshot.
 
+mod check;
 mod compile;
 mod document;
 mod load;
@@ -8,6 +9,7 @@ mod read;
 mod tests;
 mod toml;
 
+pub use check::check;
 pub use compile::compile;
 pub use document::{ApiEntry, Control, Document, Listener, Node, Vpc, Xdp, XdpMode};
 pub use load::load;

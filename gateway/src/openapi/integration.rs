@@ -147,7 +147,7 @@ fn uri(
     Some((text.to_owned(), node.place))
 }
 
-/// Scheme, host, and braces in pairs; a stage variable may stand for the beginning. The rest needs the variables' values.
+/// Scheme, host, and braces in pairs; a stage variable may stand for the beginning. The compiler judges the rest.
 fn is_http_uri(text: &str) -> bool {
     let after = |scheme: &str| {
         let start = text.get(..scheme.len()).filter(|start| start.eq_ignore_ascii_case(scheme));

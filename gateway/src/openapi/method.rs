@@ -171,7 +171,7 @@ fn request_parameters(
         if let Some(first) = locations.insert(&parameter.name, parameter) {
             if first.location != parameter.location {
                 let what = format!(
-                    "`{}` is a {} and a {} parameter: parameter names must be unique across querystring, header and path",
+                    "`{}` is a {} and a {} parameter: names must be unique across querystring, header and path",
                     shown(&parameter.name),
                     first.location,
                     parameter.location
