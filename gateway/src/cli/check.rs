@@ -2,7 +2,7 @@
 
 use super::{End, Global, output};
 use crate::control::types::{Finding, Problem, findings};
-use crate::{control, openapi};
+use crate::{config, control};
 use std::path::{Path, PathBuf};
 
 #[derive(clap::Args)]
@@ -58,8 +58,8 @@ fn summary(checked: &str, report: &Report) -> String {
 fn document(file: &Path) -> Result<(bool, Vec<Finding>), Problem> {
     let text = std::fs::read_to_string(file)
         .map_err(|error| Problem::host(format!("{} cannot be read: {error}", file.display()), ""))?;
-    Ok(match openapi::import(file, &text) {
-        Ok(imported) => (true, findings(&imported.warnings)),
+    Ok(match config::check(file, &text) {
+        Ok(warnings) => (true, findings(&warnings)),
         Err(diagnostics) => (false, findings(&diagnostics)),
     })
 }
