@@ -12,7 +12,7 @@ use crate::refusal::Refusal;
 use crate::snapshot::{Api, Snapshot};
 use crate::upstream::{self, Link, RelayError, RelayLimits, Sink};
 use std::pin::{Pin, pin};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Interim responses (1xx) that are passed over before the final one.
 const INTERIM_MAX: usize = 8;
@@ -50,7 +50,7 @@ pub(super) async fn proxy(
     let mut link = client.local.pool.link(target, repeatable, deadline).await?;
     loop {
         let reused = link.reused;
-        let call = Call { permit, facts, request: &request, head: &head, deadline };
+        let call = Call { permit, facts, request: &request, head: &head, deadline, silence: backend.timeout };
         match call.attempt(client, link).await {
             Ok(after) => {
                 client.sent = head;
@@ -81,7 +81,10 @@ struct Call<'a> {
     facts: &'a Facts<'a>,
     request: &'a BackendRequest,
     head: &'a [u8],
+    /// For the response's head.
     deadline: Instant,
+    /// How long the backend may be silent within its response's body.
+    silence: Duration,
 }
 
 /// How far the request's body has come.
@@ -139,7 +142,7 @@ impl Call<'_> {
             && respond::may_keep(head, &client.open, &client.local);
         let shown = if bodiless { shown_length(&link.head, status) } else { framing };
         respond::write_framing(out, shown, keep);
-        let limits = RelayLimits { idle: client.local.limits.body_idle_timeout, bytes: u64::MAX };
+        let limits = RelayLimits { idle: self.silence, bytes: u64::MAX };
         let timeout = client.local.limits.send_timeout;
         let mut sink = Sink::new(&client.open.stream, std::mem::take(out), framing, timeout);
         let carried = if bodiless { Framing::None } else { body };
