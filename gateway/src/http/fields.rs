@@ -4,19 +4,22 @@ use super::Malformed::{self, HeadTooLarge, Syntax};
 use super::parse::{Step, TOKEN, ascii, elements, is_token, line_end, trim};
 
 /// Fields that describe the connection and not the message (RFC 9110 §7.6.1), with those that only make sense
-/// beside them: we drop trailers, so `Trailer` would promise what does not come.
-const HOP_BY_HOP: [&str; 10] = [
-    "connection",
-    "http2-settings",
-    "keep-alive",
-    "proxy-authenticate",
-    "proxy-authorization",
-    "proxy-connection",
-    "te",
-    "trailer",
-    "transfer-encoding",
-    "upgrade",
-];
+/// beside them: we drop trailers, so `Trailer` would promise what does not come. Told apart by length first: this is
+/// asked for every field that is forwarded.
+fn describes_connection(name: &str) -> bool {
+    let is = |known: &str| name.eq_ignore_ascii_case(known);
+    match name.len() {
+        2 => is("te"),
+        7 => is("upgrade") || is("trailer"),
+        10 => is("connection") || is("keep-alive"),
+        14 => is("http2-settings"),
+        16 => is("proxy-connection"),
+        17 => is("transfer-encoding"),
+        18 => is("proxy-authenticate"),
+        19 => is("proxy-authorization"),
+        _ => false,
+    }
+}
 
 /// One copy of the head, with the places of its fields in it.
 #[derive(Debug, Default)]
@@ -177,7 +180,7 @@ impl Fields {
     }
 
     pub(super) fn is_hop_by_hop(&self, name: &str) -> bool {
-        if HOP_BY_HOP.iter().any(|known| known.eq_ignore_ascii_case(name)) {
+        if describes_connection(name) {
             return true;
         }
         self.known.connection.names_fields
