@@ -124,6 +124,7 @@ pub(super) struct Core {
     pools: [Rc<Pool>; 2],
 }
 
+#[allow(clippy::large_enum_variant)] // one per thread
 pub(super) enum Driver {
     Ring(Ring),
     Epoll(Poller),

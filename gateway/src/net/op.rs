@@ -87,3 +87,22 @@ impl Ops {
         self.slots.iter().enumerate().filter(|(_, slot)| slot.target.is_some()).map(named)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_late_completion_finds_nobody() {
+        let mut ops = Ops::default();
+        let first = ops.add(Target::Wakeup);
+        assert!(ops.target(first, true).is_some(), "more will come");
+        assert!(ops.target(first, false).is_some());
+        assert!(ops.target(first, false).is_none());
+        let second = ops.add(Target::Wakeup);
+        assert_eq!(first.0 as u32, second.0 as u32, "the place is used again");
+        assert!(ops.target(first, false).is_none(), "under another name");
+        assert_eq!(ops.in_flight().collect::<Vec<_>>(), [second]);
+        assert!(ops.target(OpId(77), false).is_none());
+    }
+}

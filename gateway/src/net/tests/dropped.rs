@@ -74,15 +74,10 @@ fn a_dropped_accept_loses_no_connection() {
             if round % 2 == 0 {
                 clients.push(std::net::TcpStream::connect(address).unwrap());
             }
-            match round % 3 {
-                0 => {
-                    accepted +=
-                        usize::from(matches!(race(listener.accept(), async {}).await, Either::Left(_)))
-                }
-                _ => {
-                    accepted += usize::from(matches!(race(listener.accept(), turn()).await, Either::Left(_)))
-                }
-            }
+            let accept = listener.accept();
+            let ended =
+                if round % 3 == 0 { race(accept, async {}).await } else { race(accept, turn()).await };
+            accepted += usize::from(matches!(ended, Either::Left(_)));
         }
         while accepted < clients.len() {
             timeout(Duration::from_secs(5), listener.accept()).await.unwrap().unwrap();

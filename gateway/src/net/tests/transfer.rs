@@ -208,8 +208,13 @@ fn readers_wait_while_every_buffer_is_out() {
         let (free, all) = Core::with(|core| core.pool(Size::Small).census());
         assert_eq!((free, all), (0, 32));
         let used = held.len();
-        drop(held.pop());
-        let chunk = timeout(Duration::from_secs(5), near.recv(Size::Small)).await.unwrap().unwrap().unwrap();
+        // The reader waits before the buffer comes back.
+        let give_back = async {
+            turn().await;
+            drop(held.pop());
+        };
+        let (chunk, ()) = join(timeout(Duration::from_secs(5), near.recv(Size::Small)), give_back).await;
+        let chunk = chunk.unwrap().unwrap().unwrap();
         assert_patterned(read, chunk.as_slice());
         read += chunk.as_slice().len();
         drop((held, chunk));
@@ -220,5 +225,47 @@ fn readers_wait_while_every_buffer_is_out() {
         }
         assert!(used >= 32);
         assert_no_buffer_is_out();
+    });
+}
+
+#[test]
+fn a_reader_that_stops_holds_little_and_takes_nothing_from_the_others() {
+    const BYTES: usize = 4 << 20;
+    on_both(TINY, async |kind| {
+        let (near, mut far) = with_std().await;
+        let writing = std::thread::spawn(move || far.write_all(&patterned(0, BYTES)).map(|()| far));
+        let mut read = near.recv(Size::Small).await.unwrap().unwrap().as_slice().len();
+        for _ in 0..200 {
+            turn().await;
+        }
+        // The kernel hands out at most 32 receives of one socket at a time, and hears of the stop in between.
+        assert!(near.unread() <= 40, "{kind:?}: {} chunks wait unread", near.unread());
+        let (free, all) = Core::with(|core| core.pool(Size::Small).census());
+        assert!(all - free <= 8, "{kind:?}: {} buffers are out", all - free);
+        while read < BYTES {
+            let chunk = near.recv(Size::Small).await.unwrap().unwrap();
+            assert_patterned(read, chunk.as_slice());
+            read += chunk.as_slice().len();
+        }
+        drop(writing.join().unwrap().unwrap());
+        assert!(near.recv(Size::Small).await.unwrap().is_none());
+    });
+}
+
+#[test]
+fn large_reads_come_in_large_pieces_after_small_ones() {
+    on_both(TINY, async |_| {
+        let (near, far) = pair().await;
+        for _ in 0..20 {
+            far.send(Outgoing::Static(b"head")).await.unwrap();
+            assert_eq!(near.recv(Size::Small).await.unwrap().unwrap().as_slice(), b"head");
+            let body = async {
+                turn().await;
+                turn().await;
+                far.send(Outgoing::Vec(patterned(0, 8000))).await.unwrap();
+            };
+            let (chunk, ()) = join(near.recv(Size::Large), body).await;
+            assert_eq!(chunk.unwrap().unwrap().as_slice().len(), 8000);
+        }
     });
 }
