@@ -24,9 +24,16 @@ pub struct Backend {
     pub(super) queries: Vec<(String, Source)>,
     pub(super) headers: Vec<(String, Source)>,
     pub(super) passthrough: Passthrough,
-    /// Media types whose template passes the body as it is.
-    pub(super) templates: Vec<(String, ())>,
+    pub(super) templates: Vec<(String, Payload)>,
     pub(super) responses: Responses,
+}
+
+/// What a request template makes of the body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Payload {
+    Passed,
+    /// Needs an engine, or a body of its own: not supported yet.
+    Replaced,
 }
 
 impl Backend {
@@ -38,7 +45,10 @@ impl Backend {
         out: &mut Vec<u8>,
     ) -> Result<BackendRequest, Refusal> {
         if !self.proxy {
-            request_template(&self.templates, self.passthrough, Some(head))?;
+            let template = request_template(&self.templates, self.passthrough, Some(head))?;
+            if template == Some(&Payload::Replaced) {
+                return Err(Refusal::ApiConfiguration("the request template is not supported yet"));
+            }
         }
         let known = known(permit, head, facts);
         let method = self.method.unwrap_or_else(|| head.method());

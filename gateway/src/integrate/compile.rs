@@ -1,7 +1,8 @@
-//! `x-amazon-apigateway-integration` → Integration. What AWS takes and this gateway does not, yet, becomes Unsupported
-//! with a warning; what neither takes is an error.
+//! `x-amazon-apigateway-integration` → Integration. What AWS takes and this gateway does not, yet, answers 500 and is a
+//! warning (of the document's reader, or here); what neither takes is an error.
 
-use super::response::{Choice, Responses};
+use super::backend::Payload;
+use super::response::{Body, Choice, Responses};
 use super::uri::{Names, Uri};
 use super::{Backend, Integration, Mock, fields, mock};
 use crate::http::Method;
@@ -37,25 +38,24 @@ pub struct Finding {
 
 /// With an error among the findings the integration is not to be used.
 pub fn compile(model: &model::Integration, around: &mut Surroundings<'_>) -> Compiled {
-    let mut compiler = Compiler { variables: around.stage_variables, findings: Vec::new(), not_yet: None };
+    let mut compiler = Compiler { variables: around.stage_variables, findings: Vec::new(), refused: None };
     let integration = match model.kind {
-        IntegrationType::Aws => {
-            compiler.unsupported(model.place, "integrations of type `aws` are not supported yet")
-        }
+        IntegrationType::Aws => Integration::Unsupported("integrations of type `aws` are not supported yet"),
         IntegrationType::AwsProxy => {
-            compiler.unsupported(model.place, "integrations of type `aws_proxy` are not supported yet")
+            Integration::Unsupported("integrations of type `aws_proxy` are not supported yet")
         }
         IntegrationType::Mock => compiler.mock(model),
         IntegrationType::Http | IntegrationType::HttpProxy => compiler.backend(model, around),
     };
-    let integration = compiler.not_yet.map_or(integration, Integration::Unsupported);
+    let integration = compiler.refused.map_or(integration, Integration::Unsupported);
     Compiled { integration, findings: compiler.findings }
 }
 
 struct Compiler<'a> {
     variables: &'a BTreeMap<String, String>,
     findings: Vec<Finding>,
-    not_yet: Option<&'static str>,
+    /// Every request is an execution error, for this reason.
+    refused: Option<&'static str>,
 }
 
 /// `integration.request.*`, by place.
@@ -67,6 +67,8 @@ struct Mapped {
 }
 
 const VTL: &str = "mapping templates in VTL are not supported yet";
+const REPLACED: &str = "templates that replace the body of a backend are not supported yet";
+const MEANWHILE: &str = "until then requests that need it answer 500 Internal server error";
 
 impl Compiler<'_> {
     fn error(&mut self, place: Place, what: String, instead: String) {
@@ -78,21 +80,14 @@ impl Compiler<'_> {
         self.findings.push(Finding { severity: Severity::Warning, place, what, instead });
     }
 
-    fn unsupported(&mut self, place: Place, why: &'static str) -> Integration {
-        self.not_yet = Some(why);
-        self.warning(place, why.to_owned(), "until then the method answers 500 Internal server error");
-        Integration::Unsupported(why)
-    }
-
     fn backend(&mut self, model: &model::Integration, around: &mut Surroundings<'_>) -> Integration {
         let mapped = self.request_parameters(model);
         let proxy = model.kind == IntegrationType::HttpProxy;
-        let templates = if proxy { Vec::new() } else { self.passing_templates(model) };
+        let templates = if proxy { Vec::new() } else { self.payloads(model) };
         let responses = if proxy { Responses::default() } else { self.responses(model, false) };
         let method = self.method(model);
-        if let Some(link) = &model.vpc_link {
-            let what = format!("the VPC link `{link}` is not used: the URI's host is called directly");
-            self.warning(model.place, what, "make sure that this node reaches the host");
+        if model.vpc_link.is_some() {
+            return Integration::Unsupported("VPC links are not supported yet");
         }
         let (uri, place) = match &model.uri {
             Some((uri, place)) => (uri.as_str(), *place),
@@ -111,9 +106,6 @@ impl Compiler<'_> {
                 return Integration::Unsupported("the URI cannot be called");
             }
         };
-        if self.not_yet.is_some() {
-            return Integration::Unsupported("not supported yet");
-        }
         let backend = Backend {
             target: (around.target)(&uri.host, uri.port),
             timeout: Duration::from_millis(u64::from(model.timeout_ms)),
@@ -151,9 +143,9 @@ impl Compiler<'_> {
                 }
                 Some(("header" | "multivalueheader", name)) if is_token(name) => {
                     if fields::contains(fields::REFUSED, name) {
-                        let why =
-                            "a mapping to a header that only the gateway may write is an execution error";
-                        self.unsupported(*place, why);
+                        let what = format!("only the gateway may write `{name}`: the method will answer 500");
+                        self.warning(*place, what, "remove the mapping");
+                        self.refused = Some("a mapping to a header that only the gateway may write");
                     } else if fields::contains(fields::LEFT_OUT, name) {
                         let what = format!("`{name}` belongs to the connection: the mapping is left out");
                         self.warning(*place, what, "remove the mapping");
@@ -170,26 +162,27 @@ impl Compiler<'_> {
         mapped
     }
 
-    /// HTTP: a template that passes the body on is as good as none; others need an engine.
-    fn passing_templates(&mut self, model: &model::Integration) -> Vec<(String, ())> {
-        let passes =
-            |text: &str| matches!(text.trim(), "$input.body" | "$input.json('$')" | "$input.json(\"$\")");
-        for (_, text, place) in &model.request_templates {
-            if !passes(text) {
-                self.unsupported(*place, VTL);
+    fn payloads(&mut self, model: &model::Integration) -> Vec<(String, Payload)> {
+        let mut payloads = Vec::new();
+        for (media_type, text, place) in &model.request_templates {
+            let payload = if passes(text) { Payload::Passed } else { Payload::Replaced };
+            if payload == Payload::Replaced {
+                let fixed = Template::simple(text, self.variables).is_some();
+                self.warning(*place, if fixed { REPLACED } else { VTL }.to_owned(), MEANWHILE);
             }
+            payloads.push((media_type.clone(), payload));
         }
-        model.request_templates.iter().map(|(media_type, ..)| (media_type.clone(), ())).collect()
+        payloads
     }
 
     fn mock(&mut self, model: &model::Integration) -> Integration {
         let mut statuses = Vec::new();
         for (media_type, text, place) in &model.request_templates {
-            if Template::simple(text, self.variables).is_none() {
-                self.unsupported(*place, VTL);
-            }
-            let status = mock::status_code(text);
-            if status.is_none() {
+            let plain = Template::simple(text, self.variables).is_some();
+            let status = mock::status_code(text).filter(|_| plain);
+            if !plain {
+                self.warning(*place, VTL.to_owned(), MEANWHILE);
+            } else if status.is_none() {
                 let what =
                     "the template gives no integer `statusCode`: the method will answer 500".to_owned();
                 self.warning(*place, what, "write {\"statusCode\": 200}");
@@ -234,23 +227,20 @@ impl Compiler<'_> {
         &mut self,
         response: &model::IntegrationResponse,
         mock: bool,
-    ) -> Vec<(String, Template)> {
+    ) -> Vec<(String, Body)> {
         let mut templates = Vec::new();
         for (media_type, text, place) in &response.response_templates {
-            let passes = matches!(text.trim(), "$input.body" | "$input.json('$')" | "$input.json(\"$\")");
-            match Template::simple(text, self.variables) {
-                Some(template) if mock => templates.push((media_type.clone(), template)),
-                _ if passes && !mock => {}
-                Some(_) => {
-                    self.unsupported(
-                        *place,
-                        "a response template that replaces a backend's body is not supported yet",
-                    );
-                }
-                None => {
-                    self.unsupported(*place, VTL);
-                }
+            let body = match Template::simple(text, self.variables) {
+                _ if passes(text) => Body::Pass,
+                Some(template) => Body::Fixed(template),
+                None => Body::Engine,
+            };
+            match &body {
+                Body::Fixed(_) if !mock => self.warning(*place, REPLACED.to_owned(), MEANWHILE),
+                Body::Engine => self.warning(*place, VTL.to_owned(), MEANWHILE),
+                Body::Fixed(_) | Body::Pass => {}
             }
+            templates.push((media_type.clone(), body));
         }
         templates
     }
@@ -270,7 +260,7 @@ impl Compiler<'_> {
                 Some(source)
             }
             Err(Unread::NotYet(why)) => {
-                self.unsupported(place, why);
+                self.warning(place, why.to_owned(), "the mapping is left out until then");
                 None
             }
             Err(Unread::Invalid(what)) => {
@@ -283,6 +273,11 @@ impl Compiler<'_> {
             }
         }
     }
+}
+
+/// No text, or one that gives the body as it came.
+fn passes(text: &str) -> bool {
+    matches!(text.trim(), "" | "$input.body" | "$input.json('$')" | "$input.json(\"$\")")
 }
 
 /// The pattern must be sound by itself before it is anchored: `a)|(b` is not.

@@ -1,14 +1,15 @@
 //! MOCK: the request template's `statusCode` chooses the integration response, which is the answer.
 
 use super::request_template;
-use super::response::Responses;
+use super::response::{Body, Responses};
 use crate::mapping::Known;
 use crate::model::Passthrough;
 use crate::refusal::{Answer, Refusal, choose_by_accept};
 
 #[derive(Debug)]
 pub struct Mock {
-    /// media type → the template's statusCode; None: it has no integer there, which is an execution error.
+    /// media type → the template's statusCode; None: it has no integer there, or needs a VTL engine; both are
+    /// execution errors.
     pub(super) statuses: Vec<(String, Option<u16>)>,
     pub(super) passthrough: Passthrough,
     pub(super) responses: Responses,
@@ -28,8 +29,12 @@ impl Mock {
         };
         let mut answer = Answer { status: choice.status, ..Answer::default() };
         let template = choose_by_accept(&choice.templates, known.head);
-        if let Some((_, template)) = template {
-            answer.body = template.render(known);
+        match template {
+            Some((_, Body::Fixed(template))) => answer.body = template.render(known),
+            Some((_, Body::Engine)) => {
+                return Err(Refusal::ApiConfiguration("mapping templates in VTL are not supported yet"));
+            }
+            Some((_, Body::Pass)) | None => {}
         }
         for (name, value) in choice.mapped(known) {
             if value.iter().any(|byte| matches!(byte, b'\r' | b'\n' | 0)) {

@@ -3,7 +3,7 @@
 use super::{Facts, fields};
 use crate::http::{self, ResponseHead};
 use crate::mapping::{Known, Source, Template};
-use crate::refusal::Refusal;
+use crate::refusal::{Refusal, choose_by_accept};
 use regex_lite::Regex;
 
 /// A method's integration responses, in the order of the file.
@@ -18,8 +18,18 @@ pub(super) struct Choice {
     pub(super) pattern: Option<Regex>,
     pub(super) status: u16,
     pub(super) fields: Vec<(String, Source)>,
-    /// media type → body (MOCK)
-    pub(super) templates: Vec<(String, Template)>,
+    pub(super) templates: Vec<(String, Body)>,
+}
+
+/// What a response template makes of the body.
+#[derive(Debug)]
+pub(super) enum Body {
+    /// Leaves it as it is.
+    Pass,
+    /// Replaces it. For a backend's body that is not supported yet.
+    Fixed(Template),
+    /// Needs a VTL engine: not supported yet.
+    Engine,
 }
 
 impl Responses {
@@ -44,6 +54,9 @@ impl Responses {
         out: &mut Vec<u8>,
     ) -> Result<u16, Refusal> {
         let choice = self.choose(response.status())?;
+        if let Some((_, Body::Fixed(_) | Body::Engine)) = choose_by_accept(&choice.templates, known.head) {
+            return Err(Refusal::ApiConfiguration("the response template is not supported yet"));
+        }
         http::write_status_line(out, choice.status);
         let mut typed = false;
         for (name, value) in choice.mapped(known) {

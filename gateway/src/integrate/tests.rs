@@ -202,6 +202,8 @@ fn targets() {
         assert_eq!(target("/{proxy+}", &greedy, asked), sent, "{asked}");
     }
     assert_eq!(target("/{proxy+}", &plain, "/prod/x/y?q"), "/?q");
+    let unfilled = model(IntegrationType::HttpProxy, "http://b/x/{none}");
+    assert_eq!(target("/{proxy+}", &unfilled, "/prod/1"), "/x/%7Bnone%7D");
     let two = model(IntegrationType::HttpProxy, "http://b/{b}/-/{a}.json?id={a}");
     assert_eq!(target("/{a}/{b}", &two, "/prod/1&2/3"), "/3/-/1&2.json?id=1%262");
     let odd = model(IntegrationType::HttpProxy, "http://b/a b/\u{e9}/%7e");
@@ -443,6 +445,37 @@ fn mocks() {
     assert!(matches!(mocked(&integration, &request("a/b", "*/*")), Err(Refusal::ApiConfiguration(_))));
 }
 
+#[test]
+fn templates_that_need_an_engine_answer_500_when_they_are_chosen() {
+    let mut integration = model(IntegrationType::Http, "http://b/");
+    integration.request_templates = triples(&[("application/json", "$input.body"), ("text/x", "#set($a=1)")]);
+    let mut ok = response(None, 200, &[]);
+    ok.response_templates =
+        triples(&[("application/json", ""), ("text/y", "$input.path('$.x')"), ("text/z", "fixed")]);
+    integration.responses = vec![ok];
+    let send = |media_type: &str| {
+        forwarded(
+            "/f",
+            &integration,
+            &format!("POST /prod/f HTTP/1.1\r\nHost: x\r\nContent-Type: {media_type}\r\n\r\n"),
+        )
+    };
+    assert!(send("application/json").is_ok() && send("text/other").is_ok());
+    assert!(matches!(send("text/x"), Err(Refusal::ApiConfiguration(_))));
+    let snapshot = snapshot("/f", &integration);
+    let back = |accept: &str| {
+        let head = head_of(&format!("GET /prod/f HTTP/1.1\r\nHost: x\r\nAccept: {accept}\r\n\r\n"));
+        let mut response = ResponseHead::new();
+        let answer = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
+        response.parse(answer.as_bytes(), Method::Get, &HeadLimits::default()).unwrap();
+        write_response(&permitted(&snapshot, &head), &head, &response, &facts(), &mut Vec::new())
+    };
+    assert_eq!(back("*/*"), Ok(200));
+    for accept in ["text/y", "text/z"] {
+        assert!(matches!(back(accept), Err(Refusal::ApiConfiguration(_))), "{accept}");
+    }
+}
+
 /// What compile says of an integration: errors, warnings, and whether it is Unsupported.
 fn said(change: impl FnOnce(&mut model::Integration)) -> (usize, usize, bool) {
     let mut integration = model(IntegrationType::HttpProxy, "http://b/{id}");
@@ -465,7 +498,6 @@ fn what_cannot_be_compiled_says_so() {
         "http://b:99999/",
         "http://u:p@b/",
         "http://b/#x",
-        "http://b/{none}",
         "http://b/{id",
         "http://b/../x",
         "http://b/%zz",
@@ -483,16 +515,17 @@ fn what_cannot_be_compiled_says_so() {
         assert_eq!(said(|i| i.uri = Some((uri.to_owned(), Place::default()))), (0, 0, false), "{uri}");
     }
     assert_eq!(said(|i| i.uri = Some(("https://b/".to_owned(), Place::default()))), (0, 1, true));
-    assert_eq!(said(|i| i.kind = IntegrationType::Aws), (0, 1, true));
-    assert_eq!(said(|i| i.kind = IntegrationType::AwsProxy), (0, 1, true));
-    assert_eq!(said(|i| i.vpc_link = Some("abc".to_owned())), (0, 1, false));
+    // The document's reader has said it of these.
+    assert_eq!(said(|i| i.kind = IntegrationType::Aws), (0, 0, true));
+    assert_eq!(said(|i| i.kind = IntegrationType::AwsProxy), (0, 0, true));
+    assert_eq!(said(|i| i.vpc_link = Some("abc".to_owned())), (0, 0, true));
     assert_eq!(said(|i| i.http_method = Some("TRACE".to_owned())), (1, 0, false));
     for (key, value, expected) in [
         ("integration.request.header.X", "method.request.header.Y", (0, 0, false)),
-        ("integration.request.header.X", "method.request.body.id", (0, 1, true)),
+        ("integration.request.header.X", "method.request.body.id", (0, 1, false)),
         ("integration.request.header.X", "method.request.cookie.id", (1, 0, false)),
         ("integration.request.header.X", "integration.response.header.Y", (1, 0, false)),
-        ("integration.request.header.X", "context.nothing", (1, 0, false)),
+        ("integration.request.header.X", "context.nothing", (0, 1, false)),
         ("integration.request.header.X", "context.authorizer.sub", (0, 1, false)),
         ("integration.request.header.X", "stageVariables.none", (0, 1, false)),
         ("integration.request.header.X", "plain", (1, 0, false)),
@@ -511,7 +544,7 @@ fn what_cannot_be_compiled_says_so() {
         i.kind = IntegrationType::Http;
         i.request_templates = vtl();
     };
-    assert_eq!(said(http), (0, 1, true));
+    assert_eq!(said(http), (0, 1, false));
     let with_response = |response: model::IntegrationResponse| {
         said(|i| {
             i.kind = IntegrationType::Http;
@@ -525,5 +558,5 @@ fn what_cannot_be_compiled_says_so() {
     templated.response_templates = triples(&[("application/json", "$input.json('$')")]);
     assert_eq!(with_response(templated.clone()), (0, 0, false));
     templated.response_templates = triples(&[("application/json", "$input.path('$.x')")]);
-    assert_eq!(with_response(templated), (0, 1, true));
+    assert_eq!(with_response(templated), (0, 1, false));
 }

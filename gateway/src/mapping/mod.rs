@@ -39,7 +39,8 @@ pub enum Source {
     ResponseHeader(String),
     ResponseHeaderAll(String),
     Context(Variable),
-    /// Well formed, but nothing can ever be there (an unset stage variable, a fact that this node does not have).
+    /// Well formed, but nothing can ever be there: an unset stage variable, or a `context` variable that AWS or this
+    /// node does not have.
     Absent,
 }
 
@@ -90,7 +91,7 @@ impl Source {
             return Ok(stage_variables.get(name).map_or(Self::Absent, |value| Self::Static(value.clone())));
         }
         if let Some(name) = expression.strip_prefix("context.") {
-            return Variable::parse(name).map_err(|_| invalid());
+            return Ok(Variable::parse(name).unwrap_or(Self::Absent));
         }
         let (place, rest) = match side {
             Side::Request | Side::GatewayResponse => ("method.request.", expression),

@@ -40,8 +40,13 @@ pub fn compile(
     compiler.check_reachable(&listeners, &index_of, &apis);
     let only_api = if document.apis.len() == 1 && apis.len() == 1 { Some(0) } else { None };
     let routes = Table::new(doors, &listeners, only_api);
-    let (errors, warnings): (Vec<_>, Vec<_>) =
+    let (errors, mut warnings): (Vec<_>, Vec<_>) =
         compiler.findings.into_iter().partition(|finding| finding.severity == Severity::Error);
+    // The document's reader has often said it already, of the same line.
+    warnings.retain(|found| {
+        let same = |known: &Diagnostic| known.file == found.file && known.place.line == found.place.line;
+        found.place.line == 0 || !loaded.warnings.iter().any(same)
+    });
     if !errors.is_empty() {
         return Err(errors);
     }
