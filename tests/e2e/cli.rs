@@ -74,7 +74,11 @@ fn a_wrong_node_file_is_explained() {
         ("[node]\nworker = 1\n", "worker"),
         ("[[listener]]\nname = \"a\"\naddress = \"nowhere\"\n", "nowhere"),
         ("[[listener]]\nname = \"a\"\naddress = \"127.0.0.1:1\"\nvpc = \"vpc-none\"\n", "vpc-none"),
-        ("[[api]]\nname = \"a\"\nfile = \"missing.yaml\"\nstage = \"prod\"\n", "missing.yaml"),
+        (
+            "[[listener]]\nname = \"a\"\naddress = \"127.0.0.1:1\"\n\
+             [[api]]\nname = \"a\"\nfile = \"missing.yaml\"\nstage = \"prod\"\n",
+            "missing.yaml",
+        ),
     ] {
         home.write_file("gateway.toml", bad);
         let output = command(&["check"], &home);

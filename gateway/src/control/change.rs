@@ -20,6 +20,15 @@ pub(super) async fn apply(node: &Node, request: &ApplyRequest) -> Result<Changed
             Ok(changed) => log("info", "control", format_args!("generation {} serves", changed.generation)),
             Err(problem) => {
                 log("error", "control", format_args!("reload refused, nothing changed: {}", problem.what));
+                // SIGHUP has nobody else to tell.
+                for finding in problem.diagnostics.iter().filter(|finding| finding.severity == "error") {
+                    let (file, line) = (finding.file.display(), finding.line);
+                    log(
+                        "error",
+                        "config",
+                        format_args!("{file}:{line}:{}: {}", finding.column, finding.what),
+                    );
+                }
             }
         }
     }

@@ -5,6 +5,7 @@ use serde_json::Value;
 use socket2::{Domain, SockRef, Socket, Type};
 use std::io::{ErrorKind, Read, Write};
 use std::net::{IpAddr, Shutdown, SocketAddr, TcpStream};
+use std::time::Duration;
 
 pub(crate) struct Client {
     stream: TcpStream,
@@ -87,6 +88,11 @@ impl Client {
         self
     }
 
+    /// Waits longer than usual for what comes.
+    pub(crate) fn be_patient(&mut self, length: Duration) {
+        self.stream.set_read_timeout(Some(length)).unwrap();
+    }
+
     /// Sends, and tells whether the peer still took it.
     pub(crate) fn try_send(&mut self, bytes: impl AsRef<[u8]>) -> std::io::Result<()> {
         self.stream.write_all(bytes.as_ref())
@@ -99,7 +105,7 @@ impl Client {
 
     /// Closes with RST.
     pub(crate) fn reset(self) {
-        SockRef::from(&self.stream).set_linger(Some(std::time::Duration::ZERO)).unwrap();
+        SockRef::from(&self.stream).set_linger(Some(Duration::ZERO)).unwrap();
     }
 
     /// `GET path` with a Host field.
