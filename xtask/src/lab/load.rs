@@ -53,7 +53,7 @@ pub(super) fn run(node: &Node, address: SocketAddr, switches: usize) -> Result<O
     node.set_endpoint("REGIONAL")?;
     let inside = Client::start(INSIDE, address, 5000)?;
     // Impatient, so that it tries often while it is locked out.
-    let outside = Client::start(OUTSIDE, address, 30)?;
+    let outside = Client::start(OUTSIDE, address, 10)?;
     signals::pause(5 * DWELL)?;
     let mut private = Vec::new();
     let mut since = None;

@@ -32,6 +32,8 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let config = folder.join("gateway.toml");
     signals::catch()?;
     clear_leftovers(&binary, &folder, &config);
+    // A type that was switched in an earlier run would not be what we print.
+    let _ = std::fs::remove_dir_all(folder.join("store"));
 
     upstream::start(at(options.port_base + 10))?;
     let off = xdp_off(options);
@@ -58,7 +60,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let _ = std::fs::remove_file(folder.join("gateway.pid"));
     match ended {
         Some(status) => bail!("the gateway ended by itself ({status})"),
-        None => println!("Ended. XDP is off `lo`, nothing is left but {}.", folder.display()),
+        None => println!("Ended. Nothing is left of it: no process, no XDP on lo."),
     }
     Ok(())
 }
