@@ -19,6 +19,7 @@ const STAGE_VARIABLE_VALUE_MAX: usize = 512;
 /// The document, and for each API the place of its `file`.
 pub(super) fn document(file: &Path, text: &str) -> Result<(Document, Vec<Place>), Vec<Diagnostic>> {
     let mut findings = Findings::new(file);
+    findings.assigns = " = ";
     let tree = match toml::read(text) {
         Ok(Tree { value: Value::Map(map), .. }) => map,
         Ok(_) => Map::default(),
@@ -193,10 +194,10 @@ impl Reader<'_> {
                 self.known("[[api]]", "name", &text, &known, place);
                 dedicated.get_or_insert_default().push(text);
             }
-            if dedicated.as_ref().is_some_and(Vec::is_empty) {
+            if let Some(entry) = map.entry("apis").filter(|_| dedicated.as_ref().is_some_and(Vec::is_empty)) {
                 let what = "`apis` is empty: this listener serves nothing";
                 self.findings.error(
-                    place,
+                    entry.place,
                     what,
                     "name APIs, or remove `apis` to serve all that its kind may",
                 );

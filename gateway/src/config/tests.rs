@@ -100,3 +100,70 @@ fn a_whole_file_is_read_and_a_broken_api_takes_no_other_down() {
     assert_eq!(warnings.len(), 1, "{warnings:?}");
     assert_eq!((warnings[0].severity, warnings[0].place), (Severity::Warning, Place { line: 5, column: 5 }));
 }
+
+#[test]
+fn broken_files_are_told_where_what_and_what_to_write() {
+    for case in include_str!("broken.txt").split("=== ").skip(1) {
+        let (name, rest) = case.split_once('\n').unwrap();
+        let (text, expected) = rest.split_once("\n>>>\n").unwrap();
+        let told: String = match read::document(Path::new("gateway.toml"), &format!("{text}\n")) {
+            Ok(_) => String::new(),
+            Err(errors) => errors.iter().map(|d| format!("{d}\n")).collect(),
+        };
+        assert_eq!(told, expected, "{name}: is told\n{told}");
+    }
+}
+
+#[test]
+fn files_that_cannot_be_read_are_named_where_they_are_named() {
+    let folder = Folder::new("unreadable");
+    let missing = load(&folder.0.join("gateway.toml")).unwrap_err();
+    assert_eq!((missing.len(), missing[0].place), (1, Place { line: 1, column: 1 }));
+    assert!(missing[0].what.starts_with("there is no file "), "{}", missing[0]);
+    assert!(
+        load(&folder.write("latin1.toml", b"[node]\nregion = \"\xe9\"\n")).unwrap_err()[0]
+            .what
+            .ends_with("latin1.toml is not UTF-8 text (line 2)")
+    );
+    assert!(load(&folder.0).unwrap_err()[0].what.contains("cannot be read"));
+    assert!(
+        load(&folder.write("big.toml", " ".repeat(2 << 20))).unwrap_err()[0]
+            .what
+            .contains("more than 1048576")
+    );
+    let listener = "[[listener]]\nname = 'public'\naddress = '127.0.0.1:0'\n";
+    let apis = "[[api]]\nname = 'a'\nstage = 'prod'\nfile = 'a.yaml'\n[[api]]\nname = 'b'\nstage = 'prod'\nfile = 'b.yaml'\n";
+    folder.write("b.yaml", b"swagger: '2.0' # \xff");
+    let loaded = load(&folder.write("gateway.toml", format!("{listener}{apis}"))).unwrap();
+    for (api, line, what) in [(0, 7, "there is no file "), (1, 11, "b.yaml is not UTF-8 text (line 1)")] {
+        let errors = loaded.apis[api].as_ref().unwrap_err();
+        assert_eq!((&errors[0].file, errors[0].place), (&loaded.document.file, Place { line, column: 8 }));
+        assert!(errors[0].what.contains(what), "{}", errors[0]);
+    }
+}
+
+proptest::proptest! {
+    #[test]
+    fn any_change_ends_with_a_document_or_findings_inside_of_it(
+        cuts in proptest::collection::vec((proptest::prelude::any::<proptest::sample::Index>(), 0..30usize, 0..3u8), 1..5),
+    ) {
+        let mut text = WHOLE.to_owned();
+        for (at, len, kind) in cuts {
+            if text.is_empty() { break; }
+            let at = at.index(text.len());
+            let end = (at + len).min(text.len());
+            match kind {
+                0 => drop(text.drain(at..end)),
+                1 => text.insert_str(at, &text[at..end].to_owned()),
+                _ => text.insert(at, "[]{}=\"'#.,\n\u{e9}0-".chars().nth(len % 14).unwrap_or('x')),
+            }
+            text.retain(|c| c.is_ascii());
+        }
+        if let Err(errors) = read::document(Path::new("gateway.toml"), &text) {
+            let lines = text.split('\n').count();
+            for error in errors {
+                proptest::prop_assert!((1..=lines).contains(&error.place.line), "{error}");
+            }
+        }
+    }
+}

@@ -13,7 +13,11 @@ pub(super) fn read(text: &str) -> Result<Node, Vec<Fault>> {
     }
     let fault = |e: &toml::de::Error| {
         let place = lines.place(e.span().map_or(0, |s| s.start));
-        Fault::new(place, format!("this is not TOML: {}", e.message()), "text stands in double quotes")
+        let instead = match e.message().contains("duplicate") {
+            true => "keep one of them",
+            false => "check brackets and quotes around it: text stands in double quotes",
+        };
+        Fault::new(place, format!("this is not TOML: {}", e.message()), instead)
     };
     Err(errors.iter().map(fault).collect())
 }

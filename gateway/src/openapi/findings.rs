@@ -12,13 +12,15 @@ pub(crate) struct Findings<'f> {
     list: Vec<Diagnostic>,
     untold: usize,
     has_errors: bool,
+    /// Between key and value in what is to be written: YAML's by default.
+    pub(crate) assigns: &'static str,
     /// Prefix of messages while something is walked, e.g. `GET /pets`.
     pub(crate) scope: String,
 }
 
 impl<'f> Findings<'f> {
     pub(crate) fn new(file: &'f Path) -> Self {
-        Self { file, list: Vec::new(), untold: 0, has_errors: false, scope: String::new() }
+        Self { file, list: Vec::new(), untold: 0, has_errors: false, assigns: ": ", scope: String::new() }
     }
 
     pub(crate) fn error(&mut self, place: Place, what: impl AsRef<str>, instead: impl Into<String>) {
@@ -71,14 +73,18 @@ impl<'f> Findings<'f> {
     }
 
     fn wrong_kind(&mut self, node: &Node, name: &str, wanted: &str, example: &str) {
-        self.error(node.place, format!("`{name}` must be {wanted}, not {}", node.kind()), example);
+        let instead = match name.starts_with('[') {
+            true => format!("write {name} in a line of its own, and its keys below"),
+            false => format!("write {name}{}{example}", self.assigns),
+        };
+        self.error(node.place, format!("`{name}` must be {wanted}, not {}", node.kind()), instead);
     }
 
     pub(crate) fn map<'n>(&mut self, node: &'n Node, name: &str) -> Option<&'n Map> {
         match &node.value {
             Value::Map(map) => Some(map),
             _ => {
-                self.wrong_kind(node, name, "a map", &format!("write {name}: {{ ... }}"));
+                self.wrong_kind(node, name, "a map", "{ ... }");
                 None
             }
         }
@@ -88,7 +94,7 @@ impl<'f> Findings<'f> {
         match &node.value {
             Value::List(list) => Some(list),
             _ => {
-                self.wrong_kind(node, name, "a list", &format!("write {name}: [ ... ]"));
+                self.wrong_kind(node, name, "a list", "[ ... ]");
                 None
             }
         }
@@ -99,7 +105,7 @@ impl<'f> Findings<'f> {
         match &node.value {
             Value::String(text) | Value::Number(text) => Some(text),
             _ => {
-                self.wrong_kind(node, name, "a string", &format!("write {name}: \"...\""));
+                self.wrong_kind(node, name, "a string", "\"...\"");
                 None
             }
         }
@@ -110,7 +116,7 @@ impl<'f> Findings<'f> {
             Value::Bool(b) => Some(*b),
             Value::String(text) if text == "true" || text == "false" => Some(text == "true"),
             _ => {
-                self.wrong_kind(node, name, "true or false", &format!("write {name}: true"));
+                self.wrong_kind(node, name, "true or false", "true");
                 None
             }
         }

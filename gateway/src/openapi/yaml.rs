@@ -43,12 +43,23 @@ fn not_yaml(text: &str, why: &str, place: Place) -> Fault {
         let place = Place { line: number, column };
         return Fault::new(place, "a tab in the indentation, which YAML refuses", "indent with spaces");
     }
-    // What is missing at the end is told in the line after the last one, which no editor shows.
-    let last = text.split('\n').count();
-    let end = Place { line: last, column: text.rsplit('\n').next().map_or(0, |l| l.chars().count()) + 1 };
-    let place = if place.line > last && !text.contains('\r') { end } else { place };
+    let place = inside(text, place);
     let what = format!("this is not YAML: {}", shown(why));
     Fault::new(place, what, "check quotes, colons and the indentation around it")
+}
+
+/// The scanner tells what is missing at the end in the line behind the last one, and counts bytes in comments.
+fn inside(text: &str, place: Place) -> Place {
+    if text.contains('\r') {
+        return place;
+    }
+    let last = text.split('\n').count();
+    let line = text.split('\n').nth(place.line.min(last) - 1).unwrap_or("");
+    let end = line.chars().count() + 1;
+    match place.line > last {
+        true => Place { line: last, column: end },
+        false => Place { column: place.column.min(end), ..place },
+    }
 }
 
 fn too_deep(place: Place) -> Fault {
@@ -274,6 +285,15 @@ mod tests {
         let flow = root.pointer("/f/b/1").unwrap();
         assert_eq!(flow.value, Value::String("qé".into()));
         assert_eq!(root.pointer("/f/a").unwrap().place, Place { line: 7, column: 8 });
+    }
+
+    #[test]
+    fn columns_count_characters() {
+        let text = "{é: éé, b: \"é\", 'é é': 1, d: [é, é]} # é\n";
+        let Value::Map(root) = read(text).unwrap().value else { panic!() };
+        let columns: Vec<_> = root.entries.iter().map(|e| (e.place.column, e.value.place.column)).collect();
+        assert_eq!(columns, [(2, 5), (9, 12), (17, 24), (27, 30)]);
+        assert_eq!(root.pointer("/d/1").unwrap().place, Place { line: 1, column: 34 });
     }
 
     #[test]
