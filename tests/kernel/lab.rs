@@ -168,6 +168,11 @@ impl Program {
 
     /// The program's verdict on a frame (at least 14 bytes): true, it may pass.
     pub(crate) fn passes(&self, frame: &[u8]) -> bool {
+        self.run(frame, 1).0
+    }
+
+    /// The verdict, and the mean time that it takes, in nanoseconds.
+    pub(crate) fn run(&self, frame: &[u8], repeat: u32) -> (bool, u32) {
         const BPF_PROG_TEST_RUN: libc::c_long = 10;
         const XDP_DROP: u32 = 1;
         const XDP_PASS: u32 = 2;
@@ -187,17 +192,18 @@ impl Program {
             program: self.0.as_raw_fd().cast_unsigned(),
             length_in: u32::try_from(frame.len()).unwrap(),
             data_in: frame.as_ptr() as u64,
-            repeat: 1,
+            repeat,
             ..Default::default()
         };
         // SAFETY: `attr` and the frame it points to are valid for their lengths; the frame is only read.
         let result =
             unsafe { libc::syscall(libc::SYS_bpf, BPF_PROG_TEST_RUN, &raw mut attr, size_of::<Attr>()) };
         assert_eq!(result, 0, "test run of {} bytes: {}", frame.len(), std::io::Error::last_os_error());
-        match attr.verdict {
+        let passes = match attr.verdict {
             XDP_DROP => false,
             XDP_PASS => true,
             other => panic!("verdict {other}"),
-        }
+        };
+        (passes, attr.duration)
     }
 }

@@ -385,3 +385,23 @@ fn any_source_has_the_entitlement_that_the_worker_gives_it() {
     }
     assert!(inside > 2_000 && outside > 2_000, "{inside} inside, {outside} outside");
 }
+
+/// A measurement, not a proof: `cargo test -p gateway --test kernel -- --ignored --nocapture`.
+#[test]
+#[ignore = "a measurement"]
+fn how_long_a_verdict_takes() {
+    let Some(bench) = Bench::new(two_of_each()) else { return };
+    let tagged = |frame: Frame| Frame { tags: vec![CUSTOMER_TAG], ..frame };
+    for (what, frame) in [
+        ("IPv4 SYN, private, inside", Frame::syn(IN_V4, PRIVATE_V4, PORT)),
+        ("IPv4 SYN, private, outside", Frame::syn(OUT_V4, PRIVATE_V4, PORT)),
+        ("IPv4 SYN, public", Frame::syn(OUT_V4, PUBLIC_V4, PORT)),
+        ("IPv4 SYN, not ours", Frame::syn(OUT_V4, "10.9.9.9", 22)),
+        ("IPv6 SYN, private, outside", Frame::syn(OUT_V6, PRIVATE_V6, PORT)),
+        ("IPv6 SYN, not ours", Frame::syn(OUT_V6, "2001:db8::1", 22)),
+        ("IPv4 SYN, one tag, outside", tagged(Frame::syn(OUT_V4, PRIVATE_V4, PORT))),
+    ] {
+        let nanoseconds = bench.program.run(&frame.bytes(), 1_000_000).1;
+        println!("{what}: {nanoseconds} ns");
+    }
+}
