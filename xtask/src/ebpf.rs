@@ -114,10 +114,7 @@ impl Toolchain {
         let mut path = vec![self.linker.parent().unwrap_or(Path::new("/")).to_path_buf()];
         path.extend(std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default()));
         let home = std::env::var_os("CARGO_HOME").map(PathBuf::from).or_else(|| Some(home()?.join(".cargo")));
-        let mut flags = format!(
-            "-C target-cpu=v3 --remap-path-prefix={}=gateway",
-            root.display()
-        );
+        let mut flags = format!("-C target-cpu=v3 --remap-path-prefix={}=gateway", root.display());
         if let Some(home) = home {
             flags += &format!(" --remap-path-prefix={}=cargo", home.display());
         }

@@ -178,3 +178,96 @@ impl<'a> VpcIds<'a> {
         Ok(id)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::xdp::Rules;
+    use crate::xdp::rules::key;
+
+    fn wanted(listeners: &[(&str, Option<usize>)], vpcs: &[&[&str]]) -> Wanted {
+        let listeners = listeners.iter().map(|(address, private)| crate::xdp::ListenerRule {
+            name: (*address).to_owned(),
+            address: address.parse().unwrap(),
+            private: *private,
+        });
+        let vpcs = vpcs.iter().map(|cidrs| cidrs.iter().map(|cidr| cidr.parse().unwrap()).collect());
+        Wanted::of(&Rules { listeners: listeners.collect(), vpcs: vpcs.collect() }).unwrap()
+    }
+
+    /// A plan, and what the maps hold once it is carried out.
+    fn plan(
+        wanted: &Wanted,
+        listeners: &BTreeMap<ListenerKey, Listener>,
+        vpcs: &BTreeMap<u32, BTreeSet<Prefix>>,
+    ) -> (Plan, BTreeMap<u32, BTreeSet<Prefix>>) {
+        let plan = Plan::of(wanted, listeners, vpcs).unwrap();
+        let all = vpcs.clone().into_iter().chain(plan.new_vpcs.clone());
+        let used =
+            all.filter(|(id, _)| plan.listeners.values().any(|listener| listener.vpc == *id)).collect();
+        (plan, used)
+    }
+
+    fn listener(plan: &Plan, address: &str) -> Listener {
+        plan.listeners[&key(address.parse().unwrap())]
+    }
+
+    #[test]
+    fn a_changed_vpc_gets_a_new_id_and_its_listener_keeps_its_slot() {
+        let rules = [("10.0.0.1:1", Some(0)), ("10.0.0.2:1", Some(1)), ("10.0.0.3:1", Some(2))];
+        let before = wanted(&rules, &[&["10.0.0.0/8"], &["10.0.0.0/8"], &["fd00::/8"]]);
+        let (first, vpcs) = plan(&before, &BTreeMap::new(), &BTreeMap::new());
+        assert_eq!(
+            listener(&first, "10.0.0.1:1").vpc,
+            listener(&first, "10.0.0.2:1").vpc,
+            "equal sets are one"
+        );
+        assert_eq!(vpcs.len(), 2);
+        assert_eq!(first.privates, 3);
+
+        let after = wanted(&rules, &[&["10.0.0.0/9"], &["10.0.0.0/8"], &[]]);
+        let (second, _) = plan(&after, &first.listeners, &vpcs);
+        let id = listener(&second, "10.0.0.1:1").vpc;
+        assert!(!vpcs.contains_key(&id) && second.new_vpcs.contains_key(&id), "never an id that is in use");
+        assert_eq!(listener(&second, "10.0.0.2:1"), listener(&first, "10.0.0.2:1"));
+        assert_eq!(listener(&second, "10.0.0.3:1").vpc, abi::VPC_EMPTY);
+        assert_eq!(listener(&second, "10.0.0.3:1").slot, listener(&first, "10.0.0.3:1").slot);
+        assert!(second.new_slots.is_empty());
+    }
+
+    #[test]
+    fn a_slot_is_never_taken_over_in_the_plan_that_frees_it() {
+        let (first, vpcs) = plan(&wanted(&[("10.0.0.1:1", None)], &[]), &BTreeMap::new(), &BTreeMap::new());
+        let (second, _) = plan(&wanted(&[("10.0.0.2:1", None)], &[]), &first.listeners, &vpcs);
+        let slots = [listener(&first, "10.0.0.1:1").slot, listener(&second, "10.0.0.2:1").slot];
+        assert_ne!(slots[0], slots[1]);
+        assert_eq!(second.new_slots, BTreeSet::from([slots[1]]));
+        assert!(!slots.contains(&abi::SLOT_NONE));
+    }
+
+    #[test]
+    fn any_ipv4_that_parts_from_any_ipv6_counts_for_itself() {
+        let (first, vpcs) = plan(&wanted(&[("[::]:1", None)], &[]), &BTreeMap::new(), &BTreeMap::new());
+        assert_eq!(listener(&first, "[::]:1").slot, listener(&first, "0.0.0.0:1").slot);
+        let parted = wanted(&[("[::]:1", None), ("0.0.0.0:1", None)], &[]);
+        let (second, _) = plan(&parted, &first.listeners, &vpcs);
+        assert_eq!(listener(&second, "[::]:1").slot, listener(&first, "[::]:1").slot);
+        assert_ne!(listener(&second, "[::]:1").slot, listener(&second, "0.0.0.0:1").slot);
+    }
+
+    #[test]
+    fn as_many_rules_as_are_allowed_replace_as_many_others() {
+        let full = |host: u8| {
+            let addresses: Vec<String> =
+                (1..=abi::LISTENERS_MAX).map(|port| format!("10.0.0.{host}:{port}")).collect();
+            wanted(
+                &addresses.iter().map(|address| (address.as_str(), Some(0))).collect::<Vec<_>>(),
+                &[&["::/0"]],
+            )
+        };
+        let (first, vpcs) = plan(&full(1), &BTreeMap::new(), &BTreeMap::new());
+        let (second, _) = plan(&full(2), &first.listeners, &vpcs);
+        assert_eq!(second.new_slots.len(), abi::LISTENERS_MAX);
+        assert!(first.new_slots.is_disjoint(&second.new_slots));
+    }
+}

@@ -169,10 +169,25 @@ impl Place {
             XdpMode::Native => self.link(program, xdp::XdpMode::Driver),
             XdpMode::Generic => self.link(program, xdp::XdpMode::Skb),
             _ => self.link(program, xdp::XdpMode::Driver).or_else(|_| self.link(program, xdp::XdpMode::Skb)),
-        }?;
+        };
+        let (link, refused) = match link {
+            Ok(link) => (link, None),
+            // What was guarded stays so, in the mode that it had.
+            Err(error) if self.ours => (self.link(program, self.mode_now())?, Some(error)),
+            Err(error) => return Err(error),
+        };
         link.pin(&path).map_err(|error| XdpError::caused("pinning the link", &error))?;
-        fresh.push(self.index);
-        Ok(())
+        if !self.ours {
+            fresh.push(self.index);
+        }
+        refused.map_or(Ok(()), Err)
+    }
+
+    fn mode_now(&self) -> xdp::XdpMode {
+        match self.facts.xdp {
+            Some((_, Attached::Generic)) => xdp::XdpMode::Skb,
+            _ => xdp::XdpMode::Driver,
+        }
     }
 
     /// `auto` keeps the mode that is there: to change it would open the interface for a moment.
