@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicU16, Ordering};
 /// A pool doubles, triples... up to this many times its first count before readers have to wait.
 pub(super) const SEGMENTS_MAX: usize = 8;
 /// So many buffers lie ready for the kernel even in a small pool.
-const PROVIDED_MIN: u16 = 16;
+const PROVIDED_MIN: u16 = 32;
 const PAGE: usize = 4096;
 
 /// Who waits for a buffer.

@@ -6,7 +6,7 @@ use super::executor::Core;
 use super::op::{IGNORED, OpId, Ops, Outcome, Target};
 use super::waker::Remote;
 use io_uring::types::{Fd, SubmitArgs, Timespec};
-use io_uring::{IoUring, cqueue, opcode, squeue};
+use io_uring::{Builder, IoUring, cqueue, opcode, squeue};
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::io;
@@ -178,21 +178,23 @@ fn flush(io: &mut IoUring, backlog: &mut VecDeque<squeue::Entry>) {
 
 /// With what the kernel takes of: work deferred to our own call, no interrupts for it, one issuer.
 fn build(submissions: u32, completions: u32) -> io::Result<IoUring> {
-    let mut last = None;
-    for step in 0..3 {
-        let mut builder = IoUring::builder();
-        builder.setup_clamp().setup_cqsize(completions).setup_submit_all();
-        match step {
-            0 => builder.setup_single_issuer().setup_defer_taskrun().setup_taskrun_flag(),
-            1 => builder.setup_coop_taskrun().setup_taskrun_flag(),
-            _ => &mut builder,
-        };
-        match builder.build(submissions) {
-            Ok(io) => return Ok(io),
-            Err(error) => last = Some(error),
-        }
-    }
-    Err(last.unwrap_or_else(|| io::Error::other("io_uring_setup was not tried")))
+    let deferred = build_with(submissions, completions, |builder| {
+        builder.setup_single_issuer().setup_defer_taskrun().setup_coop_taskrun().setup_taskrun_flag();
+    });
+    // Before Linux 6.1
+    let cooperative = |_| {
+        build_with(submissions, completions, |builder| {
+            builder.setup_coop_taskrun().setup_taskrun_flag();
+        })
+    };
+    deferred.or_else(cooperative).or_else(|_| build_with(submissions, completions, |_| {}))
+}
+
+fn build_with(submissions: u32, completions: u32, set: impl FnOnce(&mut Builder)) -> io::Result<IoUring> {
+    let mut builder = IoUring::builder();
+    builder.setup_clamp().setup_cqsize(completions).setup_submit_all();
+    set(&mut builder);
+    builder.build(submissions)
 }
 
 /// Can this host run io_uring as we use it? The error says what refused it and what would mend it.
@@ -216,4 +218,19 @@ pub fn probe() -> Result<(), String> {
     super::ring_probe::multishot(io).map_err(|error| {
         format!("io_uring refuses multishot accept or receive ({error}): Linux 6.0 or later is needed")
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn older_ways_of_running_the_kernels_work_serve_as_well() {
+        let cooperative = build_with(8, 16, |builder| {
+            builder.setup_coop_taskrun().setup_taskrun_flag();
+        });
+        for io in [cooperative, build_with(8, 16, |_| {})] {
+            super::super::ring_probe::multishot(io.unwrap()).unwrap();
+        }
+    }
 }
