@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::model::{Place, Severity};
+use proptest::{prelude::any, sample::Index};
 use std::path::{Path, PathBuf};
 
 /// A folder of its own that vanishes with the test.
@@ -132,7 +133,8 @@ fn files_that_cannot_be_read_are_named_where_they_are_named() {
             .contains("more than 1048576")
     );
     let listener = "[[listener]]\nname = 'public'\naddress = '127.0.0.1:0'\n";
-    let apis = "[[api]]\nname = 'a'\nstage = 'prod'\nfile = 'a.yaml'\n[[api]]\nname = 'b'\nstage = 'prod'\nfile = 'b.yaml'\n";
+    let apis =
+        ["a", "b"].map(|n| format!("[[api]]\nname = '{n}'\nstage = 'prod'\nfile = '{n}.yaml'\n")).concat();
     folder.write("b.yaml", b"swagger: '2.0' # \xff");
     let loaded = load(&folder.write("gateway.toml", format!("{listener}{apis}"))).unwrap();
     for (api, line, what) in [(0, 7, "there is no file "), (1, 11, "b.yaml is not UTF-8 text (line 1)")] {
@@ -145,7 +147,7 @@ fn files_that_cannot_be_read_are_named_where_they_are_named() {
 proptest::proptest! {
     #[test]
     fn any_change_ends_with_a_document_or_findings_inside_of_it(
-        cuts in proptest::collection::vec((proptest::prelude::any::<proptest::sample::Index>(), 0..30usize, 0..3u8), 1..5),
+        cuts in proptest::collection::vec((any::<Index>(), 0..30usize, 0..3u8), 1..5),
     ) {
         let mut text = WHOLE.to_owned();
         for (at, len, kind) in cuts {
@@ -154,7 +156,7 @@ proptest::proptest! {
             let end = (at + len).min(text.len());
             match kind {
                 0 => drop(text.drain(at..end)),
-                1 => text.insert_str(at, &text[at..end].to_owned()),
+                1 => text = [&text[..end], &text[at..]].concat(),
                 _ => text.insert(at, "[]{}=\"'#.,\n\u{e9}0-".chars().nth(len % 14).unwrap_or('x')),
             }
             text.retain(|c| c.is_ascii());

@@ -82,7 +82,7 @@ pub(crate) fn read(node: &Node, file: &Path, findings: &mut Findings<'_>) -> Opt
     match root.entry("paths") {
         Some(entry) => api.resources = resources(&entry.value, &shared, findings),
         None => {
-            findings.error(node.place, "the document has no `paths`", "write paths: { /pets: { get: ... } }")
+            findings.error(node.place, "the document has no `paths`", "write paths: { /pets: { get: ... } }");
         }
     }
     Some(api)
@@ -119,7 +119,7 @@ fn info(root: &Map, place: Place, api: &mut RestApi, findings: &mut Findings<'_>
         None => findings.error(entry.place, "`info` has no `title`", instead),
         Some(node) => match findings.string(node, "title") {
             Some(title) if title.trim().is_empty() => {
-                findings.error(node.place, "Name cannot be empty", instead)
+                findings.error(node.place, "Name cannot be empty", instead);
             }
             title => api.name = title.unwrap_or_default().to_owned(),
         },
@@ -253,11 +253,11 @@ fn validators(root: &Map, findings: &mut Findings<'_>) -> BTreeMap<String, bool>
             "a request validator",
             &["validateRequestBody", "validateRequestParameters"],
         );
-        if let Some(body) = map.entry("validateRequestBody") {
-            if findings.boolean(&body.value, "validateRequestBody") == Some(true) {
-                let meanwhile = "bodies pass unchecked until then";
-                findings.unsupported(body.place, "validation of bodies (validateRequestBody)", meanwhile);
-            }
+        if let Some(body) = map.entry("validateRequestBody")
+            && findings.boolean(&body.value, "validateRequestBody") == Some(true)
+        {
+            let meanwhile = "bodies pass unchecked until then";
+            findings.unsupported(body.place, "validation of bodies (validateRequestBody)", meanwhile);
         }
         let parameters = map.node("validateRequestParameters");
         let parameters = parameters.and_then(|n| findings.boolean(n, "validateRequestParameters"));

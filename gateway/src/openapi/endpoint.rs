@@ -10,10 +10,10 @@ const EXTENSION: &str = "x-amazon-apigateway-endpoint-configuration";
 
 /// Reads `basePath` (2.0), `servers` (3.0) and the endpoint configuration, which 3.0 may keep in a server.
 pub(crate) fn read(root: &Map, api: &mut RestApi, findings: &mut Findings<'_>) {
-    if let Some(node) = root.node("basePath") {
-        if let Some(text) = findings.string(node, "basePath") {
-            api.base_path = base_path(text, node.place, findings);
-        }
+    if let Some(node) = root.node("basePath")
+        && let Some(text) = findings.string(node, "basePath")
+    {
+        api.base_path = base_path(text, node.place, findings);
     }
     if let Some(servers) = root.node("servers").and_then(|n| findings.list(n, "servers")) {
         for (index, server) in servers.iter().enumerate() {
@@ -42,14 +42,14 @@ fn configuration(node: &Node, api: &mut RestApi, findings: &mut Findings<'_>) {
             api.vpc_endpoint_ids.extend(findings.string(id, "vpcEndpointIds").map(str::to_owned));
         }
     }
-    if let Some(node) = map.node("disableExecuteApiEndpoint") {
-        if findings.boolean(node, "disableExecuteApiEndpoint") == Some(true) {
-            findings.unsupported(
-                node.place,
-                "disableExecuteApiEndpoint",
-                "the API keeps answering under its id until then",
-            );
-        }
+    if let Some(node) = map.node("disableExecuteApiEndpoint")
+        && findings.boolean(node, "disableExecuteApiEndpoint") == Some(true)
+    {
+        findings.unsupported(
+            node.place,
+            "disableExecuteApiEndpoint",
+            "the API keeps answering under its id until then",
+        );
     }
     if let Some(node) = map.node("ipAddressType") {
         // Addresses are the listeners': only the word is checked.

@@ -242,14 +242,14 @@ fn without_effect(map: &Map, findings: &mut Findings<'_>) {
             findings.unsupported(entry.place, key, meanwhile);
         }
     }
-    if let Some(entry) = map.entry("cacheKeyParameters") {
-        if findings.list(&entry.value, "cacheKeyParameters").is_some_and(|l| !l.is_empty()) {
-            findings.unsupported(
-                entry.place,
-                "the stage cache (cacheKeyParameters)",
-                "nothing is cached until then",
-            );
-        }
+    if let Some(entry) = map.entry("cacheKeyParameters")
+        && findings.list(&entry.value, "cacheKeyParameters").is_some_and(|l| !l.is_empty())
+    {
+        findings.unsupported(
+            entry.place,
+            "the stage cache (cacheKeyParameters)",
+            "nothing is cached until then",
+        );
     }
     if let Some(node) = map.node("responseTransferMode") {
         // Bodies are streamed either way: only the word is checked.

@@ -168,16 +168,16 @@ fn request_parameters(
     let mut all = BTreeMap::new();
     let mut locations: BTreeMap<&str, &Parameter> = BTreeMap::new();
     for parameter in inherited.iter().chain(own) {
-        if let Some(first) = locations.insert(&parameter.name, parameter) {
-            if first.location != parameter.location {
-                let what = format!(
-                    "`{}` is a {} and a {} parameter: names must be unique across querystring, header and path",
-                    shown(&parameter.name),
-                    first.location,
-                    parameter.location
-                );
-                findings.error(parameter.place, what, "rename one of them");
-            }
+        if let Some(first) = locations.insert(&parameter.name, parameter)
+            && first.location != parameter.location
+        {
+            let what = format!(
+                "`{}` is a {} and a {} parameter: names must be unique across querystring, header and path",
+                shown(&parameter.name),
+                first.location,
+                parameter.location
+            );
+            findings.error(parameter.place, what, "rename one of them");
         }
         all.insert(format!("method.request.{}.{}", parameter.location, parameter.name), parameter.required);
     }

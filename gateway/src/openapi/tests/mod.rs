@@ -102,7 +102,7 @@ fn edge_cases_are_read_as_they_mean() {
     assert_eq!(api.base_path, "/edge");
     assert_eq!(api.endpoint_type, Some(EndpointType::Private));
     assert_eq!(api.vpc_endpoint_ids, ["vpce-0a1b2c3d4e5f60718"]);
-    assert_eq!(method("/shared/{name}", "GET").request_parameters["method.request.path.name"], true);
+    assert!(method("/shared/{name}", "GET").request_parameters["method.request.path.name"]);
     let hello = method("/trailing", "GET");
     let mock = hello.integration.as_ref().unwrap();
     assert_eq!(mock.responses[0].response_parameters[0].1, "'\u{1F600} \u{e9}'");
