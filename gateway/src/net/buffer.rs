@@ -22,7 +22,8 @@ pub(super) trait Waiting {
     fn buffer_returned(&self);
 }
 
-/// Buffers of one size. The last one returned is the first one used again: few stay warm, the rest stay untouched.
+/// Buffers of one size. The last one returned is the first one used again: few stay warm, the rest stay
+/// untouched.
 pub(super) struct Pool {
     count: u16,
     size: u32,

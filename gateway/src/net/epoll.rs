@@ -48,7 +48,8 @@ impl Poller {
         Ok(poller)
     }
 
-    /// Watches a socket until `forget`; `ready` is what it is taken to be ready for until a call says otherwise.
+    /// Watches a socket until `forget`; `ready` is what it is taken to be ready for until a call says
+    /// otherwise.
     pub(super) fn watch(&self, fd: RawFd, ready: bool) -> io::Result<(usize, Rc<Readiness>)> {
         self.generation.set(self.generation.get().wrapping_add(1));
         let source = Rc::new(Readiness {

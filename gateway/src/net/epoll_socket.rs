@@ -151,7 +151,8 @@ impl Connection {
             // SAFETY: the kernel writes at most `room.len()` bytes into the buffer that we hold.
             let count = unsafe { libc::recv(fd, room.as_mut_ptr().cast(), room.len(), libc::MSG_DONTWAIT) };
             if let Ok(count) = usize::try_from(count) {
-                // A short read has emptied the socket, unless the end stands behind it: later bytes make an edge.
+                // A short read has emptied the socket, unless the end stands behind it: later bytes make an
+                // edge.
                 if count < room.len() && !ready.ended.get() {
                     ready.readable.set(false);
                 }

@@ -1,4 +1,5 @@
-//! The loop of one worker: tasks, their wakers, and the turn: poll what is ready, submit and wait once, reap it all.
+//! The loop of one worker: tasks, their wakers, and the turn: poll what is ready, submit and wait once, reap
+//! it all.
 #![allow(unsafe_code)]
 
 use super::buffer::Pool;
@@ -19,7 +20,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-/// Polls in one turn of the loop; what is ready beyond them waits for the next one, after the kernel was heard.
+/// Polls in one turn of the loop; what is ready beyond them waits for the next one, after the kernel was
+/// heard.
 const POLLS_PER_TURN: usize = 256;
 /// Operations that a task may find done at once before it must let others run.
 const BUDGET: u32 = 64;
@@ -138,8 +140,8 @@ impl Core {
 
     /// None on a thread without a runtime.
     pub(super) fn try_with<R>(f: impl FnOnce(&Core) -> R) -> Option<R> {
-        // SAFETY: the pointer is set by Runtime::new to its boxed Core, and cleared by the Runtime's drop before
-        // the Core is freed; a Runtime does not leave its thread, and a forgotten one is never freed.
+        // SAFETY: the pointer is set by Runtime::new to its boxed Core, and cleared by the Runtime's drop
+        // before the Core is freed; a Runtime does not leave its thread, and a forgotten one is never freed.
         unsafe { CURRENT.get().as_ref() }.map(f)
     }
 

@@ -1,5 +1,6 @@
-//! The operations that the ring has in flight. Whatever the kernel reads or writes is owned by the table (through
-//! the target's Rc) until the last completion has arrived, whoever dropped his future in the meantime.
+//! The operations that the ring has in flight. Whatever the kernel reads or writes is owned by the table
+//! (through the target's Rc) until the last completion has arrived, whoever dropped his future in the
+//! meantime.
 
 use super::executor::Core;
 use super::ring_socket::{Acceptor, Connection};

@@ -1,4 +1,5 @@
-//! The io_uring driver: one ring per worker; everything is submitted, waited for and reaped in one call per turn.
+//! The io_uring driver: one ring per worker; everything is submitted, waited for and reaped in one call per
+//! turn.
 #![allow(unsafe_code)]
 
 use super::buffer::Pool;
@@ -111,7 +112,8 @@ impl Ring {
             }
         };
         if let Err(error) = entered {
-            // ETIME: the wait is over. EBUSY, EAGAIN: reap first. EINTR: a signal. None of them loses an entry.
+            // ETIME: the wait is over. EBUSY, EAGAIN: reap first. EINTR: a signal. None of them loses an
+            // entry.
             let expected = [libc::ETIME, libc::EBUSY, libc::EAGAIN, libc::EINTR, libc::ENOMEM];
             assert!(
                 error.raw_os_error().is_some_and(|code| expected.contains(&code)),
@@ -149,7 +151,8 @@ impl Ring {
         unsafe { self.start(poll, Target::Wakeup) };
     }
 
-    /// Ends every operation; false when the kernel still holds some after a while (their memory is then kept).
+    /// Ends every operation; false when the kernel still holds some after a while (their memory is then
+    /// kept).
     pub(super) fn drain(&self, core: &Core) -> bool {
         self.draining.set(true);
         for _ in 0..DRAIN_TURNS_MAX {

@@ -298,7 +298,8 @@ impl Connection {
         wake(&mut state.waker);
     }
 
-    /// The Stream is gone: ends everything; the last completion drops the last Rc, and that closes the descriptor.
+    /// The Stream is gone: ends everything; the last completion drops the last Rc, and that closes the
+    /// descriptor.
     pub(super) fn close(&self) {
         with_ring(|_, ring| {
             if let Some(op) = self.connecting.borrow().op {
@@ -330,7 +331,8 @@ impl Receiving {
     }
 }
 
-/// What is being sent. It lives in the Connection's Rc, which the operation keeps: nothing moves, nothing is freed.
+/// What is being sent. It lives in the Connection's Rc, which the operation keeps: nothing moves, nothing is
+/// freed.
 struct Sending {
     op: Option<OpId>,
     parts: [Outgoing; 3],
@@ -374,7 +376,8 @@ impl Sending {
         }
     }
 
-    /// What is left goes out: one part by send, more by sendmsg. MSG_WAITALL: the kernel goes on after a short write.
+    /// What is left goes out: one part by send, more by sendmsg. MSG_WAITALL: the kernel goes on after a
+    /// short write.
     fn submit(&mut self, connection: &Rc<Connection>) {
         let (mut skip, mut count) = (self.done, 0);
         for part in &self.parts {
@@ -400,8 +403,8 @@ impl Sending {
             opcode::SendMsg::new(fd, &raw const self.message).flags(flags as u32).build()
         };
         let target = Target::Send(connection.clone());
-        // SAFETY: parts, vectors and message lie in the Connection that the target keeps, and stay untouched while
-        // `op` is set.
+        // SAFETY: parts, vectors and message lie in the Connection that the target keeps, and stay untouched
+        // while `op` is set.
         self.op = with_ring(|_, ring| unsafe { ring.start(entry, target) });
     }
 

@@ -161,7 +161,8 @@ impl Stream {
         let _ = SockRef::from(&self.fd()).shutdown(Shutdown::Write);
     }
 
-    /// Ends both directions at once: pending and later reads give None, writes fail. For closing from outside.
+    /// Ends both directions at once: pending and later reads give None, writes fail. For closing from
+    /// outside.
     pub fn shutdown(&self) {
         // ENOTCONN: it has ended already.
         let _ = SockRef::from(&self.fd()).shutdown(Shutdown::Both);

@@ -1,5 +1,6 @@
-//! Wakers without memory of their own: runtime, task and generation are packed into the waker's pointer, so that
-//! cloning and dropping cost nothing, a stale waker wakes nobody it should not, and any thread may hold one.
+//! Wakers without memory of their own: runtime, task and generation are packed into the waker's pointer, so
+//! that cloning and dropping cost nothing, a stale waker wakes nobody it should not, and any thread may hold
+//! one.
 #![allow(unsafe_code)]
 
 use super::executor::Core;
