@@ -107,8 +107,12 @@ impl Walk<'_> {
         let bad = |what: String| {
             Stop::Bad(Problem::new(Kind::Request, what, "give a method, a URL and headers that HTTP allows"))
         };
+        let broken = |part: &str| part.contains(['\r', '\n']);
+        if [&request.method, &url.target, &url.authority].into_iter().any(|part| broken(part)) {
+            return Err(bad("the method or the URL contains a line break".into()));
+        }
         for (name, value) in &request.headers {
-            if name.contains(['\r', '\n']) || value.contains(['\r', '\n']) {
+            if broken(name) || broken(value) {
                 return Err(bad(format!("the header {name:?} contains a line break")));
             }
             text.push_str(&format!("{name}: {value}\r\n"));

@@ -5,7 +5,7 @@ use super::candidate::{Candidate, Running};
 use super::node::Node;
 use super::resolve;
 use super::sockets::{self, Bound};
-use super::strictest::strictest;
+use super::strictest::{equal, strictest};
 use super::types::Problem;
 use crate::model::EndpointType;
 use crate::observe::log;
@@ -134,7 +134,7 @@ async fn forward(
     listen(&bound, &next.snapshot)?;
     begun.adopting = true;
     let closed = adopt(&node.workers, &next.snapshot, bound).await?;
-    if after != between {
+    if !equal(&after, &between) {
         node.kernel.borrow_mut().apply(&after)?;
     }
     if remembers && opens {

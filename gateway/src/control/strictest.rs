@@ -2,7 +2,7 @@
 
 use crate::xdp::{ListenerRule, Rules};
 use ipnet::{IpNet, Ipv4Net};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 /// Lets pass only what both `old` and `new` let pass.
@@ -25,6 +25,15 @@ pub(super) fn strictest(old: &Rules, new: &Rules) -> Rules {
         strict.listeners.push(ListenerRule { name: rule.name.clone(), address: rule.address, private });
     }
     strict
+}
+
+/// Do both let the same packets pass, whatever their order and names?
+pub(super) fn equal(a: &Rules, b: &Rules) -> bool {
+    let plain = |rules: &Rules| -> BTreeMap<SocketAddr, Option<Vec<IpNet>>> {
+        let listeners = rules.listeners.iter();
+        listeners.map(|rule| (rule.address, cidrs_at(rules, rule.address).map(normal))).collect()
+    };
+    plain(a) == plain(b)
 }
 
 /// The sources that may reach the address; None: everybody.
@@ -109,6 +118,10 @@ mod tests {
         assert_eq!(strictest(&open, &closed), closed);
         assert_eq!(strictest(&closed, &open), closed);
         assert_eq!(strictest(&open, &open), open);
+        assert!(equal(&strictest(&open, &closed), &closed));
+        assert!(!equal(&strictest(&closed, &open), &open));
+        let longer = rules(&[&["10.9.0.0/16"], &["::ffff:10.0.0.0/112"]], &[("10.0.0.6:80", Some(1))]);
+        assert!(equal(&closed, &longer), "order and form of the VPCs do not matter");
     }
 
     #[test]

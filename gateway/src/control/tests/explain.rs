@@ -1,0 +1,120 @@
+//! `explain` agrees with what the workers do, and names the rule.
+
+use super::*;
+use crate::control::explain::explain;
+use crate::control::types::{ExplainRequest, Explanation, Kind, XdpSummary};
+
+fn xdp(on: bool) -> XdpSummary {
+    let interfaces = on.then(|| ("eth0".to_string(), "native".to_string())).into_iter().collect();
+    XdpSummary { interfaces, off: (!on).then(|| "no BPF here".into()) }
+}
+
+fn request(from: [u8; 4], address: SocketAddr, rest: &str) -> ExplainRequest {
+    let url = format!("http://{address}{rest}");
+    ExplainRequest { from: from.into(), method: "GET".into(), url, listener: None, headers: Vec::new() }
+}
+
+fn asked(served: &Served, on: bool, request: &ExplainRequest) -> Explanation {
+    explain(&served.node.running().snapshot, &xdp(on), request).unwrap()
+}
+
+fn last(explanation: &Explanation) -> (&str, &str) {
+    let step = explanation.steps.last().unwrap();
+    (&step.stage, &step.verdict)
+}
+
+#[test]
+fn xdp_decides_where_it_is_on_and_the_endpoint_type_where_not() {
+    let folder = files("PRIVATE");
+    block_on(async {
+        let served = serve(&folder).await;
+        let outside = request([203, 0, 113, 9], served.address("orders"), "/prod/ping");
+        let on = asked(&served, true, &outside);
+        assert_eq!((on.allowed, last(&on)), (false, ("xdp", "refuse")));
+        assert!(on.answer.is_none(), "a dropped packet has no answer");
+        assert!(on.decided_by.contains("private vpc-main"), "{}", on.decided_by);
+        let off = asked(&served, false, &outside);
+        assert_eq!((off.allowed, last(&off)), (false, ("endpoint type", "refuse")));
+        assert_eq!(off.answer.unwrap().status, served.ask("orders", [127, 0, 0, 1]));
+        let inside = request([127, 0, 1, 5], served.address("orders"), "/prod/ping");
+        for on in [true, false] {
+            let allowed = asked(&served, on, &inside);
+            assert_eq!((allowed.allowed, last(&allowed)), (true, ("integration", "pass")));
+            assert_eq!(allowed.decided_by, "integration: MOCK");
+        }
+    });
+}
+
+#[test]
+fn every_stage_that_refuses_is_named_with_its_answer() {
+    let folder = files("PRIVATE");
+    folder.write(
+        "catalog.yaml",
+        &document("catalog", "REGIONAL")
+            .replace(
+                "      responses: {\"200\"",
+                "      security: [{api_key: []}]\n      responses: {\"200\"",
+            )
+            .replace(
+                "paths:\n",
+                "securityDefinitions: {api_key: {type: apiKey, name: x-api-key, in: header}}\npaths:\n",
+            ),
+    );
+    block_on(async {
+        let served = serve(&folder).await;
+        let public = served.address("public");
+        for (rest, stage) in [
+            ("/nowhere/ping", "host and stage"),
+            ("/prod/nothing", "resource"),
+            ("/prod/ping", "guard"),
+            ("/prod/%zz", "http"),
+        ] {
+            let explanation = asked(&served, true, &request([203, 0, 113, 9], public, rest));
+            assert_eq!((explanation.allowed, last(&explanation)), (false, (stage, "refuse")), "{rest}");
+            assert!(explanation.answer.is_some(), "{rest}");
+        }
+        assert_eq!(served.ask("public", [127, 0, 0, 1]), 403);
+    });
+}
+
+#[test]
+fn the_listener_is_found_or_asked_for() {
+    let folder = files("PRIVATE");
+    block_on(async {
+        let served = serve(&folder).await;
+        let port = served.address("orders").port();
+        let snapshot = served.node.running().snapshot.clone();
+        let ask = |url: String, listener: Option<&str>| {
+            let listener = listener.map(str::to_string);
+            let from = [127, 0, 1, 5].into();
+            explain(
+                &snapshot,
+                &xdp(true),
+                &ExplainRequest { from, method: "GET".into(), url, listener, headers: Vec::new() },
+            )
+        };
+        assert_eq!(ask(format!("http://orders.example:{port}/prod/ping"), None).unwrap().listener, "orders");
+        let named = ask("http://orders.example/prod/ping".into(), Some("orders")).unwrap();
+        assert!(named.allowed);
+        let problem = ask("http://orders.example:1/prod/ping".into(), None).unwrap_err();
+        assert_eq!(problem.kind, Kind::Unknown);
+        assert!(problem.mend.contains("orders (127.0.0.1:"), "{problem}");
+        assert!(ask(format!("http://127.0.0.9:{port}/"), None).is_err(), "nobody listens on that address");
+        assert!(ask("http://x/".into(), Some("nobody")).is_err());
+    });
+}
+
+#[test]
+fn headers_cannot_smuggle_a_second_request() {
+    let folder = files("PRIVATE");
+    block_on(async {
+        let served = serve(&folder).await;
+        let snapshot = served.node.running().snapshot.clone();
+        let mut split = request([127, 0, 1, 5], served.address("orders"), "/prod/ping");
+        split.headers.push(("x".into(), "y\r\n\r\nGET / HTTP/1.1".into()));
+        assert_eq!(explain(&snapshot, &xdp(true), &split).unwrap_err().kind, Kind::Request);
+        let mut method = request([127, 0, 1, 5], served.address("orders"), "/prod/ping");
+        method.method = "GET / HTTP/1.1\r\n\r\nGET".into();
+        assert!(explain(&snapshot, &xdp(true), &method).is_err());
+    });
+}

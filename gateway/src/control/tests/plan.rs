@@ -1,0 +1,86 @@
+//! Plans say everything that becomes different, and nothing else.
+
+use super::*;
+use crate::control::change::{apply, set_endpoint};
+use crate::control::types::{ApplyRequest, EndpointRequest, Plan};
+use crate::model::EndpointType;
+
+async fn planned(served: &Served) -> Plan {
+    let request = ApplyRequest { plan: true, generation: None };
+    apply(&served.node, &request).await.unwrap().plan
+}
+
+fn lines(plan: &Plan) -> Vec<String> {
+    plan.changes.iter().map(|change| format!("{}: {}", change.subject, change.what)).collect()
+}
+
+#[test]
+fn files_as_they_run_change_nothing() {
+    let folder = files("PRIVATE");
+    block_on(async {
+        let served = serve(&folder).await;
+        assert_eq!(planned(&served).await, Plan { generation: 1, ..Plan::default() });
+    });
+}
+
+#[test]
+fn every_change_of_the_files_is_said() {
+    let folder = files("PRIVATE");
+    block_on(async {
+        let served = serve(&folder).await;
+        let orders = served.address("orders");
+        let edited = NODE
+            .replace("workers = 2", "workers = 3")
+            .replace("127.0.1.0/24", "127.0.2.0/24")
+            .replace("apis = [\"catalog\"]", "")
+            .replace("id = \"a1b2c3d4e5\"", "id = \"zzzzzzzzzz\"")
+            .replace("name = \"public\"", "name = \"front\"");
+        folder.write("gateway.toml", &edited);
+        folder.write("orders.yaml", &document("orders", "REGIONAL"));
+        folder.write("catalog.yaml", &document("catalog", "REGIONAL").replace("/ping", "/pong"));
+        let plan = planned(&served).await;
+        let lines = lines(&plan);
+        for expected in [
+            "vpc vpc-main: 127.0.1.0/24 → 127.0.2.0/24",
+            "listener front: added: 127.0.0.1:0, serves catalog, orders",
+            "listener public: removed: ",
+            "api catalog: document or stage variables changed, 1 methods",
+            "api orders: endpoint type PRIVATE → REGIONAL",
+            "api orders: id a1b2c3d4e5 → zzzzzzzzzz",
+        ] {
+            assert!(lines.iter().any(|line| line.starts_with(expected)), "{expected}: {lines:#?}");
+        }
+        assert_eq!(plan.warnings, ["[node] workers changes only with a restart of the gateway"]);
+        let kernel = plan.kernel.iter().find(|change| change.address == orders).unwrap();
+        assert_eq!((kernel.before.as_str(), kernel.after.as_str()), ("private vpc-main", "pass"));
+    });
+}
+
+#[test]
+fn the_plan_of_a_switch_says_who_will_be_kept_away_by_whom() {
+    let shared = NODE.replace("apis = [\"orders\"]", "apis = [\"orders\", \"catalog\"]");
+    let folder = files("REGIONAL");
+    folder.write("gateway.toml", &shared);
+    block_on(async {
+        let served = serve(&folder).await;
+        let request = EndpointRequest { endpoint_type: EndpointType::Private, plan: true, generation: None };
+        let plan = set_endpoint(&served.node, "orders", &request).await.unwrap().plan;
+        assert_eq!(lines(&plan), ["api orders: endpoint type REGIONAL → PRIVATE"]);
+        assert_eq!(plan.kernel, []);
+        assert_eq!(plan.warnings.len(), 1, "{:?}", plan.warnings);
+        assert!(plan.warnings[0].contains("listener orders also serves APIs that are not private"));
+    });
+}
+
+#[test]
+fn without_xdp_the_plan_of_a_switch_says_so() {
+    let folder = files("REGIONAL");
+    block_on(async {
+        let served = serve(&folder).await;
+        *served.node.kernel.borrow_mut() = Kernel::Off { why: "no BPF here".into() };
+        let request = EndpointRequest { endpoint_type: EndpointType::Private, plan: true, generation: None };
+        let plan = set_endpoint(&served.node, "orders", &request).await.unwrap().plan;
+        assert!(plan.warnings[0].contains("the workers alone keep outsiders away from orders"), "{plan:?}");
+        assert!(plan.warnings[0].contains("no BPF here"), "{plan:?}");
+    });
+}
