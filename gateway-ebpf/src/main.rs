@@ -23,12 +23,11 @@ pub fn gateway_xdp(context: XdpContext) -> u32 {
     }
 }
 
-/// The packet, wherever its bytes lie.
+/// The packet, wherever its bytes lie. Through the kernel's own copy routine, not by pointers into the packet: the
+/// verifier would follow each combination of header lengths by itself, and give up.
 struct Frame<'a>(&'a XdpContext);
 
 impl Bytes for Frame<'_> {
-    /// By the kernel's own copy routine, not by pointers into the packet: the verifier would follow each combination
-    /// of header lengths by itself, and give up.
     #[inline(always)]
     fn read<const N: usize>(&self, at: usize) -> Option<[u8; N]> {
         let mut bytes = [0; N];
@@ -36,23 +35,6 @@ impl Bytes for Frame<'_> {
         let result =
             unsafe { bpf_xdp_load_bytes(self.0.ctx, at as u32, bytes.as_mut_ptr().cast(), N as u32) };
         (result == 0).then_some(bytes)
-    }
-
-    #[inline(always)]
-    fn near<const N: usize>(&self, at: usize) -> Option<[u8; N]> {
-        let start = self.0.data() + at;
-        if start + N > self.0.data_end() {
-            // Not in the linear part, or not there at all.
-            return self.read(at);
-        }
-        let mut bytes = [0; N];
-        // By pairs: `at` and `N` are even, and so is where the kernel puts a packet.
-        const { assert!(N % 2 == 0) };
-        for (place, pair) in bytes.chunks_exact_mut(2).enumerate() {
-            // SAFETY: `start .. start + N` was checked against the end of the packet, and `start` is even.
-            pair.copy_from_slice(&unsafe { *((start + 2 * place) as *const u16) }.to_ne_bytes());
-        }
-        Some(bytes)
     }
 }
 

@@ -21,10 +21,6 @@ const DESTINATION_OPTIONS: u8 = 60;
 const COMPRESSED: u8 = 108;
 
 const ETHERTYPE_AT: usize = 12;
-const UNTAGGED_AT: usize = 14;
-/// The ports of untagged packets without options or extension headers.
-const PORTS_V4_AT: usize = UNTAGGED_AT + 20;
-const PORTS_V6_AT: usize = UNTAGGED_AT + 40;
 const IPV4: u16 = 0x0800;
 const IPV6: u16 = 0x86dd;
 const VLAN_CUSTOMER: u16 = 0x8100;
@@ -34,13 +30,6 @@ const VLAN_SERVICE: u16 = 0x88a8;
 pub trait Bytes {
     /// `N` bytes from offset `at` of the frame; None past its end.
     fn read<const N: usize>(&self, at: usize) -> Option<[u8; N]>;
-
-    /// The same where `at` is a constant: nearly all frames have neither tags nor options, and for those the kernel
-    /// has a faster way.
-    #[inline(always)]
-    fn near<const N: usize>(&self, at: usize) -> Option<[u8; N]> {
-        self.read(at)
-    }
 }
 
 impl Bytes for [u8] {
@@ -107,26 +96,20 @@ pub fn parse<B: Bytes + ?Sized>(frame: &B) -> Packet {
 /// The type behind all tags, and where its payload starts.
 #[inline(always)]
 fn ethertype<B: Bytes + ?Sized>(frame: &B) -> Option<(u16, usize)> {
-    let mut ethertype = u16::from_be_bytes(frame.near(ETHERTYPE_AT)?);
-    let mut at = UNTAGGED_AT;
-    for _ in 0..VLAN_TAGS_MAX {
-        if !is_tag(ethertype) {
-            break;
+    let mut at = ETHERTYPE_AT;
+    for _ in 0..=VLAN_TAGS_MAX {
+        let ethertype = u16::from_be_bytes(frame.read(at)?);
+        if ethertype != VLAN_CUSTOMER && ethertype != VLAN_SERVICE {
+            return Some((ethertype, at + 2));
         }
-        ethertype = u16::from_be_bytes(frame.read(at + 2)?);
         at += 4;
     }
-    (!is_tag(ethertype)).then_some((ethertype, at))
-}
-
-#[inline(always)]
-fn is_tag(ethertype: u16) -> bool {
-    ethertype == VLAN_CUSTOMER || ethertype == VLAN_SERVICE
+    None
 }
 
 #[inline(always)]
 fn ipv4<B: Bytes + ?Sized>(frame: &B, at: usize) -> Option<Packet> {
-    let header: [u8; 20] = if at == UNTAGGED_AT { frame.near(UNTAGGED_AT)? } else { frame.read(at)? };
+    let header: [u8; 20] = frame.read(at)?;
     let length = usize::from(header[0] & 0xf) * 4;
     if header[0] >> 4 != 4 || length < header.len() {
         return None;
@@ -169,7 +152,7 @@ fn source_routed<B: Bytes + ?Sized>(frame: &B, mut at: usize, end: usize) -> boo
 
 #[inline(always)]
 fn ipv6<B: Bytes + ?Sized>(frame: &B, at: usize) -> Option<Packet> {
-    let header: [u8; 40] = if at == UNTAGGED_AT { frame.near(UNTAGGED_AT)? } else { frame.read(at)? };
+    let header: [u8; 40] = frame.read(at)?;
     if header[0] >> 4 != 6 {
         return None;
     }
@@ -187,12 +170,7 @@ fn transport<B: Bytes + ?Sized>(frame: &B, mut at: usize, mut packet: Packet) ->
     for _ in 0..=EXTENSION_HEADERS_MAX {
         match packet.protocol {
             TCP | UDP => {
-                let port = match at {
-                    PORTS_V4_AT => frame.near(PORTS_V4_AT + 2),
-                    PORTS_V6_AT => frame.near(PORTS_V6_AT + 2),
-                    _ => frame.read(at + 2),
-                };
-                let Some(port) = port else { return packet };
+                let Some(port) = frame.read(at + 2) else { return packet };
                 packet.port = u16::from_be_bytes(port);
                 return Packet::of(Kind::Flow, packet);
             }

@@ -1,5 +1,7 @@
 //! The program's own rules, run on the host: what is read from a frame, and what is made of it.
 
+#![allow(clippy::unwrap_used)] // a test that cannot go on panics
+
 #[path = "../../tests/kernel/frames.rs"]
 mod frames;
 
@@ -63,7 +65,8 @@ fn one_header_more_than_the_bound_hides_what_is_behind() {
 #[test]
 fn source_routes_hide_the_destination_until_they_are_used_up() {
     let routed = |segments_left| {
-        let extensions = vec![Extension::HopByHop(1), Extension::Routing { segments_left }];
+        let extensions =
+            vec![Extension::HopByHop(1), Extension::Destination(0), Extension::Routing { segments_left }];
         parse(&Frame { extensions, ..Frame::syn(V6.0, V6.1, 1) }).kind
     };
     assert_eq!((routed(0), routed(1)), (Kind::Flow, Kind::DestinationHidden));

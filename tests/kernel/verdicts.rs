@@ -12,6 +12,7 @@ struct Bench {
     rules: Rules,
     guard: KernelGuard,
     program: Program,
+    program_id: u32,
     _pins: Pins,
     _namespace: Namespace,
 }
@@ -20,12 +21,13 @@ impl Bench {
     fn new(rules: Rules) -> Option<Self> {
         let pins = Pins::new()?;
         let namespace = Namespace::new();
-        let (guard, program) = namespace.run(|| {
+        let (guard, program_id) = namespace.run(|| {
             let guard = attach(&pins.settings("lo", XdpMode::Generic), &rules);
             let id = guard.status().unwrap().interfaces[0].program_id;
-            (guard, Program::by_id(id))
+            (guard, id)
         });
-        Some(Self { rules, guard, program, _pins: pins, _namespace: namespace })
+        let program = Program::by_id(program_id);
+        Some(Self { rules, guard, program, program_id, _pins: pins, _namespace: namespace })
     }
 
     /// The verdict, which must be the oracle's too.
@@ -384,6 +386,17 @@ fn any_source_has_the_entitlement_that_the_worker_gives_it() {
         *if entitled { &mut inside } else { &mut outside } += 1;
     }
     assert!(inside > 2_000 && outside > 2_000, "{inside} inside, {outside} outside");
+}
+
+/// The verifier of every kernel must come to its end, and each counts a little differently.
+#[test]
+fn the_verifier_stays_far_from_its_limit() {
+    const LIMIT: u32 = 1_000_000;
+    let Some(bench) = Bench::new(two_of_each()) else { return };
+    let id = bench.program_id;
+    let mut programs = aya::programs::loaded_programs().filter_map(Result::ok);
+    let verified = programs.find(|program| program.id() == id).unwrap().verified_instruction_count().unwrap();
+    assert!(verified < LIMIT / 4, "{verified} instructions");
 }
 
 /// A measurement, not a proof: `cargo test -p gateway --test kernel -- --ignored --nocapture`.
