@@ -14,6 +14,7 @@ use std::net::IpAddr;
 /// The evidence that every guard let the request pass. Made only here.
 #[derive(Debug)]
 #[must_use]
+#[allow(clippy::manual_non_exhaustive)] // it keeps the other rooms of this crate from making one, too
 pub struct Permit<'s> {
     pub api: &'s Api,
     pub method: &'s Method,

@@ -152,7 +152,11 @@ proptest! {
 
     /// Whoever may use an API may also connect: the kernel never refuses what the worker would serve.
     #[test]
-    fn the_kernel_never_refuses_whom_the_worker_serves(source in any::<[u8; 16]>(), v4 in any::<bool>(), at in 0usize..5) {
+    fn the_kernel_never_refuses_whom_the_worker_serves(
+        source in any::<[u8; 16]>(),
+        v4 in any::<bool>(),
+        at in 0usize..5,
+    ) {
         let source = if v4 {
             IpAddr::from([10, source[0] % 2, source[1], source[2]])
         } else {
@@ -212,7 +216,12 @@ fn guards_speak_in_their_order() {
         {"Effect": "Allow", "Principal": "*", "Action": "*", "Resource": "*"},
         {"Sid": "No", "Effect": "Deny", "Principal": "*", "Action": "*", "Resource": "*"}]});
     let silent = json!({"Statement": []});
-    let denied = |explicit| move |refusal: &Refusal| matches!(refusal, Refusal::PolicyDenied { explicit: e, .. } if *e == explicit);
+    let denied = |explicit| {
+        move |refusal: &Refusal| match refusal {
+            Refusal::PolicyDenied { explicit: said, .. } => *said == explicit,
+            _ => false,
+        }
+    };
     assert!(denied(true)(&verdict(method(everything), Some(deny), PLAIN).unwrap_err()));
     // With an authorizer, silence is not yet a no.
     assert_eq!(verdict(method(everything), Some(silent.clone()), PLAIN), Err(Refusal::IamRequired));

@@ -1,5 +1,5 @@
 //! `x-amazon-apigateway-integration` → Integration. What AWS takes and this gateway does not, yet, answers 500 and is a
-//! warning (of the document's reader, or here); what neither takes is an error.
+//! warning; what neither takes is an error.
 
 use super::backend::Payload;
 use super::response::{Body, Choice, Responses};
@@ -40,9 +40,9 @@ pub struct Finding {
 pub fn compile(model: &model::Integration, around: &mut Surroundings<'_>) -> Compiled {
     let mut compiler = Compiler { variables: around.stage_variables, findings: Vec::new(), refused: None };
     let integration = match model.kind {
-        IntegrationType::Aws => Integration::Unsupported("integrations of type `aws` are not supported yet"),
+        IntegrationType::Aws => compiler.not_yet(model, "integrations of type `aws` are not supported yet"),
         IntegrationType::AwsProxy => {
-            Integration::Unsupported("integrations of type `aws_proxy` are not supported yet")
+            compiler.not_yet(model, "integrations of type `aws_proxy` are not supported yet")
         }
         IntegrationType::Mock => compiler.mock(model),
         IntegrationType::Http | IntegrationType::HttpProxy => compiler.backend(model, around),
@@ -80,6 +80,11 @@ impl Compiler<'_> {
         self.findings.push(Finding { severity: Severity::Warning, place, what, instead });
     }
 
+    fn not_yet(&mut self, model: &model::Integration, why: &'static str) -> Integration {
+        self.warning(model.place, why.to_owned(), "until then the method answers 500 Internal server error");
+        Integration::Unsupported(why)
+    }
+
     fn backend(&mut self, model: &model::Integration, around: &mut Surroundings<'_>) -> Integration {
         let mapped = self.request_parameters(model);
         let proxy = model.kind == IntegrationType::HttpProxy;
@@ -87,7 +92,7 @@ impl Compiler<'_> {
         let responses = if proxy { Responses::default() } else { self.responses(model, false) };
         let method = self.method(model);
         if model.vpc_link.is_some() {
-            return Integration::Unsupported("VPC links are not supported yet");
+            return self.not_yet(model, "VPC links are not supported yet");
         }
         let (uri, place) = match &model.uri {
             Some((uri, place)) => (uri.as_str(), *place),

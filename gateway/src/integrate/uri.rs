@@ -203,7 +203,7 @@ fn pieces(text: &str, names: &Names<'_>, path: bool) -> Result<Vec<Piece>, Unusa
         let Some((name, after)) = reference.split_once('}') else {
             return bad("`{` without `}`", "write {name}");
         };
-        out.push(parameter(&normal(name.strip_suffix('+').unwrap_or(name), path)?, names));
+        out.push(parameter(name.strip_suffix('+').unwrap_or(name), names)?);
         rest = after;
     }
     if path
@@ -218,13 +218,25 @@ fn pieces(text: &str, names: &Names<'_>, path: bool) -> Result<Vec<Piece>, Unusa
     Ok(out)
 }
 
-fn parameter(name: &str, names: &Names<'_>) -> Piece {
+fn parameter(name: &str, names: &Names<'_>) -> Result<Piece, Unusable> {
     let captured = |wanted: &str| names.parameters.iter().position(|known| known == wanted);
     match names.mapped.iter().find(|(known, _)| known == name) {
-        Some((_, Source::Path(from))) => captured(from).map_or(Piece::Value(Source::Absent), Piece::Capture),
-        Some((_, source)) => Piece::Value(source.clone()),
-        // As AWS does, a name that nothing fills goes to the backend as it stands; the reader has warned of it.
-        None => captured(name).map_or_else(|| Piece::Text(format!("%7B{name}%7D")), Piece::Capture),
+        Some((_, Source::Path(from))) => {
+            Ok(captured(from).map_or(Piece::Value(Source::Absent), Piece::Capture))
+        }
+        Some((_, source)) => Ok(Piece::Value(source.clone())),
+        // AWS would call the backend with the braces in its path.
+        None => captured(name).map(Piece::Capture).map_or_else(
+            || {
+                bad(
+                    format!("`{{{name}}}` is no parameter of this resource"),
+                    format!(
+                        "add to requestParameters: integration.request.path.{name}: method.request.path.NAME"
+                    ),
+                )
+            },
+            Ok,
+        ),
     }
 }
 

@@ -55,97 +55,68 @@ fn field<'a>(answer: &'a Answer, name: &str) -> Option<&'a str> {
     Some(std::str::from_utf8(value).unwrap())
 }
 
-#[test]
-fn the_table() {
-    let internal = "InternalServerErrorException";
-    let missing = Refusal::MissingParameters(vec!["x-header".to_owned(), "q".to_owned()]);
-    let denied = |explicit| Refusal::PolicyDenied { statement: String::new(), explicit };
-    for (refusal, status, error, body, closes) in [
-        (
-            Refusal::NoRoute,
-            403,
-            "MissingAuthenticationTokenException",
-            r#"{"message":"Missing Authentication Token"}"#,
-            false,
-        ),
-        (
-            Refusal::IamRequired,
-            403,
-            "MissingAuthenticationTokenException",
-            r#"{"message":"Missing Authentication Token"}"#,
-            false,
-        ),
-        (Refusal::Forbidden("x"), 403, "ForbiddenException", r#"{"message":"Forbidden"}"#, false),
-        (Refusal::OutsideVpc, 403, "ForbiddenException", r#"{"message":"Forbidden"}"#, false),
-        (Refusal::ApiKeyRequired, 403, "ForbiddenException", r#"{"message":"Forbidden"}"#, false),
-        (
-            denied(false),
-            403,
-            "AccessDeniedException",
-            r#"{"Message":"User is not authorized to access this resource"}"#,
-            false,
-        ),
-        (
-            denied(true),
-            403,
-            "AccessDeniedException",
-            r#"{"Message":"User is not authorized to access this resource with an explicit deny"}"#,
-            false,
-        ),
-        (Refusal::AuthorizerRequired, 500, "AuthorizerConfigurationException", r#"{"message":null}"#, false),
-        (
-            missing,
-            400,
-            "BadRequestException",
-            r#"{"message": "Missing required request parameters: [x-header, q]"}"#,
-            false,
-        ),
-        (
-            Refusal::UnsupportedMediaType,
-            415,
-            "BadRequestException",
-            r#"{"message": "Unsupported Media Type"}"#,
-            false,
-        ),
-        (Refusal::BodyTooLarge, 413, "RequestTooLargeException", r#"{"message":"Request Too Long"}"#, true),
-        (Refusal::ApiConfiguration("x"), 500, internal, r#"{"message": "Internal server error"}"#, false),
-        (Refusal::IntegrationBroken("x"), 502, internal, r#"{"message": "Internal server error"}"#, false),
-        (
-            Refusal::IntegrationUnreachable,
-            504,
-            internal,
-            r#"{"message": "Network error communicating with endpoint"}"#,
-            false,
-        ),
-        (Refusal::IntegrationTimeout, 504, internal, r#"{"message": "Endpoint request timed out"}"#, false),
-        (Refusal::Throttled, 429, "TooManyRequestsException", r#"{"message":"Too Many Requests"}"#, false),
-        (Refusal::ClientTooSlow, 408, "RequestTimeoutException", r#"{"message":"Request Timeout"}"#, true),
-        (
-            Refusal::Overloaded,
-            503,
-            "ServiceUnavailableException",
-            r#"{"message":"Service Unavailable"}"#,
-            true,
-        ),
-        (
-            Refusal::Malformed(Malformed::Syntax("x")),
-            400,
-            "BadRequestException",
-            r#"{"message":"Bad Request"}"#,
-            true,
-        ),
-    ] {
+/// status, x-amzn-ErrorType, body, closes
+type Row = (u16, &'static str, &'static str, bool);
+
+fn check(rows: Vec<(Refusal, Row)>) {
+    for (refusal, (status, error, body, closes)) in rows {
         let answer = refusal.answer(&request(None, None, None));
         let expected = [("Content-Type", "application/json"), ("x-amzn-ErrorType", error)];
-        let fields: Vec<_> = answer
-            .fields
-            .iter()
-            .map(|(name, value)| (name.as_str(), std::str::from_utf8(value).unwrap()))
-            .collect();
+        let text = |value| std::str::from_utf8(value).unwrap();
+        let fields: Vec<_> = answer.fields.iter().map(|(name, value)| (name.as_str(), text(value))).collect();
         assert_eq!((answer.status, fields), (status, expected.to_vec()), "{refusal:?}");
-        assert_eq!(String::from_utf8_lossy(&answer.body), body, "{refusal:?}");
+        assert_eq!(text(&answer.body), body, "{refusal:?}");
         assert_eq!(refusal.closes(), closes, "{refusal:?}");
     }
+}
+
+#[test]
+fn before_the_execution() {
+    let token: Row =
+        (403, "MissingAuthenticationTokenException", r#"{"message":"Missing Authentication Token"}"#, false);
+    let forbidden: Row = (403, "ForbiddenException", r#"{"message":"Forbidden"}"#, false);
+    let implicit = r#"{"Message":"User is not authorized to access this resource"}"#;
+    let explicit = r#"{"Message":"User is not authorized to access this resource with an explicit deny"}"#;
+    let denied = |explicit| Refusal::PolicyDenied { statement: String::new(), explicit };
+    check(vec![
+        (Refusal::NoRoute, token),
+        (Refusal::IamRequired, token),
+        (Refusal::Forbidden("x"), forbidden),
+        (Refusal::OutsideVpc, forbidden),
+        (Refusal::ApiKeyRequired, forbidden),
+        (denied(false), (403, "AccessDeniedException", implicit, false)),
+        (denied(true), (403, "AccessDeniedException", explicit, false)),
+        (
+            Refusal::AuthorizerRequired,
+            (500, "AuthorizerConfigurationException", r#"{"message":null}"#, false),
+        ),
+        (Refusal::BodyTooLarge, (413, "RequestTooLargeException", r#"{"message":"Request Too Long"}"#, true)),
+        (Refusal::Throttled, (429, "TooManyRequestsException", r#"{"message":"Too Many Requests"}"#, false)),
+        (Refusal::ClientTooSlow, (408, "RequestTimeoutException", r#"{"message":"Request Timeout"}"#, true)),
+        (
+            Refusal::Overloaded,
+            (503, "ServiceUnavailableException", r#"{"message":"Service Unavailable"}"#, true),
+        ),
+    ]);
+}
+
+#[test]
+fn of_the_execution() {
+    let internal = |status, body| (status, "InternalServerErrorException", body, false);
+    let bad = |status, body| (status, "BadRequestException", body, false);
+    let missing = Refusal::MissingParameters(vec!["x-header".to_owned(), "q".to_owned()]);
+    let listed = r#"{"message": "Missing required request parameters: [x-header, q]"}"#;
+    let error = r#"{"message": "Internal server error"}"#;
+    let unreachable = r#"{"message": "Network error communicating with endpoint"}"#;
+    let late = r#"{"message": "Endpoint request timed out"}"#;
+    check(vec![
+        (missing, bad(400, listed)),
+        (Refusal::UnsupportedMediaType, bad(415, r#"{"message": "Unsupported Media Type"}"#)),
+        (Refusal::ApiConfiguration("x"), internal(500, error)),
+        (Refusal::IntegrationBroken("x"), internal(502, error)),
+        (Refusal::IntegrationUnreachable, internal(504, unreachable)),
+        (Refusal::IntegrationTimeout, internal(504, late)),
+    ]);
     // The two whose length is recorded.
     let body = |refusal: Refusal| refusal.answer(&request(None, None, None)).body;
     assert_eq!((body(Refusal::NoRoute).len(), body(Refusal::ApiConfiguration("")).len()), (42, 36));
@@ -191,7 +162,10 @@ fn a_policy_denial_names_the_masked_resource() {
     );
 }
 
-fn customised(entries: &[(&str, Option<u16>, &[(&str, &str)], &[(&str, &str)])]) -> GatewayResponses {
+/// type, status, fields, templates
+type Entry<'a> = (&'a str, Option<u16>, &'a [(&'a str, &'a str)], &'a [(&'a str, &'a str)]);
+
+fn customised(entries: &[Entry<'_>]) -> GatewayResponses {
     let variables = BTreeMap::from([("color".to_owned(), "green".to_owned())]);
     let mut all = GatewayResponses::default();
     for (kind, status, fields, templates) in entries {
@@ -228,7 +202,8 @@ fn customised_responses() {
             &[
                 (
                     "application/json",
-                    "{\"e\":$context.error.messageString,\"t\":\"$context.error.responseType\",\"r\":\"$context.requestId\",\"s\":\"$context.stage\",\"c\":\"$stageVariables.color\"}",
+                    "{\"e\":$context.error.messageString,\"t\":\"$context.error.responseType\",\
+                     \"r\":\"$context.requestId\",\"s\":\"$context.stage\",\"c\":\"$stageVariables.color\"}",
                 ),
                 ("text/html", "<b>$context.error.message from $context.identity.sourceIp</b>"),
             ],

@@ -158,8 +158,11 @@ fn a_switched_type_moves_the_kernel_rule() {
     assert!(Arc::ptr_eq(&next.targets[0], &open.targets[0]), "the backend stays the same");
 }
 
+/// name, vpc, apis
+type Listeners<'a> = &'a [(&'a str, Option<&'a str>, Option<&'a [&'a str]>)];
+
 /// A node with the VPC `v`, these listeners (name, vpc, apis) and these APIs (name, paths in YAML).
-fn node(listeners: &[(&str, Option<&str>, Option<&[&str]>)], apis: &[(&str, &str)]) -> Loaded {
+fn node(listeners: Listeners<'_>, apis: &[(&str, &str)]) -> Loaded {
     let place = |line| Place { line, column: 1 };
     let document = Document {
         file: PathBuf::from("gateway.toml"),
@@ -199,7 +202,7 @@ fn node(listeners: &[(&str, Option<&str>, Option<&[&str]>)], apis: &[(&str, &str
     Loaded { apis: apis.iter().map(read).collect(), document, warnings: Vec::new() }
 }
 
-const PUBLIC: &[(&str, Option<&str>, Option<&[&str]>)] = &[("public", None, None)];
+const PUBLIC: Listeners<'static> = &[("public", None, None)];
 const EMPTY: &str = "paths: {}\nx-amazon-apigateway-endpoint-configuration: {types: [REGIONAL]}\n";
 const PRIVATE: &str = "paths: {}\nx-amazon-apigateway-endpoint-configuration: {types: [PRIVATE]}\n";
 
@@ -209,7 +212,7 @@ fn errors(loaded: &Loaded) -> Vec<Diagnostic> {
 
 #[test]
 fn the_kernel_rule_of_every_listener() {
-    let listeners: &[(&str, Option<&str>, Option<&[&str]>)] = &[
+    let listeners: Listeners<'_> = &[
         ("public", None, None),
         ("vpce", Some("v"), None),
         ("both", Some("v"), Some(&["open", "shut"])),
@@ -298,7 +301,8 @@ fn errors_of_an_api_name_its_file_and_line() {
         (integration("http://${stageVariables.none}/"), 9, "`none` is not set"),
         (integration("http://b/../x"), 9, "dot segments"),
         ("paths: {}\nx-amazon-apigateway-policy: {Version: '2012-10-17', Statement: [{Effect: Allow, Principal: '*', \
-          Action: '*', Resource: '*', Condition: {IpAddress: {'aws:SourceIp': home}}}]}\n".to_owned(), 4, "`home` is no"),
+          Action: '*', Resource: '*', Condition: {IpAddress: {'aws:SourceIp': home}}}]}\n"
+            .to_owned(), 4, "`home` is no"),
     ] {
         let found = errors(&node(PUBLIC, &[("a", &api)]));
         assert_eq!(found.len(), 1, "{found:?}");
