@@ -1,7 +1,7 @@
-//! `cargo xtask ebpf`: compiles the XDP program into `gateway-ebpf/object`, or proves that the object there is its sources'.
+//! `cargo xtask ebpf`: compiles the XDP program into `gateway-ebpf/object`, or proves that the object is its sources'.
 //!
 //! The object is kept in the repository because its toolchain is not a newcomer's. Beside it stand the toolchain that
-//! made it (`TOOLCHAIN`) and the digests of everything it was made from (`SHA256SUMS`, as `sha256sum --check` reads it).
+//! made it (`TOOLCHAIN`) and the digests of all that it was made from (`SHA256SUMS`, as `sha256sum --check` reads it).
 
 use anyhow::{Context, Result, bail, ensure};
 use std::collections::BTreeMap;

@@ -168,7 +168,8 @@ fn under_load(node: &Node, report: &mut Report, switches: usize, say: &dyn Fn(St
     let dropped = node.dropped()? - before;
     say(format!(
         "\n{} switches under load:\n  inside:  {} requests, {} failed\n  outside: {} requests, {} served while \
-         REGIONAL or EDGE;\n           while PRIVATE ({} ms in all): {} tries, {} served; XDP dropped {dropped} packets",
+         REGIONAL or EDGE;\n           while PRIVATE ({} ms in all): {} tries, {} served; \
+         XDP dropped {dropped} packets",
         outcome.switches,
         outcome.inside_requests,
         outcome.inside_failed,

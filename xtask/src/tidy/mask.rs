@@ -6,13 +6,10 @@ pub(super) fn mask(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut at = 0;
     while at < chars.len() {
-        let end = match literal_or_comment(&chars, at) {
-            Some(end) => end,
-            None => {
-                out.push(chars[at]);
-                at += 1;
-                continue;
-            }
+        let Some(end) = literal_or_comment(&chars, at) else {
+            out.push(chars[at]);
+            at += 1;
+            continue;
         };
         // The delimiters of a literal stay, so that `""` is still an expression.
         let keeps = chars[at] == '"' || chars[at] == '\'';

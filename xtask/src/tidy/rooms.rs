@@ -9,79 +9,84 @@ struct Room {
     not: &'static [&'static str],
 }
 
-/// Crates of the control plane: nothing below `control` knows a runtime or a document format.
+/// Nothing below `control` knows a runtime or a document format.
 const CONTROL_PLANE: &[&str] = &["tokio", "hyper", "serde_json", "toml", "saphyr", "clap", "aya"];
+const BELOW_HTTP: &[&str] = &["tokio", "hyper", "serde_json", "toml", "saphyr", "clap", "aya", "httparse"];
+/// These read documents and policies, and wait for nothing.
+const NO_RUNTIME: &[&str] = &["tokio", "hyper", "clap", "aya"];
 
 const ROOMS: &[Room] = &[
-    Room {
-        name: "net",
-        uses: &[],
-        not: &["tokio", "hyper", "serde_json", "toml", "saphyr", "clap", "aya", "httparse"],
-    },
-    Room { name: "model", uses: &[], not: &["tokio", "hyper", "clap", "aya"] },
+    Room { name: "net", uses: &[], not: BELOW_HTTP },
+    Room { name: "model", uses: &[], not: NO_RUNTIME },
     Room { name: "http", uses: &[], not: CONTROL_PLANE },
     Room { name: "observe", uses: &[], not: CONTROL_PLANE },
     // A refusal may be customised by its API, and mention what is known of the request.
-    Room { name: "refusal", uses: &["http", "model", "route", "snapshot"], not: CONTROL_PLANE },
+    Room { name: "refusal", uses: &["http", "mapping", "route", "snapshot"], not: CONTROL_PLANE },
     Room {
         name: "snapshot",
         uses: &["guard", "integrate", "model", "refusal", "route", "upstream"],
         not: CONTROL_PLANE,
     },
     Room { name: "route", uses: &["http", "refusal", "snapshot"], not: CONTROL_PLANE },
+    Room { name: "mapping", uses: &["http", "model", "route", "snapshot"], not: CONTROL_PLANE },
     Room {
         name: "guard",
-        uses: &["http", "model", "refusal", "route", "snapshot"],
-        not: &["tokio", "hyper", "toml", "clap", "aya"],
-    },
-    Room {
-        name: "upstream",
-        uses: &["http", "net", "guard", "observe", "refusal", "snapshot"],
-        not: CONTROL_PLANE,
+        uses: &["http", "mapping", "model", "refusal", "route", "snapshot"],
+        not: NO_RUNTIME,
     },
     Room {
         name: "integrate",
-        uses: &["http", "net", "guard", "model", "refusal", "route", "snapshot"],
+        uses: &["http", "guard", "mapping", "model", "refusal", "route", "snapshot"],
         not: CONTROL_PLANE,
     },
+    Room { name: "upstream", uses: &["http", "net", "observe", "refusal"], not: CONTROL_PLANE },
     Room {
         name: "worker",
+        uses: &["net", "http", "route", "guard", "integrate", "upstream", "observe", "refusal", "snapshot"],
+        not: CONTROL_PLANE,
+    },
+    Room { name: "openapi", uses: &["model"], not: NO_RUNTIME },
+    Room {
+        name: "config",
         uses: &[
+            "model",
+            "openapi",
+            "snapshot",
+            "route",
+            "guard",
+            "mapping",
+            "integrate",
+            "refusal",
+            "upstream",
+        ],
+        not: NO_RUNTIME,
+    },
+    Room { name: "xdp", uses: &["config", "snapshot"], not: &["tokio", "hyper", "httparse", "clap"] },
+    Room {
+        name: "control",
+        // The data plane's rooms for `explain`, which asks the same functions that a worker asks.
+        uses: &[
+            "config",
+            "model",
+            "openapi",
+            "xdp",
+            "observe",
+            "worker",
+            "snapshot",
             "net",
             "http",
             "route",
             "guard",
             "integrate",
-            "upstream",
-            "observe",
             "refusal",
-            "snapshot",
-            "model",
-        ],
-        not: CONTROL_PLANE,
-    },
-    Room { name: "openapi", uses: &["model"], not: &["tokio", "hyper", "clap", "aya"] },
-    Room {
-        name: "config",
-        uses: &["model", "openapi", "snapshot", "route", "guard", "integrate", "refusal", "upstream", "http"],
-        not: &["tokio", "hyper", "clap", "aya"],
-    },
-    Room {
-        name: "xdp",
-        uses: &["config", "snapshot", "guard", "model"],
-        not: &["tokio", "hyper", "httparse", "clap"],
-    },
-    Room {
-        name: "control",
-        uses: &[
-            "config", "model", "openapi", "xdp", "observe", "worker", "snapshot", "net", "guard", "route",
-            "refusal", "upstream", "http",
+            "upstream",
         ],
         not: &["clap"],
     },
+    // `check` reads single documents, `doctor` probes the host.
     Room {
         name: "cli",
-        uses: &["control", "config", "model", "xdp", "net", "observe"],
+        uses: &["control", "config", "model", "openapi", "xdp", "net"],
         not: &["aya", "httparse"],
     },
 ];
