@@ -1,6 +1,7 @@
 //! The kernel guard on a real kernel: verdicts by test run, namespaces with veth, restarts, foreign programs.
 
-#![allow(clippy::unwrap_used, clippy::expect_used)] // a test that cannot go on panics
+#![allow(clippy::disallowed_methods)] // deadlines of tests
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::type_complexity)] // a test that cannot go on panics
 
 mod frames;
 mod lab;

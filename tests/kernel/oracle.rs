@@ -93,7 +93,7 @@ fn version_4(packet: &[u8]) -> Seen {
     }
 }
 
-/// The options from `left` on, with the byte behind them when there is one: an option's kind is read with its neighbour.
+/// The options from `left` on, with the byte behind them when there is one: a kind is read with its neighbour.
 fn left_with_next<'a>(left: &'a [u8], all: &'a [u8]) -> &'a [u8] {
     if left.is_empty() {
         return left;

@@ -133,7 +133,7 @@ fn what_hides_its_port_is_dropped_towards_private_addresses_only() {
                     Extension::Authentication(0)
                 };
                 9
-            ]
+            ];
         },
         |frame| frame.extensions = vec![Extension::Authentication(255), Extension::Authentication(255)],
     ];

@@ -1,4 +1,5 @@
-//! A gateway host between a VPC and everybody else: three namespaces, joined by veth, with a server that notes its guests.
+//! A gateway host between a VPC and everybody else: three namespaces, joined by veth, and a server that notes
+//! its guests.
 
 use crate::lab::{Namespace, Pins};
 use gateway::config::XdpMode;
