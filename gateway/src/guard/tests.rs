@@ -186,6 +186,10 @@ fn method(change: impl FnOnce(&mut Method)) -> Method {
 
 /// What the guards say to a request for `/prod/pets/{id}` of a REGIONAL API on a public listener.
 fn verdict(method: Method, policy: Option<serde_json::Value>, request: &str) -> Result<(), Refusal> {
+    verdict_of(method, policy, request.as_bytes())
+}
+
+fn verdict_of(method: Method, policy: Option<serde_json::Value>, request: &[u8]) -> Result<(), Refusal> {
     let mut node = node();
     let mut tree = Tree::default();
     tree.insert("/pets/{id}", "ANY", 0).unwrap();
@@ -196,7 +200,7 @@ fn verdict(method: Method, policy: Option<serde_json::Value>, request: &str) -> 
     node.routes = Table::new(vec![door], &node.listeners, Some(0));
     node.apis[0] = api;
     let mut head = RequestHead::new();
-    head.parse(request.as_bytes(), &HeadLimits::default()).unwrap();
+    head.parse(request, &HeadLimits::default()).unwrap();
     let asked = Asked { listener: 0, host: "x", path: head.path(), method: head.method(), api_id: None };
     let reached = node.routes.reach(&asked).unwrap();
     let matched = node.routes.find(&asked, reached).unwrap();
@@ -234,6 +238,20 @@ fn guards_speak_in_their_order() {
     };
     assert_eq!(verdict(method(keyed), None, PLAIN), Err(Refusal::ApiKeyRequired));
     assert_eq!(verdict(method(|_| {}), None, PLAIN), Ok(()));
+}
+
+/// Bytes that are no UTF-8 do not hide a field from a Deny.
+#[test]
+fn odd_bytes_help_nobody() {
+    let policy = json!({"Statement": [
+        {"Effect": "Allow", "Principal": "*", "Action": "*", "Resource": "*"},
+        {"Effect": "Deny", "Principal": "*", "Action": "*", "Resource": "*",
+            "Condition": {"StringLike": {"aws:UserAgent": "*bot*"}}}]});
+    let mut request = b"GET /prod/pets/7 HTTP/1.1\r\nHost: x\r\nUser-Agent: bot\xff\r\n\r\n".to_vec();
+    let refused = Err(Refusal::PolicyDenied { statement: "statement 2".to_owned(), explicit: true });
+    assert_eq!(verdict_of(method(|_| {}), Some(policy.clone()), &request), refused);
+    request = PLAIN.as_bytes().to_vec();
+    assert_eq!(verdict_of(method(|_| {}), Some(policy), &request), Ok(()));
 }
 
 #[test]

@@ -74,8 +74,8 @@ impl Key {
             Self::VpcSourceIp => request.vpc.map(|_| request.source.to_canonical().to_string()),
             Self::SourceVpc => request.vpc.map(owned),
             Self::SourceVpce => request.vpce.map(owned),
-            Self::UserAgent => request.user_agent.map(owned),
-            Self::Referer => request.referer.map(owned),
+            Self::UserAgent => request.user_agent.as_deref().map(owned),
+            Self::Referer => request.referer.as_deref().map(owned),
             // Listeners speak plain HTTP.
             Self::SecureTransport => Some(owned("false")),
             Self::Unknown => None,

@@ -10,6 +10,7 @@ use crate::refusal::Refusal;
 use crate::route::Match;
 use crate::snapshot::{Api, ListenerIndex, Snapshot};
 use condition::Condition;
+use std::borrow::Cow;
 use std::net::IpAddr;
 
 pub use parse::{Owner, Parsed};
@@ -61,8 +62,9 @@ pub struct Request<'a> {
     /// The VPC of the listener, and the listener as its endpoint.
     pub vpc: Option<&'a str>,
     pub vpce: Option<&'a str>,
-    pub user_agent: Option<&'a str>,
-    pub referer: Option<&'a str>,
+    /// Bytes that are no UTF-8 stand as U+FFFD: they must not make a field look absent.
+    pub user_agent: Option<Cow<'a, str>>,
+    pub referer: Option<Cow<'a, str>>,
     /// `arn:aws:execute-api:region:account:api/stage/METHOD/path`
     pub arn: String,
     /// The same with the path decoded, where that differs.
@@ -80,7 +82,7 @@ impl<'a> Request<'a> {
     ) -> Self {
         let listener = snapshot.listeners.get(listener);
         let vpc = listener.and_then(|listener| snapshot.vpcs.get(listener.vpc?));
-        let text = |name| head.field(name).and_then(|value| std::str::from_utf8(value).ok());
+        let text = |name| head.field(name).map(String::from_utf8_lossy);
         // Slashes that routing does not see must not hide a path from a Deny.
         let path = head.path().get(matched.path.clone()).unwrap_or_default().trim_start_matches('/');
         let path = path.strip_suffix('/').unwrap_or(path);

@@ -12,7 +12,7 @@ fn request(path: &str) -> Request<'static> {
         source: "203.0.113.9".parse().unwrap(),
         vpc: None,
         vpce: None,
-        user_agent: Some("curl/8"),
+        user_agent: Some("curl/8".into()),
         referer: None,
         arn: arn(path),
         decoded_arn: decoded,

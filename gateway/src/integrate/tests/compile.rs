@@ -46,6 +46,10 @@ fn what_cannot_be_compiled_says_so() {
     assert_eq!(said(|i| i.kind = IntegrationType::AwsProxy), (0, 1, true));
     assert_eq!(said(|i| i.vpc_link = Some("abc".to_owned())), (0, 1, true));
     assert_eq!(said(|i| i.http_method = Some("TRACE".to_owned())), (1, 0, false));
+}
+
+#[test]
+fn mappings_and_templates_that_cannot_be() {
     for (key, value, expected) in [
         ("integration.request.header.X", "method.request.header.Y", (0, 0, false)),
         ("integration.request.header.X", "method.request.body.id", (0, 1, false)),
