@@ -9,20 +9,18 @@ use std::path::{Path, PathBuf};
 
 /// What `gateway check FILE` says: the warnings of a document that would be taken, or all its errors.
 pub fn check(file: &Path, text: &str) -> Result<Vec<Diagnostic>, Vec<Diagnostic>> {
-    let Imported { api, mut warnings } = openapi::import(file, text)?;
+    let Imported { api, warnings } = openapi::import(file, text)?;
     let document = node_around(&api, text);
-    let loaded = Loaded { document, apis: vec![Ok(api)], warnings: Vec::new() };
+    let loaded = Loaded { document, apis: vec![Ok(api)], warnings };
     let of_the_document = |found: Vec<Diagnostic>| found.into_iter().filter(|d| d.file == file);
-    match compile(&loaded, &Remembered::default(), 0) {
-        Ok((_, found)) => warnings.extend(of_the_document(found)),
-        Err(errors) => {
-            warnings.extend(of_the_document(errors));
-            warnings.sort_by_key(|d| d.place);
-            return Err(warnings);
-        }
-    }
-    warnings.sort_by_key(|d| d.place);
-    Ok(warnings)
+    let (refused, found) = match compile(&loaded, &Remembered::default(), 0) {
+        Ok((_, found)) => (false, found),
+        Err(found) => (true, found),
+    };
+    let mut all = loaded.warnings;
+    all.extend(of_the_document(found));
+    all.sort_by_key(|d| d.place);
+    if refused { Err(all) } else { Ok(all) }
 }
 
 /// A listener that serves any type, and a value for every stage variable that the document mentions.
@@ -132,7 +130,7 @@ mod tests {
         ] {
             assert_eq!(check(file, &format!("{text}{uri}\n")), Ok(Vec::new()), "{uri}");
         }
-        let errors = check(file, &format!("{text}http://a/{{gone}}\n")).unwrap_err();
+        let errors = check(file, &format!("{text}http://a:b/\n")).unwrap_err();
         assert_eq!(errors[0].place, Place { line: 9, column: 14 });
     }
 }

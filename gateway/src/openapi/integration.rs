@@ -3,6 +3,7 @@
 use super::findings::Findings;
 use super::mapping::{self, Direction};
 use super::node::{Map, Node, shown};
+use super::path::Segment;
 use crate::model::{Integration, IntegrationResponse, IntegrationType, Passthrough, Place};
 
 /// AWS's default, in ms.
@@ -37,8 +38,15 @@ const KEYS: [&str; 20] = [
 ];
 const RESPONSE_KEYS: [&str; 4] = ["statusCode", "responseParameters", "responseTemplates", "contentHandling"];
 
+const NO_PASS: &str = "requests to this method answer 500 until then";
+
 /// `place`: of the key in the method. None: reported.
-pub(crate) fn read(node: &Node, place: Place, findings: &mut Findings<'_>) -> Option<Integration> {
+pub(crate) fn read(
+    node: &Node,
+    place: Place,
+    path: &[Segment<'_>],
+    findings: &mut Findings<'_>,
+) -> Option<Integration> {
     let map = findings.map(node, "x-amazon-apigateway-integration")?;
     findings.unknown_keys(map, "an integration", &KEYS);
     let Some(kind_node) = map.node("type") else {
@@ -56,6 +64,10 @@ pub(crate) fn read(node: &Node, place: Place, findings: &mut Findings<'_>) -> Op
         IntegrationType::Aws,
         IntegrationType::AwsProxy,
     ][findings.one_of(kind_node, "type", &TYPES)?];
+    if matches!(kind, IntegrationType::Aws | IntegrationType::AwsProxy) {
+        let name = if kind == IntegrationType::Aws { "aws" } else { "aws_proxy" };
+        findings.unsupported(kind_node.place, format!("integrations of type {name}"), NO_PASS);
+    }
     let request_parameters = map.node("requestParameters");
     let request_templates = map.node("requestTemplates");
     let integration = Integration {
@@ -73,6 +85,7 @@ pub(crate) fn read(node: &Node, place: Place, findings: &mut Findings<'_>) -> Op
         vpc_link: vpc_link(map, findings),
     };
     without_effect(map, findings);
+    unmapped(&integration, path, findings);
     unused_responses(&integration, findings);
     Some(integration)
 }
@@ -116,6 +129,7 @@ fn vpc_link(map: &Map, findings: &mut Findings<'_>) -> Option<String> {
         findings.error(kind.place, "a VPC_LINK needs a `connectionId`", "write connectionId: the link's id");
         return None;
     };
+    findings.unsupported(kind.place, "VPC links", NO_PASS);
     findings.string(id, "connectionId").map(str::to_owned)
 }
 
@@ -213,6 +227,27 @@ fn responses(node: &Node, findings: &mut Findings<'_>) -> Vec<IntegrationRespons
         });
     }
     responses
+}
+
+/// AWS takes a `{name}` that nothing fills, and then calls the backend with the braces in its path.
+fn unmapped(integration: &Integration, path: &[Segment<'_>], findings: &mut Findings<'_>) {
+    let Some((uri, place)) = &integration.uri else { return };
+    let named = |piece: &str| piece.split_once('}').map(|(name, _)| name.to_owned());
+    let pieces = uri.replace("${", "$");
+    for name in pieces.split('{').skip(1).filter_map(named) {
+        let key = format!("integration.request.path.{name}");
+        let mapped = integration.request_parameters.iter().any(|(k, _, _)| *k == key);
+        let captured =
+            path.iter().any(|s| matches!(s, Segment::Variable(n) | Segment::Greedy(n) if *n == name));
+        if !mapped && !captured {
+            let what = format!("`{{{}}}` in the uri has no value: it is sent as it stands", shown(&name));
+            findings.warning(
+                *place,
+                what,
+                format!("add to requestParameters: {key}: method.request.path.NAME"),
+            );
+        }
+    }
 }
 
 /// As in AWS: a proxy's answer passes as it is.

@@ -74,7 +74,7 @@ pub(crate) fn read(
     };
     let integration = match map.entry("x-amazon-apigateway-integration") {
         Some(entry) => reference::resolve(shared.root, &entry.value, findings)
-            .and_then(|node| integration::read(node, entry.place, findings)),
+            .and_then(|node| integration::read(node, entry.place, path, findings)),
         None => {
             let instead = "add x-amazon-apigateway-integration; requests to it answer 500 until then";
             findings.warning(entry.place, "this method has no integration", instead);
