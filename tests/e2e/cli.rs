@@ -43,7 +43,7 @@ fn check_names_file_line_and_column() {
     home.write_file("orders.json", bad);
     let output = command(&["check"], &home);
     assert!(!output.status.success());
-    assert!(said(&output).contains("orders.json:5:"), "{}", said(&output));
+    assert!(said(&output).contains("orders.json:4:"), "{}", said(&output));
     let output = command(&["check", "--json"], &home);
     assert!(!output.status.success());
     let text = json(&output).to_string();
@@ -64,7 +64,7 @@ fn check_says_what_is_not_supported_yet() {
     home.write_file("orders.json", lambda);
     let output = command(&["check"], &home);
     assert!(said(&output).contains("not supported yet"), "{}", said(&output));
-    assert!(said(&output).contains("orders.json:5:"), "{}", said(&output));
+    assert!(said(&output).contains("orders.json:4:"), "{}", said(&output));
 }
 
 #[test]
