@@ -94,6 +94,7 @@ on_both! {
     what_has_two_readings_is_refused_and_nothing_is_forwarded,
     heads_past_their_limits_are_refused,
     a_head_that_never_ends_is_given_up,
+    a_head_that_does_not_come_in_time_is_given_up,
     what_was_routed_is_what_is_forwarded,
 }
 
@@ -157,6 +158,19 @@ fn a_head_that_never_ends_is_given_up(io: Io) {
         sent += 20;
         assert!(sent < 8 << 20, "a head without end is read for ever");
     }
+    assert_eq!(upstream.connections(), 0);
+}
+
+fn a_head_that_does_not_come_in_time_is_given_up(io: Io) {
+    let upstream = Upstream::echo();
+    let gateway = Setup::new(io).api(echo_api(upstream.address)).start();
+    let mut client = gateway.client();
+    // Ten seconds from its first byte to its last.
+    client.be_patient(std::time::Duration::from_secs(20));
+    client.send("GET /prod/x HTTP/1.1\r\nHost: a\r\n");
+    let response = client.response();
+    assert_eq!((response.status, response.field("connection")), (408, Some("close")));
+    client.assert_closed();
     assert_eq!(upstream.connections(), 0);
 }
 

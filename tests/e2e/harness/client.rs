@@ -88,6 +88,11 @@ impl Client {
         self
     }
 
+    /// Waits longer than usual for what comes.
+    pub(crate) fn be_patient(&mut self, length: Duration) {
+        self.stream.set_read_timeout(Some(length)).unwrap();
+    }
+
     /// Sends, and tells whether the peer still took it.
     pub(crate) fn try_send(&mut self, bytes: impl AsRef<[u8]>) -> std::io::Result<()> {
         self.stream.write_all(bytes.as_ref())

@@ -165,6 +165,7 @@ impl Gateway {
             let line = line.unwrap_or_else(|_| panic!("not ready; it said:\n{}", gateway.stderr()));
             gateway.ready = serde_json::from_str(&line).unwrap_or_default();
         }
+        assert_eq!(gateway.ready["io"], io.as_str(), "the test would prove nothing on the other");
         gateway
     }
 
@@ -205,7 +206,9 @@ impl Gateway {
     }
 
     pub(crate) fn signal(&self, name: &str) {
-        let sent = Command::new("kill").args(["-s", name, &self.child.id().to_string()]).status();
+        // The shell's own kill: a small host has no other.
+        let pid = self.child.id().to_string();
+        let sent = Command::new("sh").args(["-c", "kill -s \"$0\" \"$1\"", name, &pid]).status();
         assert!(sent.unwrap().success());
     }
 
