@@ -43,7 +43,7 @@ fn check_names_file_line_and_column() {
     home.write_file("orders.json", bad);
     let output = command(&["check"], &home);
     assert!(!output.status.success());
-    assert!(said(&output).contains("orders.json:4:"), "{}", said(&output));
+    assert!(said(&output).contains("orders.json:5:"), "{}", said(&output));
     let output = command(&["check", "--json"], &home);
     assert!(!output.status.success());
     let text = json(&output).to_string();
