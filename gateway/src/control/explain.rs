@@ -9,7 +9,7 @@ use crate::integrate::Integration;
 use crate::model::EndpointType;
 use crate::refusal::{Refusal, RefusedRequest};
 use crate::route::{Asked, Match, Reached};
-use crate::snapshot::{ListenerIndex, Snapshot};
+use crate::snapshot::{ApiIndex, ListenerIndex, Snapshot};
 use std::net::IpAddr;
 
 pub(super) fn explain(
@@ -24,7 +24,8 @@ pub(super) fn explain(
     let decided = walk.all(xdp, request, &url);
     let chosen = &snapshot.listeners[listener];
     let answer = match &decided {
-        Err(Stop::Refused(refusal, api, matched)) => {
+        Err(Stop::Refused(stop)) => {
+            let Refused { refusal, api, matched } = &**stop;
             let answer = refusal.answer(&RefusedRequest {
                 request_id: "00000000-0000-0000-0000-000000000000",
                 api: api.map(|api| &snapshot.apis[api]),
@@ -38,7 +39,7 @@ pub(super) fn explain(
         _ => None,
     };
     if let Err(Stop::Bad(problem)) = decided {
-        return Err(problem);
+        return Err(*problem);
     }
     let decided_by =
         walk.steps.last().map(|step| format!("{}: {}", step.stage, step.rule)).unwrap_or_default();
@@ -56,10 +57,22 @@ pub(super) fn explain(
 enum Stop {
     /// The connection does not come about.
     Silent,
-    /// With the API and what matched, as far as they are known: their gateway responses make the answer.
-    Refused(Refusal, Option<usize>, Option<Match>),
+    Refused(Box<Refused>),
     /// The question itself makes no sense.
-    Bad(Problem),
+    Bad(Box<Problem>),
+}
+
+/// With the API and what matched, as far as they are known: their gateway responses make the answer.
+struct Refused {
+    refusal: Refusal,
+    api: Option<ApiIndex>,
+    matched: Option<Match>,
+}
+
+impl Stop {
+    fn refused(refusal: Refusal, api: Option<ApiIndex>, matched: Option<Match>) -> Self {
+        Self::Refused(Box::new(Refused { refusal, api, matched }))
+    }
 }
 
 struct Walk<'s> {
@@ -105,7 +118,11 @@ impl Walk<'_> {
     fn parse(&mut self, request: &ExplainRequest, url: &Url) -> Result<(), Stop> {
         let mut text = format!("{} {} HTTP/1.1\r\nHost: {}\r\n", request.method, url.target, url.authority);
         let bad = |what: String| {
-            Stop::Bad(Problem::new(Kind::Request, what, "give a method, a URL and headers that HTTP allows"))
+            Stop::Bad(Box::new(Problem::new(
+                Kind::Request,
+                what,
+                "give a method, a URL and headers that HTTP allows",
+            )))
         };
         let broken = |part: &str| part.contains(['\r', '\n']);
         if [&request.method, &url.target, &url.authority].into_iter().any(|part| broken(part)) {
@@ -123,7 +140,7 @@ impl Walk<'_> {
             Ok(_) => Err(bad(format!("{} {} is not one request", request.method, url.target))),
             Err(malformed) => {
                 self.step("http", "refuse", malformed.to_string());
-                Err(Stop::Refused(Refusal::Malformed(malformed), None, None))
+                Err(Stop::refused(Refusal::Malformed(malformed), None, None))
             }
         }
     }
@@ -150,7 +167,7 @@ impl Walk<'_> {
                     self.served()
                 );
                 self.step("host and stage", "refuse", rule);
-                Err(Stop::Refused(refusal, None, None))
+                Err(Stop::refused(refusal, None, None))
             }
         }
     }
@@ -180,7 +197,7 @@ impl Walk<'_> {
                     reason(&refusal)
                 );
                 self.step("endpoint type", "refuse", rule);
-                Err(Stop::Refused(refusal, Some(reached.api), None))
+                Err(Stop::refused(refusal, Some(reached.api), None))
             }
         }
     }
@@ -206,7 +223,7 @@ impl Walk<'_> {
                 let method = if method.is_empty() { "this method" } else { method };
                 let rule = format!("no resource of {} has {method} {rest:?}", snapshot.apis[index].name);
                 self.step("resource", "refuse", rule);
-                Err(Stop::Refused(refusal, Some(index), None))
+                Err(Stop::refused(refusal, Some(index), None))
             }
         }
     }
@@ -228,7 +245,7 @@ impl Walk<'_> {
                 self.step("guard", "pass", format!("{policy}, no authorization{validated}"));
                 if let Integration::Unsupported(why) = permit.method.integration {
                     self.step("integration", "refuse", answers);
-                    return Err(Stop::Refused(
+                    return Err(Stop::refused(
                         Refusal::ApiConfiguration(why),
                         Some(api),
                         Some(permit.matched),
@@ -239,7 +256,7 @@ impl Walk<'_> {
             }
             Err(refusal) => {
                 self.step("guard", "refuse", reason(&refusal));
-                Err(Stop::Refused(refusal, Some(api), Some(matched)))
+                Err(Stop::refused(refusal, Some(api), Some(matched)))
             }
         }
     }

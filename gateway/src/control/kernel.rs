@@ -6,7 +6,7 @@ use crate::observe::log;
 use crate::xdp::{self, KernelGuard, Rules, XdpError};
 
 pub(super) enum Kernel {
-    On(KernelGuard),
+    On(Box<KernelGuard>),
     Off {
         why: String,
     },
@@ -35,7 +35,7 @@ impl Kernel {
             pins: document.pins.clone(),
         };
         match KernelGuard::attach(&settings, rules) {
-            Ok(guard) => Self::On(guard),
+            Ok(guard) => Self::On(Box::new(guard)),
             Err(XdpError { what, mend }) => {
                 log(
                     "warning",

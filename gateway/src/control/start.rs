@@ -81,7 +81,7 @@ pub(super) fn ready(started: &Started) -> Ready {
 /// For a person on a terminal.
 pub(super) fn banner(ready: &Ready) -> String {
     let mut text = format!("gateway {} serves generation {}", env!("CARGO_PKG_VERSION"), ready.generation);
-    let _ = write!(text, " with {} workers on {}\n", ready.workers, ready.io);
+    let _ = writeln!(text, " with {} workers on {}", ready.workers, ready.io);
     for (name, address) in &ready.listeners {
         let _ = writeln!(text, "  listener {name:<16} {address}");
     }

@@ -67,7 +67,7 @@ pub(super) fn serves(listener: &Listener, index: ApiIndex, api: &Api) -> bool {
     mine && endpoint::serves(listener.vpc.is_some(), listener.apis.is_some(), api.endpoint_type)
 }
 
-pub(super) fn serving<'s>(snapshot: &'s Snapshot, api: ApiIndex) -> impl Iterator<Item = &'s Listener> {
+pub(super) fn serving(snapshot: &Snapshot, api: ApiIndex) -> impl Iterator<Item = &Listener> {
     snapshot.listeners.iter().filter(move |listener| serves(listener, api, &snapshot.apis[api]))
 }
 
