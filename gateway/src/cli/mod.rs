@@ -28,7 +28,8 @@ pub(crate) struct Cli {
     command: Command,
 }
 
-const EXIT_CODES: &str = "Exit codes: 0 done (explain: allowed), 1 refused or failed, 2 wrong usage or a missing --yes.\n\
+const EXIT_CODES: &str = "\
+Exit codes: 0 done (explain: allowed), 1 refused or failed, 2 wrong usage or a missing --yes.\n\
 Without --config, ./gateway.toml is read, else /etc/gateway/gateway.toml.";
 
 #[derive(clap::Args)]

@@ -64,8 +64,8 @@ pub(super) fn load_whole(file: &Path) -> Result<Loaded, Problem> {
     Err(Problem::documents(format!("{} names APIs with errors", file.display()), found))
 }
 
-/// Compiles the first generation. An API that does not compile is left out, as one that was not read: the others are not
-/// its hostages. Errors of the configuration itself refuse all.
+/// Compiles the first generation. An API that does not compile is left out, as one that was not read: the others are
+/// not its hostages. Errors of the configuration itself refuse all.
 pub(super) fn compile_first(mut loaded: Loaded, remembered: &Remembered) -> Result<Candidate, Problem> {
     let mut drawn = remembered.clone();
     draw_ids(&loaded.document, &mut drawn)?;

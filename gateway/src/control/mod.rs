@@ -96,7 +96,10 @@ fn offline(config: &Path) -> Result<candidate::Candidate, Problem> {
 
 async fn serve(options: &Options) -> Result<(), Problem> {
     let mut signals = Signals::new()?;
-    let started = start::start(options).await?;
+    let started = tokio::select! {
+        started = start::start(options) => started?,
+        () = signals.end() => return Ok(()),
+    };
     let ready = start::ready(&started);
     eprint!("{}", start::banner(&ready));
     if options.json {

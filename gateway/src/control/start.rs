@@ -1,9 +1,10 @@
 //! From the command line to a node that serves.
 
-use super::candidate::{self, Candidate};
+use super::candidate::{self, Candidate, Running};
 use super::kernel::Kernel;
 use super::node::{Node, io_name};
 use super::publish;
+use super::sockets::Bound;
 use super::store::Store;
 use super::types::{Problem, Ready, findings};
 use super::{Io, Options, api, resolve};
@@ -50,10 +51,22 @@ pub(super) async fn start(options: &Options) -> Result<Started, Problem> {
     publish::warn_of_names(&resolve::first(&running.snapshot.targets).await);
     // The kernel's rules stand before the first socket listens.
     let kernel = Kernel::attach(&document.xdp, &Rules::of(&running.snapshot));
-    publish::listen(&bound, &running.snapshot)?;
-    publish::adopt(&workers, &running.snapshot, bound).await?;
+    serve_first(&workers, &running, bound).await.inspect_err(|_| {
+        if kernel.is_on() {
+            log("warning", "xdp", format_args!("rules stay in force; `gateway xdp detach` removes them"));
+        }
+    })?;
     let node = Node::new(config, store, (workers, io), kernel, running);
     Ok(Started { node: Rc::new(node), operator, status })
+}
+
+async fn serve_first(
+    workers: &[Handle],
+    running: &Running,
+    bound: Vec<(usize, Bound)>,
+) -> Result<(), Problem> {
+    publish::listen(&bound, &running.snapshot)?;
+    publish::adopt(workers, &running.snapshot, bound).await.map(drop)
 }
 
 pub(super) fn ready(started: &Started) -> Ready {
@@ -81,7 +94,9 @@ pub(super) fn ready(started: &Started) -> Ready {
 /// For a person on a terminal.
 pub(super) fn banner(ready: &Ready) -> String {
     let mut text = format!("gateway {} serves generation {}", env!("CARGO_PKG_VERSION"), ready.generation);
-    let _ = writeln!(text, " with {} workers on {}", ready.workers, ready.io);
+    let workers =
+        if ready.workers == 1 { "1 worker".to_string() } else { format!("{} workers", ready.workers) };
+    let _ = writeln!(text, " with {workers} on {}", ready.io);
     for (name, address) in &ready.listeners {
         let _ = writeln!(text, "  listener {name:<16} {address}");
     }
