@@ -165,7 +165,14 @@ impl Server {
         Self { stop, guests, threads }
     }
 
-    pub(crate) fn guests(&self) -> BTreeSet<IpAddr> {
+    /// Who has been served. A handshake ends before the server accepts: waits until all of `expected` are noted.
+    pub(crate) fn guests(&self, expected: &BTreeSet<IpAddr>) -> BTreeSet<IpAddr> {
+        for _ in 0..NOTED_WITHIN_MS {
+            if self.guests.lock().unwrap().is_superset(expected) {
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
         self.guests.lock().unwrap().clone()
     }
 }
@@ -176,6 +183,9 @@ impl Drop for Server {
         self.threads.drain(..).for_each(|thread| thread.join().unwrap());
     }
 }
+
+/// How long a server may take to note whom it has accepted.
+const NOTED_WITHIN_MS: u32 = 2000;
 
 pub(crate) fn connects(server: &str, within: Duration) -> bool {
     connects_from(None, server, within)
