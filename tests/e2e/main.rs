@@ -11,6 +11,7 @@ mod failures;
 mod framing;
 mod mapping;
 mod memory;
+mod place;
 mod refusals;
 mod reload;
 mod routing;

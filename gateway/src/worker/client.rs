@@ -9,6 +9,7 @@ use crate::net::{self, Either, Inbound, Size};
 use crate::observe;
 use crate::refusal::Refusal;
 use crate::upstream;
+use std::cell::Cell;
 use std::rc::Rc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
@@ -19,10 +20,21 @@ pub(super) struct Client {
     pub(super) open: Rc<Open>,
     pub(super) inbound: Inbound,
     pub(super) head: RequestHead,
+    /// Of the request whose head that is.
+    pub(super) body: Cell<Body>,
     pub(super) ids: Ids,
     /// Storage for the answer's head and for the request to the backend.
     pub(super) out: Vec<u8>,
     pub(super) sent: Vec<u8>,
+}
+
+/// How far a request's body has been taken off the connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Body {
+    Unread,
+    /// Some of it, perhaps all: what comes next on the connection is not known.
+    Begun,
+    Read,
 }
 
 /// What becomes of the connection after an exchange.
@@ -48,6 +60,7 @@ pub(super) async fn serve(local: Rc<Local>, open: Rc<Open>, key: usize) {
     let mut client = Client {
         inbound: Inbound::new(open.stream.clone()),
         head: RequestHead::new(),
+        body: Cell::new(Body::Unread),
         ids: Ids::default(),
         out: Vec::new(),
         sent: Vec::new(),
@@ -82,7 +95,10 @@ impl Client {
             let next = self.next_head().await;
             self.open.busy.set(true);
             let after = match next {
-                Next::Head => exchange(self).await,
+                Next::Head => {
+                    self.body.set(Body::Unread);
+                    exchange(self).await
+                }
                 Next::Gone => return After::Close,
                 Next::Refused(refusal) => return respond::refuse_unread(self, &refusal).await,
             };

@@ -1,6 +1,6 @@
 //! A request that a HTTP backend answers: its body goes up while the response comes down.
 
-use super::client::{After, Client};
+use super::client::{After, Body, Client};
 use super::local::Local;
 use super::respond;
 use crate::guard::{Permit, endpoint};
@@ -11,6 +11,7 @@ use crate::observe;
 use crate::refusal::Refusal;
 use crate::snapshot::{Api, Snapshot};
 use crate::upstream::{self, Link, RelayError, RelayLimits, Sink};
+use std::cell::Cell;
 use std::pin::{Pin, pin};
 use std::time::{Duration, Instant};
 
@@ -113,7 +114,7 @@ impl Call<'_> {
     async fn relay(&self, client: &mut Client, mut link: Link) -> Result<Relayed, Failure> {
         let (head, out) = (&client.head, &mut client.out);
         let backend = link.inbound.stream().clone();
-        let mut upload = pin!(self.upload(head, &mut client.inbound, &backend, &client.local));
+        let mut upload = pin!(self.upload(head, &client.body, &mut client.inbound, &backend, &client.local));
         let answered = read_head(&mut link.inbound, &mut link.head, self.request.method);
         let first = until_answered(upload.as_mut(), answered);
         let uploaded = match net::timeout_at(self.deadline, first).await {
@@ -166,6 +167,7 @@ impl Call<'_> {
     async fn upload(
         &self,
         head: &RequestHead,
+        body: &Cell<Body>,
         inbound: &mut Inbound,
         backend: &Stream,
         local: &Local,
@@ -176,11 +178,14 @@ impl Call<'_> {
         if framing == Framing::None {
             return upstream::relay(inbound, Framing::None, &mut sink, limits).await;
         }
+        body.set(Body::Begun);
         if head.expects_continue() && inbound.is_empty() {
             let go_on = net::Outgoing::Static(b"HTTP/1.1 100 Continue\r\n\r\n");
             inbound.stream().send(go_on).await.map_err(RelayError::Source)?;
         }
-        upstream::relay(inbound, head.framing(), &mut sink, limits).await
+        upstream::relay(inbound, head.framing(), &mut sink, limits).await?;
+        body.set(Body::Read);
+        Ok(())
     }
 
     /// 101: tells the client, then carries bytes both ways.

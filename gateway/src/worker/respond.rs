@@ -1,6 +1,6 @@
 //! Writing answers: the gateway's own ones whole, and the end of every response head.
 
-use super::client::{After, Client};
+use super::client::{After, Body, Client};
 use super::exchange::asked;
 use super::local::{Local, Open};
 use crate::http::{self, Framing, Method, RequestHead, Version};
@@ -56,9 +56,11 @@ pub(super) async fn refuse_unread(client: &mut Client, refusal: &Refusal) -> Aft
 
 /// Sends a whole answer. `last`: the connection must not go on.
 pub(super) async fn answer(client: &mut Client, facts: &Facts<'_>, answer: &Answer, last: bool) -> After {
-    let unread = client.head.framing();
+    let body = client.body.get();
+    let unread = if body == Body::Read { Framing::None } else { client.head.framing() };
     let skippable = match unread {
         Framing::None => true,
+        _ if body == Body::Begun => false,
         Framing::Length(length) => length <= UNWANTED.bytes && !client.head.expects_continue(),
         Framing::Chunked | Framing::UntilClose => false,
     };
