@@ -2,10 +2,12 @@
 
 use crate::harness::api::{http_proxy, with_timeout};
 use crate::harness::*;
+use serde_json::json;
 
 on_both! {
     a_body_that_went_up_is_not_read_again,
     a_body_that_went_up_half_way_ends_the_connection,
+    an_answer_without_a_body_has_an_end,
 }
 
 fn a_body_that_went_up_is_not_read_again(io: Io) {
@@ -36,4 +38,28 @@ fn a_body_that_went_up_half_way_ends_the_connection(io: Io) {
     let _ = client.try_send("y".repeat(40) + "GET /prod/x HTTP/1.1\r\nHost: a\r\n\r\n");
     client.assert_closed();
     assert!(upstream.requests().is_empty());
+}
+
+fn an_answer_without_a_body_has_an_end(io: Io) {
+    let upstream = Upstream::start(|connection| {
+        while let Some(request) = connection.request() {
+            connection.send(match request.method.as_str() {
+                "HEAD" => "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n",
+                _ => "HTTP/1.1 204 No Content\r\n\r\n",
+            });
+        }
+    });
+    let uri = format!("http://{}/", upstream.address);
+    let mut renamed = http_proxy("GET", &uri);
+    renamed["type"] = json!("http");
+    let api = Api::new("ends", "ends0ends0").method("/head", "get", http_proxy("HEAD", &uri));
+    let gateway = Setup::new(io).api(api.method("/renamed", "get", renamed)).start();
+    for path in ["/prod/head", "/prod/renamed"] {
+        let mut client = gateway.client();
+        for _ in 0..2 {
+            let response = client.get(path);
+            assert_eq!((response.status, response.text()), (200, ""), "{path}");
+            assert_eq!(response.field("content-length"), Some("0"), "{path}");
+        }
+    }
 }

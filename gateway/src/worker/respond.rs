@@ -124,12 +124,14 @@ pub(super) fn write_framing(out: &mut Vec<u8>, framing: Framing, keep: bool) {
     out.extend_from_slice(connection);
 }
 
-/// Which framing a body of the backend's gets on its way to this client.
+/// Which framing a body of the backend's gets on its way to a client that expects one.
 pub(super) fn framing_for(client: Version, body: Framing) -> Framing {
     match (body, client) {
         (Framing::Chunked | Framing::UntilClose, Version::Http11) => Framing::Chunked,
         (Framing::Chunked | Framing::UntilClose, Version::Http10) => Framing::UntilClose,
-        (Framing::None | Framing::Length(_), _) => body,
+        (Framing::Length(_), _) => body,
+        // HEAD, 204 or 304 on the backend's side alone: the client waits for a body.
+        (Framing::None, _) => Framing::Length(0),
     }
 }
 
