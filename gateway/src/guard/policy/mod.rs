@@ -144,16 +144,19 @@ impl Patterns {
         Truth::from(self.patterns.iter().any(matches) != self.not)
     }
 
-    /// A path with percent-triplets is compared in both forms. What speaks against the caller needs one of them; what
-    /// speaks for him needs the form that routing saw, or the decoded one unless it has a slash that routing did not.
+    /// A path with percent-triplets is compared in both forms. A match that speaks against the caller (of a Deny, or of
+    /// an Allow's `NotResource`) needs one of them; one that speaks for him needs the form that routing saw, or the
+    /// decoded one unless it has a slash that routing did not.
     fn hold_resource(&self, request: &Request<'_>, deny: bool) -> Truth {
         let matches = |arn: &str| {
             let of = |pattern: &String| glob::matches(pattern.as_bytes(), arn.as_bytes());
-            self.patterns.iter().any(of) != self.not
+            self.patterns.iter().any(of)
         };
-        let sound = deny || !request.arn.contains("%2F");
+        let against = deny != self.not;
+        let sound = against || !request.arn.contains("%2F");
         let decoded = request.decoded_arn.as_deref().filter(|_| sound);
-        Truth::from(matches(&request.arn) || decoded.is_some_and(matches))
+        let matched = matches(&request.arn) || decoded.is_some_and(matches);
+        Truth::from(matched != self.not)
     }
 }
 

@@ -216,3 +216,19 @@ fn exported_texts_are_read() {
     let warnings = parsed(&json!([allow(), foreign])).warnings;
     assert!(warnings.len() == 1 && warnings[0].contains("names another"), "{warnings:?}");
 }
+
+#[test]
+fn an_exception_holds_in_both_forms() {
+    let but = |effect: &str, resource: &str| json!({"Effect": effect, "Principal": "*", "Action": "execute-api:Invoke", "NotResource": resource});
+    for secret in ["execute-api:/prod/GET/my files/*", "execute-api:/prod/GET/my%20files/*"] {
+        let allowed = json!([but("Allow", secret)]);
+        assert!(!passes(&allowed, &request("my%20files/x")), "{secret}");
+        assert!(passes(&allowed, &request("your%20files/x")));
+        let denied = json!([allow(), but("Deny", secret)]);
+        assert!(passes(&denied, &request("my%20files/x")), "{secret}");
+        assert!(!passes(&denied, &request("your%20files/x")));
+    }
+    let hidden = request("my%20files%2Fx");
+    assert!(!passes(&json!([but("Allow", "execute-api:/prod/GET/my files/*")]), &hidden));
+    assert!(!passes(&json!([allow(), but("Deny", "execute-api:/prod/GET/my files/*")]), &hidden));
+}
