@@ -43,6 +43,7 @@ fn opened(gateway: &Gateway) -> Client {
 
 on_both! {
     bytes_pass_both_ways,
+    a_tunnel_ends_with_its_listener,
     large_transfers_pass_both_ways_at_once,
     what_is_sent_with_the_handshake_is_not_lost,
     the_end_of_one_side_reaches_the_other,
@@ -156,4 +157,20 @@ fn an_upgrade_that_nobody_asked_for_is_a_broken_answer(io: Io) {
     });
     let gateway = Setup::new(io).api(echo_api(upstream.address)).start();
     assert_eq!(gateway.client().get("/prod/x").status, 502);
+}
+
+fn a_tunnel_ends_with_its_listener(io: Io) {
+    let upstream = echoing();
+    let gateway = Setup::new(io).api(echo_api(upstream.address)).start();
+    let free = Upstream::nobody();
+    let toml = std::fs::read_to_string(gateway.home.config()).unwrap();
+    let more = format!("{toml}\n[[listener]]\nname = \"more\"\naddress = \"{free}\"\n");
+    gateway.home.write_file("gateway.toml", &more);
+    gateway.json(&["apply", "--yes"]);
+    let mut client = Client::connect(free);
+    client.send(ASK);
+    assert_eq!(client.head().unwrap().0, 101);
+    gateway.home.write_file("gateway.toml", &toml);
+    gateway.json(&["apply", "--yes"]);
+    client.assert_closed();
 }

@@ -124,9 +124,14 @@ impl Local {
             open.listener.set(listener);
             open.tunnel.set(tunnel_now);
             let Some(listener) = listener else {
-                // Its listener is gone: what is under way ends well.
+                // Its listener is gone: what is under way ends well, but a tunnel has no end of its own.
                 open.closing.set(true);
-                closed += usize::from(open.end_if_idle());
+                if tunnel.is_some() {
+                    open.end();
+                    closed += 1;
+                } else {
+                    closed += usize::from(open.end_if_idle());
+                }
                 continue;
             };
             let source = open.peer.ip();
