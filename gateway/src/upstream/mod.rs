@@ -11,7 +11,7 @@ pub use tunnel::tunnel;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-/// One backend: host and port, with the addresses that its name last resolved to (refreshed by control, read by workers).
+/// One backend: host and port, with the addresses that its name last resolved to (control refreshes, workers read).
 #[derive(Debug)]
 pub struct Target {
     pub host: String,

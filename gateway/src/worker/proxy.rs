@@ -99,14 +99,14 @@ enum Upload {
 
 enum Relayed {
     Ended(After),
-    Upgrade(Link),
+    Upgrade(Box<Link>),
 }
 
 impl Call<'_> {
     async fn attempt(&self, client: &mut Client, link: Link) -> Result<After, Failure> {
         match self.relay(client, link).await? {
             Relayed::Ended(after) => Ok(after),
-            Relayed::Upgrade(link) => Ok(self.upgrade(client, link).await?),
+            Relayed::Upgrade(link) => Ok(self.upgrade(client, *link).await?),
         }
     }
 
@@ -125,7 +125,7 @@ impl Call<'_> {
             if !self.request.upgrade || uploaded != Upload::Done {
                 return Err(Refusal::IntegrationBroken("101 without being asked").into());
             }
-            return Ok(Relayed::Upgrade(link));
+            return Ok(Relayed::Upgrade(Box::new(link)));
         }
         out.clear();
         let status = integrate::write_response(self.permit, head, &link.head, self.facts, out)?;
