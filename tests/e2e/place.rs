@@ -8,6 +8,7 @@ on_both! {
     a_body_that_went_up_is_not_read_again,
     a_body_that_went_up_half_way_ends_the_connection,
     an_answer_without_a_body_has_an_end,
+    a_close_does_not_cut_the_answer_before_it,
 }
 
 fn a_body_that_went_up_is_not_read_again(io: Io) {
@@ -62,4 +63,22 @@ fn an_answer_without_a_body_has_an_end(io: Io) {
             assert_eq!(response.field("content-length"), Some("0"), "{path}");
         }
     }
+}
+
+/// What stands unread when a socket closes makes the kernel reset it, and forget what it had still to send.
+fn a_close_does_not_cut_the_answer_before_it(io: Io) {
+    const LENGTH: usize = 8 << 20;
+    let upstream = Upstream::start(|connection| {
+        while connection.request().is_some() {
+            connection.answer(200, &"x".repeat(LENGTH));
+        }
+    });
+    let gateway = Setup::new(io).api(echo_api(upstream.address)).start();
+    let mut client = Client::connect_narrow(gateway.public());
+    client.send("GET /prod/x HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+    client.head().unwrap();
+    // Some clients end a message with one line more; here it comes while the answer is still on its way.
+    client.send("\r\n");
+    assert_eq!(client.take(LENGTH).unwrap().len(), LENGTH);
+    client.assert_closed();
 }

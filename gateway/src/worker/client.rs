@@ -140,9 +140,10 @@ impl Client {
 
     async fn close(&mut self, after: After) {
         match after {
-            After::KeepAlive | After::Close => {}
             After::Reset => self.open.stream.reset_on_close(),
-            After::Linger => {
+            // Closed over unread bytes, the kernel would reset it, and forget the answer's end.
+            After::KeepAlive | After::Close if self.inbound.is_empty() && self.open.stream.is_quiet() => {}
+            After::KeepAlive | After::Close | After::Linger => {
                 self.open.stream.shutdown_write();
                 let rest = upstream::discard(&mut self.inbound, crate::http::Framing::UntilClose, LINGER);
                 let _ = net::timeout(LINGER_TOTAL, rest).await;
