@@ -3,12 +3,14 @@
 use crate::harness::api::{http_proxy, with_timeout};
 use crate::harness::*;
 use serde_json::json;
+use std::time::{Duration, SystemTime};
 
 on_both! {
     a_body_that_went_up_is_not_read_again,
     a_body_that_went_up_half_way_ends_the_connection,
     an_answer_without_a_body_has_an_end,
     a_close_does_not_cut_the_answer_before_it,
+    a_refused_body_that_drips_is_not_waited_for,
 }
 
 fn a_body_that_went_up_is_not_read_again(io: Io) {
@@ -81,4 +83,16 @@ fn a_close_does_not_cut_the_answer_before_it(io: Io) {
     client.send("\r\n");
     assert_eq!(client.take(LENGTH).unwrap().len(), LENGTH);
     client.assert_closed();
+}
+
+fn a_refused_body_that_drips_is_not_waited_for(io: Io) {
+    let gateway = Setup::new(io).api(echo_api(Upstream::nobody())).start();
+    let mut client = gateway.client();
+    client.send("POST /none/x HTTP/1.1\r\nHost: a\r\nContent-Length: 1000\r\n\r\n");
+    assert_eq!(client.response().status, 403);
+    let begun = SystemTime::now();
+    while client.try_send("x").is_ok() {
+        assert!(begun.elapsed().unwrap() < PATIENCE, "it still reads");
+        std::thread::sleep(Duration::from_millis(300));
+    }
 }

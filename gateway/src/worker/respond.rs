@@ -12,8 +12,9 @@ use crate::snapshot::{ListenerIndex, Snapshot};
 use crate::upstream::{self, RelayLimits};
 use std::time::Duration;
 
-/// A request body that nobody wants is read to its end up to this size, so that the connection can go on.
+/// A request body that nobody wants is read to its end up to this size and for so long, so that the connection can go on.
 const UNWANTED: RelayLimits = RelayLimits { idle: Duration::from_secs(2), bytes: 64 * 1024 };
+const UNWANTED_TOTAL: Duration = Duration::from_secs(5);
 
 /// Answers a refused request, by the API's own gateway responses where it has some.
 pub(super) async fn refuse(
@@ -80,10 +81,9 @@ pub(super) async fn answer(client: &mut Client, facts: &Facts<'_>, answer: &Answ
     if !keep {
         return if unread == Framing::None && !last { After::Close } else { After::Linger };
     }
-    if upstream::discard(&mut client.inbound, unread, UNWANTED).await {
-        After::KeepAlive
-    } else {
-        After::Close
+    match net::timeout(UNWANTED_TOTAL, upstream::discard(&mut client.inbound, unread, UNWANTED)).await {
+        Ok(true) => After::KeepAlive,
+        Ok(false) | Err(net::Elapsed) => After::Linger,
     }
 }
 
