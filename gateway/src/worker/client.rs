@@ -107,8 +107,11 @@ impl Client {
                 return after;
             }
             // Storage that a large head left behind is not kept for the connection's life.
-            self.out.shrink_to(4096);
-            self.sent.shrink_to(4096);
+            // What was sent is full still, and nothing shrinks below its length.
+            for storage in [&mut self.out, &mut self.sent] {
+                storage.clear();
+                storage.shrink_to(4096);
+            }
         }
     }
 
