@@ -12,7 +12,7 @@ use crate::snapshot::{ListenerIndex, Snapshot};
 use crate::upstream::{self, RelayLimits};
 use std::time::Duration;
 
-/// A request body that nobody wants is read to its end up to this size and for so long, so that the connection can go on.
+/// A request body that nobody wants is read to its end, up to this size and for so long: the connection can go on.
 const UNWANTED: RelayLimits = RelayLimits { idle: Duration::from_secs(2), bytes: 64 * 1024 };
 const UNWANTED_TOTAL: Duration = Duration::from_secs(5);
 
