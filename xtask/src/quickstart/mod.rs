@@ -155,5 +155,5 @@ fn show(base: u16, off: Option<&str>, binary: &Path, config: &Path) {
     let cwd = std::env::current_dir().unwrap_or_default();
     let near = |path: &Path| path.strip_prefix(&cwd).unwrap_or(path).display().to_string();
     println!("  {} api set-endpoint orders REGIONAL --yes --config {}\n", near(binary), near(config));
-    println!("Ctrl-C ends everything and takes XDP off lo again.");
+    println!("Ctrl-C ends everything{}.", if off.is_none() { " and takes XDP off lo again" } else { "" });
 }
