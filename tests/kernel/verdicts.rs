@@ -8,17 +8,17 @@ use gateway::xdp::{KernelGuard, Rules};
 use std::net::IpAddr;
 
 /// A guard on the loopback of an own namespace, whose program answers test runs.
-struct Bench {
+pub(crate) struct Bench {
     rules: Rules,
     guard: KernelGuard,
-    program: Program,
+    pub(crate) program: Program,
     program_id: u32,
     _pins: Pins,
     _namespace: Namespace,
 }
 
 impl Bench {
-    fn new(rules: Rules) -> Option<Self> {
+    pub(crate) fn new(rules: Rules) -> Option<Self> {
         let pins = Pins::new()?;
         let namespace = Namespace::new();
         let (guard, program_id) = namespace.run(|| {
@@ -30,8 +30,13 @@ impl Bench {
         Some(Self { rules, guard, program, program_id, _pins: pins, _namespace: namespace })
     }
 
+    pub(crate) fn change(&mut self, rules: Rules) {
+        self.guard.apply(&rules).unwrap();
+        self.rules = rules;
+    }
+
     /// The verdict, which must be the oracle's too.
-    fn passes(&self, frame: &[u8]) -> bool {
+    pub(crate) fn passes(&self, frame: &[u8]) -> bool {
         let verdict = self.program.passes(frame);
         assert_eq!(verdict, oracle::passes(&self.rules, frame), "program says {verdict}: {frame:02x?}");
         verdict
@@ -241,22 +246,22 @@ fn a_mapped_address_on_the_ipv6_wire_is_no_way_into_an_ipv4_vpc() {
 }
 
 /// xorshift64*: the same packets on every run, unless GATEWAY_SEED says otherwise.
-struct Random(u64);
+pub(crate) struct Random(u64);
 
 impl Random {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let seed = std::env::var("GATEWAY_SEED").ok().and_then(|seed| seed.parse().ok());
         Self(seed.unwrap_or(0x9e37_79b9_7f4a_7c15).max(1))
     }
 
-    fn next(&mut self) -> u64 {
+    pub(crate) fn next(&mut self) -> u64 {
         self.0 ^= self.0 >> 12;
         self.0 ^= self.0 << 25;
         self.0 ^= self.0 >> 27;
         self.0.wrapping_mul(0x2545_f491_4f6c_dd1d)
     }
 
-    fn below(&mut self, bound: usize) -> usize {
+    pub(crate) fn below(&mut self, bound: usize) -> usize {
         usize::try_from((self.next() >> 32) % bound as u64).unwrap()
     }
 
@@ -264,7 +269,7 @@ impl Random {
         self.below(chance) == 0
     }
 
-    fn pick<T: Copy>(&mut self, from: &[T]) -> T {
+    pub(crate) fn pick<T: Copy>(&mut self, from: &[T]) -> T {
         from[self.below(from.len())]
     }
 }
