@@ -85,6 +85,14 @@ impl Pool {
             || self.segments.borrow().len() < SEGMENTS_MAX
     }
 
+    /// Less than half is left of what the pool may grow to: many hold buffers for long, and the rest is for
+    /// those who do not.
+    pub(super) fn is_scarce(&self) -> bool {
+        let most = SEGMENTS_MAX * usize::from(self.count);
+        let unborn = most - self.segments.borrow().len() * usize::from(self.count);
+        usize::from(self.provided.get()) + self.free.borrow().len() + unborn < most / 2
+    }
+
     /// Tells `reader` when buffers have come back.
     pub(super) fn wait(&self, reader: Weak<dyn Waiting>) {
         let mut waiting = self.waiting.borrow_mut();

@@ -137,7 +137,7 @@ impl Connection {
         if !ready.readable.get() {
             return Poll::Pending;
         }
-        let pool = Core::with(|core| core.pool(size).clone());
+        let pool = Core::with(|core| core.pool(core.size_at_hand(size)).clone());
         let Some(mut chunk) = pool.take() else {
             if !self.waiting.replace(true) {
                 let reader: Weak<Self> = Rc::downgrade(self);

@@ -152,6 +152,11 @@ impl Core {
         }
     }
 
+    /// What a reader who wishes for `size` gets: small pieces when too many hold large ones.
+    pub(super) fn size_at_hand(&self, size: Size) -> Size {
+        if self.pool(size).is_scarce() { Size::Small } else { size }
+    }
+
     /// Wakes a task of this runtime, from its own thread.
     pub(super) fn wake(&self, task: TaskId) {
         self.tasks.borrow_mut().wake(task);

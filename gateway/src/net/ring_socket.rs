@@ -193,10 +193,10 @@ impl Connection {
             None => {}
         }
         keep(&mut state.waker, cx);
-        with_ring(|core, ring| match state.op {
-            None => self.arm(&mut state, core, ring, size),
-            Some((op, Size::Small)) if size == Size::Large => state.stop(ring, op),
-            Some(_) => {}
+        with_ring(|core, ring| match (state.op, core.size_at_hand(size)) {
+            (None, size) => self.arm(&mut state, core, ring, size),
+            (Some((op, Size::Small)), Size::Large) => state.stop(ring, op),
+            (Some(_), _) => {}
         });
         Poll::Pending
     }
@@ -236,7 +236,10 @@ impl Connection {
                 let unread = state.queue.len();
                 // Buffer select is set on every receive: bytes without a buffer do not exist.
                 if let Some(chunk) = chunk.filter(|_| !state.closed) {
-                    state.queue.push_back(if unread < UNREAD_POOLED_MAX { chunk } else { chunk.into_heap() });
+                    // While buffers are scarce, only a reader who waits for one gets one.
+                    let awaited = state.waker.is_some() || !core.pool(size).is_scarce();
+                    let pooled = unread < UNREAD_POOLED_MAX && awaited;
+                    state.queue.push_back(if pooled { chunk } else { chunk.into_heap() });
                 }
                 if unread + 1 >= UNREAD_MAX && state.op.is_some() {
                     with_ring(|_, ring| state.stop(ring, op));

@@ -1,6 +1,7 @@
 //! Every promise of this room, on both drivers, against real sockets.
 #![allow(unsafe_code)]
 
+mod crowd;
 mod dropped;
 mod ending;
 mod running;
