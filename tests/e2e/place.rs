@@ -11,6 +11,7 @@ on_both! {
     an_answer_without_a_body_has_an_end,
     a_close_does_not_cut_the_answer_before_it,
     a_refused_body_that_drips_is_not_waited_for,
+    a_customised_refusal_does_not_frame_itself,
 }
 
 fn a_body_that_went_up_is_not_read_again(io: Io) {
@@ -94,5 +95,27 @@ fn a_refused_body_that_drips_is_not_waited_for(io: Io) {
     while client.try_send("x").is_ok() {
         assert!(begun.elapsed().unwrap() < PATIENCE, "it still reads");
         std::thread::sleep(Duration::from_millis(300));
+    }
+}
+
+fn a_customised_refusal_does_not_frame_itself(io: Io) {
+    let fields = json!({
+        "gatewayresponse.header.Content-Length": "'1'",
+        "gatewayresponse.header.Transfer-Encoding": "'chunked'",
+        "gatewayresponse.header.Connection": "'close'",
+        "gatewayresponse.header.X-Own": "'yes'",
+    });
+    let responses = json!({ "DEFAULT_4XX": { "responseParameters": fields } });
+    let api = echo_api(Upstream::nobody()).set("x-amazon-apigateway-gateway-responses", responses);
+    let gateway = Setup::new(io).api(api).start();
+    let mut client = gateway.client();
+    for _ in 0..2 {
+        let response = client.request("TRACE", "/prod/x", "localhost", &[]);
+        assert_eq!((response.status, response.field("x-own")), (403, Some("yes")));
+        let named = |wanted: &str| {
+            response.fields.iter().filter(|(name, _)| name.eq_ignore_ascii_case(wanted)).count()
+        };
+        assert_eq!(["content-length", "transfer-encoding", "connection"].map(named), [1, 0, 1]);
+        assert_eq!(response.field("connection"), Some("keep-alive"));
     }
 }

@@ -50,7 +50,7 @@ impl GatewayResponses {
             answer.fields.push(("Content-Type".to_owned(), media_type.clone().into_bytes()));
             applied.content_type = true;
         }
-        for (name, source) in &response.fields {
+        for (name, source) in response.fields.iter().filter(|(name, _)| !frames(name)) {
             for value in source.values(known) {
                 // A decoded query value may hold what no field may.
                 if value.iter().any(|byte| matches!(byte, b'\r' | b'\n' | 0)) {
@@ -65,6 +65,12 @@ impl GatewayResponses {
         }
         applied
     }
+}
+
+/// The worker writes these: a second one would end the message elsewhere.
+fn frames(name: &str) -> bool {
+    const FRAMING: [&str; 5] = ["connection", "content-length", "keep-alive", "transfer-encoding", "upgrade"];
+    FRAMING.iter().any(|known| name.eq_ignore_ascii_case(known))
 }
 
 /// The template for the first media type that the client accepts, else the one for application/json, else the first.
