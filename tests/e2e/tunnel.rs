@@ -50,6 +50,7 @@ on_both! {
     an_upstream_that_ends_the_tunnel_ends_the_client,
     a_refused_upgrade_is_an_ordinary_answer,
     an_upgrade_that_nobody_asked_for_is_a_broken_answer,
+    a_switch_to_nothing_or_to_h2c_is_a_broken_answer,
 }
 
 fn bytes_pass_both_ways(io: Io) {
@@ -173,4 +174,18 @@ fn a_tunnel_ends_with_its_listener(io: Io) {
     gateway.home.write_file("gateway.toml", &toml);
     gateway.json(&["apply", "--yes"]);
     client.assert_closed();
+}
+
+fn a_switch_to_nothing_or_to_h2c_is_a_broken_answer(io: Io) {
+    for fields in ["", "Upgrade: websocket\r\n", "Connection: Upgrade\r\nUpgrade: h2c\r\n"] {
+        let upstream = Upstream::start(move |connection| {
+            connection.request();
+            connection.send(format!("HTTP/1.1 101 Switching Protocols\r\n{fields}\r\n"));
+            connection.some();
+        });
+        let gateway = Setup::new(io).api(echo_api(upstream.address)).start();
+        let mut client = gateway.client();
+        client.send(ASK);
+        assert_eq!(client.response().status, 502, "{fields:?}");
+    }
 }
