@@ -190,12 +190,14 @@ impl Call<'_> {
 
     /// 101: tells the client, then carries bytes both ways.
     async fn upgrade(&self, client: &mut Client, mut link: Link) -> Result<After, Refusal> {
+        let Some(protocol) = link.head.upgrade() else {
+            return Err(Refusal::IntegrationBroken("101 without a protocol to switch to"));
+        };
         let mut out = std::mem::take(&mut client.out);
         out.clear();
         integrate::write_response(self.permit, &client.head, &link.head, self.facts, &mut out)?;
         let (request_id, extended) = (self.facts.request_id, self.facts.extended_request_id);
         respond::write_date_and_ids(&mut out, &client.local, request_id, extended);
-        let protocol = link.head.field("upgrade").unwrap_or_default();
         out.extend_from_slice(b"Connection: Upgrade\r\n");
         if http::write_field(&mut out, "Upgrade", protocol).is_err() {
             return Err(Refusal::IntegrationBroken("an Upgrade field that is none"));
