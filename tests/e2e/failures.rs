@@ -31,6 +31,7 @@ on_both! {
     bad_chunks_in_an_answer_cut_the_client,
     more_than_the_length_is_not_passed_on,
     a_kept_connection_that_died_is_replaced_once_for_get,
+    an_empty_body_may_be_repeated,
     a_post_whose_body_was_sent_is_never_repeated,
     idle_connections_that_the_upstream_closes_do_no_harm,
     a_client_that_goes_away_frees_the_upstream,
@@ -222,6 +223,20 @@ fn a_kept_connection_that_died_is_replaced_once_for_get(io: Io) {
     assert_eq!(client.get("/prod/second").text(), "ok");
     let targets: Vec<String> = upstream.requests().into_iter().map(|request| request.target).collect();
     assert_eq!(targets, ["/first", "/second", "/second"]);
+}
+
+fn an_empty_body_may_be_repeated(io: Io) {
+    let (upstream, gateway) = before(io, |connection| {
+        while connection.request().is_some_and(|request| connection.number > 0 || request.method == "GET") {
+            connection.answer(200, "ok");
+        }
+    });
+    let mut client = gateway.client();
+    assert_eq!(client.get("/prod/first").status, 200);
+    let response = client.request("DELETE", "/prod/x", "localhost", &[("Content-Length", "0")]);
+    assert_eq!((response.status, response.text()), (200, "ok"));
+    assert_eq!(upstream.connections(), 2);
+    assert_eq!(client.get("/prod/last").status, 200);
 }
 
 fn a_post_whose_body_was_sent_is_never_repeated(io: Io) {

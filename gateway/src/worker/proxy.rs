@@ -47,7 +47,8 @@ pub(super) async fn proxy(
     let mut head = std::mem::take(&mut client.sent);
     head.clear();
     let request = integrate::write_request(permit, backend, &client.head, facts, &mut head)?;
-    let repeatable = request.framing == Framing::None && request.method.is_idempotent();
+    let empty = matches!(request.framing, Framing::None | Framing::Length(0));
+    let repeatable = empty && request.method.is_idempotent();
     let mut link = client.local.pool.link(target, repeatable, deadline).await?;
     loop {
         let reused = link.reused;
