@@ -46,8 +46,11 @@ fn cidrs_at(rules: &Rules, address: SocketAddr) -> Option<&[IpNet]> {
 /// As the kernel looks it up: the exact address, else any address on that port; `[::]` takes what is left of IPv4.
 fn rule_at(rules: &Rules, address: SocketAddr) -> Option<&ListenerRule> {
     let at = |ip: IpAddr| {
-        let wanted = SocketAddr::new(ip, address.port());
-        rules.listeners.iter().find(move |rule| rule.address == wanted)
+        // Not the whole address: that of a link-local listener holds its interface, which the kernel's keys do not.
+        rules
+            .listeners
+            .iter()
+            .find(move |rule| rule.address.ip() == ip && rule.address.port() == address.port())
     };
     let four = || if address.is_ipv4() { at(Ipv4Addr::UNSPECIFIED.into()) } else { None };
     at(address.ip()).or_else(four).or_else(|| at(Ipv6Addr::UNSPECIFIED.into()))
@@ -147,6 +150,18 @@ mod tests {
         let new = rules(&[&["10.1.0.0/16"]], &[("10.0.0.6:80", Some(0))]);
         let strict = strictest(&old, &new);
         assert_eq!(strict.vpcs[strict.listeners[0].private.unwrap()], Vec::<IpNet>::new());
+    }
+
+    /// A link-local address carries its interface, which the kernel's keys do not know.
+    #[test]
+    fn a_private_link_local_listener_stays_private() {
+        let old = rules(&[&["fe80::/64"]], &[("[fe80::1%2]:80", Some(0)), ("10.0.0.6:80", None)]);
+        let new = rules(&[&["fe80::/64"]], &[("[fe80::1%2]:80", Some(0)), ("10.0.0.6:80", Some(0))]);
+        let strict = strictest(&old, &new);
+        assert!(strict.listeners.iter().all(|rule| rule.private.is_some()), "{strict:?}");
+        let shut = rules(&[&["fe80::/64"]], &[("[fe80::1%2]:80", Some(0))]);
+        let open = rules(&[], &[("[fe80::1%2]:80", None)]);
+        assert!(!equal(&open, &shut));
     }
 
     /// The new exact rule would hide the old private rule of the unspecified address while old workers still serve it.
