@@ -260,6 +260,25 @@ fn another_gateways_guard_is_foreign_too() {
 }
 
 #[test]
+fn a_pin_folder_of_somebody_else_is_not_trusted() {
+    let Some(pins) = Pins::new() else { return };
+    let namespace = Namespace::new();
+    std::fs::create_dir(&pins.0).unwrap();
+    let attached = || namespace.run(|| KernelGuard::attach(&pins.settings("lo", XdpMode::Auto), &open()));
+    std::os::unix::fs::chown(&pins.0, Some(65534), None).unwrap();
+    let error = attached().err().unwrap();
+    assert!(error.what.contains("another user") && error.mend.contains("pins"), "{error}");
+
+    let (elsewhere, folder) = (Pins::new().unwrap(), pins.0.clone());
+    std::fs::create_dir(&elsewhere.0).unwrap();
+    std::fs::remove_dir_all(&folder).unwrap();
+    std::os::unix::fs::symlink(&elsewhere.0, &folder).unwrap();
+    let error = attached().err();
+    std::fs::remove_file(&folder).unwrap();
+    assert!(error.unwrap().what.contains("a link"));
+}
+
+#[test]
 fn detach_leaves_nothing() {
     let Some(world) = World::new() else { return };
     let server = world.serve();

@@ -5,7 +5,7 @@ use super::{XdpError, sys};
 use gateway_ebpf::abi;
 use std::fs;
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 const BPFFS_ROOT: &str = "/sys/fs/bpf";
@@ -42,8 +42,23 @@ pub(super) fn prepare(pins: &Path) -> Result<(), XdpError> {
             .create(&folder)
             .map_err(|error| failed("making the pin folder", &folder, &error))?;
     }
+    is_ours(pins)?;
     fs::set_permissions(pins, fs::Permissions::from_mode(FOLDER_MODE))
         .map_err(|error| failed("closing the pin folder to others", pins, &error))
+}
+
+/// A bpffs that was mounted by hand lets everybody make folders and links in it: whoever owns the pins can remove them,
+/// and with the last pin the program goes.
+fn is_ours(pins: &Path) -> Result<(), XdpError> {
+    let found = fs::symlink_metadata(pins).map_err(|error| failed("looking at", pins, &error))?;
+    if found.is_dir() && found.uid() == sys::user() {
+        return Ok(());
+    }
+    let what = if found.is_dir() { "belongs to another user" } else { "is not a folder but a link" };
+    Err(XdpError::new(
+        format!("the pin folder {} {what}: who made it could take the guard away", pins.display()),
+        "look who made it and remove it, or name another folder in `pins` under [xdp]",
+    ))
 }
 
 /// Is the folder in bpffs, or could `prepare` put it there?

@@ -88,8 +88,12 @@ pub(super) fn mount_bpffs(target: &Path) -> io::Result<()> {
 }
 
 pub(super) fn is_root() -> bool {
+    user() == 0
+}
+
+pub(super) fn user() -> u32 {
     // SAFETY: no arguments, cannot fail.
-    unsafe { libc::geteuid() == 0 }
+    unsafe { libc::geteuid() }
 }
 
 pub(super) fn interface_index(name: &str) -> io::Result<u32> {
