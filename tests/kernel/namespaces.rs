@@ -42,7 +42,7 @@ fn on_loopback_a_private_listener_is_silent_to_outsiders() {
         assert!(status.listeners[0].private);
         assert!(count(&status, "outside_vpc") > 0 && count(&status, "pass") > 0, "{status:?}");
 
-        assert_eq!(xdp::detach(&pins.0).unwrap(), ["lo"]);
+        assert_eq!(guard.detach().unwrap(), ["lo"]);
         assert!(!refused("127.0.0.1", "127.0.0.1:8080"));
 
         let error = KernelGuard::attach(&pins.settings("lo", XdpMode::Native), &open()).err().unwrap();
@@ -259,6 +259,23 @@ fn another_gateways_guard_is_foreign_too() {
     assert!(error.what.contains("gateway_xdp") && error.mend.contains("detach"), "{error}");
 }
 
+/// Two gateways with the default pins, and a `detach` that looked for the gateway in the wrong place.
+#[test]
+fn a_living_guard_is_neither_taken_over_nor_taken_away() {
+    let Some(world) = World::new() else { return };
+    let _server = world.serve();
+    let settings = world.settings(XdpMode::Auto);
+    let guard = world.gateway.run(|| attach(&settings, &private()));
+    let error = world.gateway.run(|| KernelGuard::attach(&settings, &open()).err().unwrap());
+    assert!(error.what.contains("in use") && error.mend.contains("pins"), "{error}");
+    let error = world.gateway.run(|| xdp::detach(&world.pins.0).unwrap_err());
+    assert!(error.what.contains("in use"), "{error}");
+    assert_eq!(world.outsider_connects(), [false, false]);
+    drop(guard);
+    let again = world.gateway.run(|| attach(&settings, &private()));
+    assert_eq!(world.gateway.run(|| again.detach().unwrap().len()), 2);
+}
+
 #[test]
 fn a_pin_folder_of_somebody_else_is_not_trusted() {
     let Some(pins) = Pins::new() else { return };
@@ -317,6 +334,7 @@ fn an_interface_that_is_not_named_any_more_is_freed() {
         assert_eq!(status.interfaces.iter().map(|interface| &interface.name).collect::<Vec<_>>(), ["vpc0"]);
         assert_eq!(xdp::inspect("out0").unwrap().present, None);
     });
+    drop(guard);
     // The other way round, in another mode; and a link whose interface is gone is no obstacle.
     world.gateway.ip(&["link", "del", "out0"]);
     let settings = xdp::Settings { mode: XdpMode::Generic, ..settings };

@@ -1,13 +1,12 @@
 //! The changes that an operator asks for: reload the files, switch an API's endpoint type, detach XDP.
 
 use super::candidate::{self, Candidate, type_name};
-use super::kernel::{self, Kernel};
+use super::kernel::Kernel;
 use super::node::Node;
 use super::plan::plan;
 use super::publish::publish;
 use super::types::{ApplyRequest, Changed, Detached, EndpointRequest, Kind, Plan, Problem};
 use crate::observe::log;
-use crate::xdp;
 use std::rc::Rc;
 
 /// All or nothing: any error and the old snapshot goes on serving; `status` shows why.
@@ -111,7 +110,7 @@ fn same_generation(node: &Node, shown: Option<u64>) -> Result<(), Problem> {
 /// Takes the kernel guard away; the workers go on to enforce alone.
 pub(super) async fn detach(node: &Node) -> Result<Detached, Problem> {
     let _changing = node.changing.lock().await;
-    let interfaces = xdp::detach(&node.started_with.document.xdp.pins).map_err(kernel::problem)?;
+    let interfaces = node.kernel.borrow().detach(&node.started_with.document.xdp.pins)?;
     let why = "detached by the operator; a restart of the gateway attaches it again".to_string();
     *node.kernel.borrow_mut() = Kernel::Off { why };
     log("warning", "xdp", format_args!("detached; the workers alone keep outsiders away from private APIs"));

@@ -4,6 +4,7 @@ use super::types::{Problem, XdpInterface, XdpStatus, XdpSummary};
 use crate::config::{self, XdpMode};
 use crate::observe::log;
 use crate::xdp::{self, KernelGuard, Rules, XdpError};
+use std::path::Path;
 
 pub(super) enum Kernel {
     On(Box<KernelGuard>),
@@ -61,6 +62,15 @@ impl Kernel {
         }
     }
 
+    /// Takes away what stands, even where this process did not attach it.
+    pub(super) fn detach(&self, pins: &Path) -> Result<Vec<String>, Problem> {
+        match self {
+            Self::On(guard) => guard.detach(),
+            _ => xdp::detach(pins),
+        }
+        .map_err(problem)
+    }
+
     pub(super) fn off(&self) -> Option<String> {
         match self {
             Self::Off { why } => Some(why.clone()),
@@ -91,7 +101,7 @@ impl Kernel {
     }
 }
 
-pub(super) fn problem(XdpError { what, mend }: XdpError) -> Problem {
+fn problem(XdpError { what, mend }: XdpError) -> Problem {
     Problem::host(format!("XDP: {what}"), mend)
 }
 

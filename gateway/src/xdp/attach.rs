@@ -10,12 +10,14 @@ use aya::programs::links::{FdLink, PinnedLink};
 use aya::programs::{ProgramError, Xdp, xdp};
 use gateway_ebpf::abi;
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::path::{Path, PathBuf};
 
 /// The attached program and its maps. Dropping it leaves program and maps in force (they are pinned).
 pub struct KernelGuard {
     pins: PathBuf,
     maps: Maps,
+    _lock: Option<File>,
 }
 
 impl KernelGuard {
@@ -30,6 +32,7 @@ impl KernelGuard {
         }
         let wanted = Wanted::of(rules)?;
         pins::prepare(&settings.pins)?;
+        let lock = pins::lock(&settings.pins)?;
         let places = Place::all(settings)?;
         let (mut loaded, maps) = load(&settings.pins, &wanted)?;
         let mut fresh = Vec::new();
@@ -48,7 +51,7 @@ impl KernelGuard {
             }
         }
         pins::remove_other_versions(&settings.pins)?;
-        Ok(Self { pins: settings.pins.clone(), maps })
+        Ok(Self { pins: settings.pins.clone(), maps, _lock: lock })
     }
 
     /// Brings the maps in step. Closing rules (becoming private) are written first, opening ones last.
@@ -59,10 +62,20 @@ impl KernelGuard {
     pub fn status(&self) -> Result<Status, XdpError> {
         status::of(&self.pins, Some(&self.maps))
     }
+
+    /// Takes everything away: links, maps, pins. Returns the interfaces that were freed.
+    pub fn detach(&self) -> Result<Vec<String>, XdpError> {
+        take_away(&self.pins)
+    }
 }
 
-/// Takes everything away: links, maps, pins. Returns the interfaces that were freed.
+/// As `KernelGuard::detach`, where no process holds the guard.
 pub fn detach(pins: &Path) -> Result<Vec<String>, XdpError> {
+    let _lock = pins::lock(pins)?;
+    take_away(pins)
+}
+
+fn take_away(pins: &Path) -> Result<Vec<String>, XdpError> {
     let mut freed = Vec::new();
     for (index, path) in pins::pinned_links(pins)? {
         let name =

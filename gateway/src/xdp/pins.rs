@@ -3,7 +3,7 @@
 
 use super::{XdpError, sys};
 use gateway_ebpf::abi;
-use std::fs;
+use std::fs::{self, File, TryLockError};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
@@ -59,6 +59,23 @@ fn is_ours(pins: &Path) -> Result<(), XdpError> {
         format!("the pin folder {} {what}: who made it could take the guard away", pins.display()),
         "look who made it and remove it, or name another folder in `pins` under [xdp]",
     ))
+}
+
+/// For as long as the answer lives, nobody else attaches with these pins or takes them away: a second gateway would
+/// write its own rules over those of the first. Ends with the process, however that ends. None: there is no folder.
+pub(super) fn lock(pins: &Path) -> Result<Option<File>, XdpError> {
+    let folder = match File::open(pins) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        opened => opened.map_err(|error| failed("opening", pins, &error))?,
+    };
+    match folder.try_lock() {
+        Ok(()) => Ok(Some(folder)),
+        Err(TryLockError::WouldBlock) => Err(XdpError::new(
+            format!("the pins in {} are in use by a gateway that runs", pins.display()),
+            "name another folder in `pins` under [xdp] for this one, or reach that one by its own --config or --socket",
+        )),
+        Err(TryLockError::Error(error)) => Err(failed("locking", pins, &error)),
+    }
 }
 
 /// Is the folder in bpffs, or could `prepare` put it there?
