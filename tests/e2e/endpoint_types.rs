@@ -43,6 +43,7 @@ on_both! {
     types_switch_live_in_any_direction,
     a_switch_survives_a_restart_and_a_reload,
     connections_that_are_no_longer_allowed_are_closed,
+    a_tunnel_that_is_no_longer_allowed_is_closed,
     an_entitled_client_never_notices_a_switch,
     several_workers_obey_the_same_switch,
     an_api_without_a_private_door_says_so_before_it_is_switched,
@@ -79,6 +80,29 @@ fn connections_that_are_no_longer_allowed_are_closed(io: Io) {
     gateway.set_endpoint("orders", "PRIVATE");
     outside.assert_closed();
     assert_eq!(inside.get("/prod/x").status, 200, "the entitled client keeps its connection");
+}
+
+fn a_tunnel_that_is_no_longer_allowed_is_closed(io: Io) {
+    let upstream = Upstream::start(|connection| {
+        connection.head();
+        connection.send("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n");
+        while let Some(bytes) = connection.some() {
+            connection.send(bytes);
+        }
+    });
+    let proxy = api::http_proxy("ANY", &format!("http://{}/x", upstream.address));
+    let orders = Api::new("orders", "0rders0rd0").method("/x", "any", proxy);
+    let gateway = Setup::new(io).api(orders).vpc_listener("orders", Some(&["orders"])).start();
+    let [mut outside, mut inside] = [OUTSIDE, INSIDE].map(|source| {
+        let mut client = Client::connect_from(source, gateway.address("orders"));
+        client.send("GET /prod/x HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n");
+        assert_eq!(client.head().unwrap().0, 101);
+        client
+    });
+    gateway.set_endpoint("orders", "PRIVATE");
+    outside.assert_closed();
+    inside.send("still here");
+    assert_eq!(inside.take(10).unwrap(), b"still here");
 }
 
 fn an_entitled_client_never_notices_a_switch(io: Io) {

@@ -25,7 +25,7 @@ enum Task {
     Run(quickstart::Options),
     /// Everything that CI proves
     Test(suite::Options),
-    /// What CI runs: installs the eBPF toolchain when it is missing, rebuilds the eBPF object, then `test`
+    /// What CI runs: installs the tools that are missing, then `test` with nothing left out
     Ci,
     /// The house rules that a tool can check
     Tidy,

@@ -219,7 +219,10 @@ fn exported_texts_are_read() {
 
 #[test]
 fn an_exception_holds_in_both_forms() {
-    let but = |effect: &str, resource: &str| json!({"Effect": effect, "Principal": "*", "Action": "execute-api:Invoke", "NotResource": resource});
+    let but = |effect: &str, resource: &str| {
+        let action = "execute-api:Invoke";
+        json!({"Effect": effect, "Principal": "*", "Action": action, "NotResource": resource})
+    };
     for secret in ["execute-api:/prod/GET/my files/*", "execute-api:/prod/GET/my%20files/*"] {
         let allowed = json!([but("Allow", secret)]);
         assert!(!passes(&allowed, &request("my%20files/x")), "{secret}");
