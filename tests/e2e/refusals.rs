@@ -125,6 +125,11 @@ fn required_parameters_are_asked_for(io: Io) {
     assert_eq!(response.field("x-amzn-errortype"), Some("BadRequestException"));
     assert_eq!(client.request("GET", "/prod/strict?issuer=1", "localhost", &[("X-Tenant", "t")]).status, 200);
     assert_eq!(upstream.requests().len(), 1);
+    // Named in Connection it goes no further than here, so the backend would miss it.
+    let hidden = [("X-Tenant", "t"), ("Connection", "keep-alive, x-tenant")];
+    let response = client.request("GET", "/prod/strict?issuer=1", "localhost", &hidden);
+    assert_eq!(response.status, 400, "{:?}", upstream.requests().last());
+    assert_eq!(response.message(), "Missing required request parameters: [X-Tenant]");
 }
 
 fn gateway_responses_are_customised(io: Io) {

@@ -67,7 +67,11 @@ fn missing_parameters(method: &Method, head: &RequestHead, matched: &Match) -> V
         let filled = |value: &[u8]| !value.trim_ascii().is_empty();
         match place {
             // With its case, as AWS compares.
-            "header" => head.fields().any(|(field, value)| field == name && filled(value)),
+            "header" => {
+                // What the client keeps from going further does not reach the backend that asks for it.
+                !head.is_connection_option(name)
+                    && head.fields().any(|(field, value)| field == name && filled(value))
+            }
             "querystring" => query_values(head.query(), name).any(|(value, _)| filled(&value)),
             "path" => {
                 matched.capture(method, head.path(), name).is_some_and(|value| filled(value.as_bytes()))

@@ -180,9 +180,10 @@ impl Fields {
     }
 
     pub(super) fn is_hop_by_hop(&self, name: &str) -> bool {
-        if describes_connection(name) {
-            return true;
-        }
+        describes_connection(name) || self.is_connection_option(name)
+    }
+
+    pub(super) fn is_connection_option(&self, name: &str) -> bool {
         self.known.connection.names_fields
             && self
                 .named("connection")

@@ -211,6 +211,11 @@ impl RequestHead {
     pub fn is_hop_by_hop(&self, name: &str) -> bool {
         self.fields.is_hop_by_hop(name)
     }
+
+    /// Did the client name the field in `Connection`, so that it goes no further than this gateway?
+    pub fn is_connection_option(&self, name: &str) -> bool {
+        self.fields.is_connection_option(name)
+    }
 }
 
 /// A response's head, from an upstream. As with requests, one value serves all responses of a connection.
