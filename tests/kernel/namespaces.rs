@@ -277,6 +277,22 @@ fn a_living_guard_is_neither_taken_over_nor_taken_away() {
 }
 
 #[test]
+fn an_interface_that_went_away_is_missed() {
+    let Some(world) = World::new() else { return };
+    let settings = world.settings(XdpMode::Auto);
+    let guard = world.gateway.run(|| attach(&settings, &private()));
+    let lost = || world.gateway.run(|| guard.lost().unwrap());
+    assert_eq!(lost(), 0);
+    world.gateway.ip(&["link", "set", "out0", "down"]);
+    world.gateway.ip(&["link", "set", "out0", "name", "renamed0"]);
+    assert_eq!(lost(), 0, "another name is the same interface");
+    world.gateway.ip(&["link", "del", "renamed0"]);
+    assert_eq!(lost(), 1);
+    world.gateway.run(|| guard.detach().unwrap());
+    assert_eq!(lost(), 2);
+}
+
+#[test]
 fn a_pin_folder_of_somebody_else_is_not_trusted() {
     let Some(pins) = Pins::new() else { return };
     let namespace = Namespace::new();

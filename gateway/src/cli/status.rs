@@ -81,11 +81,11 @@ fn totals(status: &Status) -> String {
 }
 
 fn xdp(xdp: &XdpSummary) -> String {
+    let on: Vec<String> = xdp.interfaces.iter().map(|(name, mode)| format!("{name} ({mode})")).collect();
     match &xdp.off {
-        Some(why) => format!("off: {why}"),
+        Some(why) if on.is_empty() => format!("off: {why}"),
+        Some(why) => format!("{}; {why}", on.join(", ")),
         None => {
-            let on: Vec<String> =
-                xdp.interfaces.iter().map(|(name, mode)| format!("{name} ({mode})")).collect();
             format!("{}; rules outlive the process, `gateway xdp detach` removes them", on.join(", "))
         }
     }

@@ -44,8 +44,9 @@ fn status(global: &Global) -> Result<End, Problem> {
 }
 
 fn text(status: &XdpStatus) -> String {
-    if let Some(why) = &status.off {
-        return format!("off: {why}\n");
+    let off = status.off.as_ref().map(|why| format!("off: {why}\n")).unwrap_or_default();
+    if !status.attached {
+        return off;
     }
     let mut interfaces = vec![row(["INTERFACE", "MODE", "PROGRAM"])];
     for interface in &status.interfaces {
@@ -58,7 +59,7 @@ fn text(status: &XdpStatus) -> String {
             listener.packets.iter().map(|(reason, n)| format!("{reason} {n}")).collect();
         listeners.push(row([&listener.address.to_string(), rule, &output::join(&packets)]));
     }
-    format!("{}\n{}", output::table(&interfaces), output::table(&listeners))
+    format!("{off}{}\n{}", output::table(&interfaces), output::table(&listeners))
 }
 
 fn detach(global: &Global, yes: bool) -> Result<End, Problem> {

@@ -142,7 +142,7 @@ async fn operate(node: &Node, request: Request<Incoming>) -> Result<Answer, Prob
     let segments: Vec<&str> = path.trim_matches('/').split('/').collect();
     match (&parts.method, segments.as_slice()) {
         (&Method::GET, ["status"]) => json(&status::status(node)),
-        (&Method::GET, ["apis"]) => json(&status::apis(&node.running(), node.kernel.borrow().is_on())),
+        (&Method::GET, ["apis"]) => json(&status::apis(&node.running(), node.kernel.borrow().enforces())),
         (&Method::GET, ["apis", name]) => json(&status::api(node, name)?),
         (&Method::GET, ["xdp"]) => json(&node.kernel.borrow().status()?),
         (&Method::POST, ["apply"]) => {

@@ -53,6 +53,11 @@ impl Kernel {
         !matches!(self, Self::Off { .. })
     }
 
+    /// On, and on all interfaces that it was attached to: only then is it said that the kernel enforces.
+    pub(super) fn enforces(&self) -> bool {
+        self.off().is_none()
+    }
+
     pub(super) fn apply(&mut self, rules: &Rules) -> Result<(), Problem> {
         match self {
             Self::On(guard) => guard.apply(rules).map_err(problem),
@@ -74,13 +79,26 @@ impl Kernel {
     pub(super) fn off(&self) -> Option<String> {
         match self {
             Self::Off { why } => Some(why.clone()),
-            _ => None,
+            Self::On(guard) => match guard.lost() {
+                Ok(0) => None,
+                Ok(lost) => Some(format!(
+                    "{lost} of its interfaces went away or lost the program, there the workers alone enforce; \
+                     a restart of the gateway attaches it again"
+                )),
+                Err(error) => Some(error.to_string()),
+            },
+            #[cfg(test)]
+            Self::Recorded(_) => None,
         }
     }
 
     pub(super) fn status(&self) -> Result<XdpStatus, Problem> {
         match self {
-            Self::On(guard) => Ok(guard.status().map_err(problem)?.into()),
+            Self::On(guard) => {
+                let status = XdpStatus::from(guard.status().map_err(problem)?);
+                let attached = !status.interfaces.is_empty();
+                Ok(XdpStatus { attached, off: self.off(), ..status })
+            }
             _ => Ok(XdpStatus { off: self.off(), ..XdpStatus::default() }),
         }
     }

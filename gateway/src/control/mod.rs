@@ -202,8 +202,19 @@ async fn drain(node: &Node, signals: &mut Signals) -> Result<(), Problem> {
 /// A worker that is gone takes its share of the connections with it: the whole process ends, loudly, and its supervisor
 /// starts a whole one.
 async fn watch(node: &Node) -> Problem {
+    let mut known = None;
     loop {
         tokio::time::sleep(WATCH_EVERY).await;
+        let kernel = node.kernel.borrow();
+        let lost = kernel.off().filter(|_| kernel.is_on());
+        drop(kernel);
+        if lost != known {
+            match &lost {
+                Some(why) => log("error", "xdp", format_args!("{why}")),
+                None => log("info", "xdp", format_args!("on all interfaces again")),
+            }
+            known = lost;
+        }
         if let Some(number) = node.workers.iter().position(|worker| worker.thread.is_finished()) {
             let mend = "this is a fault in the gateway: please report it with the log";
             return Problem::host(format!("worker {number} ended by itself"), mend);

@@ -17,7 +17,7 @@ use std::time::SystemTime;
 pub(super) fn status(node: &Node) -> Status {
     let running = node.running();
     let kernel = node.kernel.borrow();
-    let apis = apis(&running, kernel.is_on());
+    let apis = apis(&running, kernel.enforces());
     let refused = node.refused();
     Status {
         version: env!("CARGO_PKG_VERSION").into(),
@@ -34,7 +34,7 @@ pub(super) fn status(node: &Node) -> Status {
             .enumerate()
             .map(|(number, worker)| worker_status(number, worker))
             .collect(),
-        listeners: listeners(&running.snapshot, kernel.is_on()),
+        listeners: listeners(&running.snapshot, kernel.enforces()),
         apis,
         xdp: kernel.summary(),
         warnings: running.warnings.clone(),
@@ -49,7 +49,7 @@ pub(super) fn apis(running: &Running, xdp: bool) -> Vec<ApiStatus> {
 
 pub(super) fn api(node: &Node, name: &str) -> Result<ApiDetail, Problem> {
     let running = node.running();
-    let apis = apis(&running, node.kernel.borrow().is_on());
+    let apis = apis(&running, node.kernel.borrow().enforces());
     let api = apis.into_iter().find(|api| api.name == name);
     let api = api.ok_or_else(|| super::candidate::unknown_api(name, &running.loaded.document))?;
     let snapshot = &running.snapshot;

@@ -213,7 +213,7 @@ pub struct RouteStatus {
 pub struct XdpSummary {
     /// interface → "native" or "generic"; empty when off
     pub interfaces: BTreeMap<String, String>,
-    /// Why it is off, and how to turn it on.
+    /// Why it is off, or not everywhere where it should be, and how to turn it on.
     pub off: Option<String>,
 }
 

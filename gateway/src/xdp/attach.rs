@@ -17,6 +17,7 @@ use std::path::{Path, PathBuf};
 pub struct KernelGuard {
     pins: PathBuf,
     maps: Maps,
+    interfaces: usize,
     _lock: Option<File>,
 }
 
@@ -51,7 +52,7 @@ impl KernelGuard {
             }
         }
         pins::remove_other_versions(&settings.pins)?;
-        Ok(Self { pins: settings.pins.clone(), maps, _lock: lock })
+        Ok(Self { pins: settings.pins.clone(), maps, interfaces: places.len(), _lock: lock })
     }
 
     /// Brings the maps in step. Closing rules (becoming private) are written first, opening ones last.
@@ -61,6 +62,11 @@ impl KernelGuard {
 
     pub fn status(&self) -> Result<Status, XdpError> {
         status::of(&self.pins, Some(&self.maps))
+    }
+
+    /// Interfaces that lost the program since `attach`: they vanished, or somebody took it off.
+    pub fn lost(&self) -> Result<usize, XdpError> {
+        Ok(self.interfaces.saturating_sub(status::interfaces(&self.pins)?.len()))
     }
 
     /// Takes everything away: links, maps, pins. Returns the interfaces that were freed.

@@ -34,7 +34,7 @@ pub(super) fn of(pins: &Path, maps: Option<&Maps>) -> Result<Status, XdpError> {
     Ok(status)
 }
 
-fn interfaces(pins: &Path) -> Result<Vec<InterfaceStatus>, XdpError> {
+pub(super) fn interfaces(pins: &Path) -> Result<Vec<InterfaceStatus>, XdpError> {
     let mut found = Vec::new();
     for (index, path) in pins::pinned_links(pins)? {
         let facts = sys::PinnedLink::open(&path)
