@@ -27,8 +27,7 @@ impl Kernel {
                 XdpMode::Off => "[xdp] mode is \"off\"; \"auto\" turns it on",
                 _ => "[xdp] interfaces names none; interfaces = [\"eth0\"] turns it on",
             };
-            warn_of_pins(document);
-            return Self::Off { why: why.into() };
+            return Self::Off { why: with_leftovers(why.into(), document) };
         }
         let settings = xdp::Settings {
             interfaces: document.interfaces.clone(),
@@ -43,8 +42,7 @@ impl Kernel {
                     "xdp",
                     format_args!("off, private APIs are enforced by the workers: {what} ({mend})"),
                 );
-                warn_of_pins(document);
-                Self::Off { why: format!("{what} ({mend})") }
+                Self::Off { why: with_leftovers(format!("{what} ({mend})"), document) }
             }
         }
     }
@@ -123,18 +121,46 @@ fn problem(XdpError { what, mend }: XdpError) -> Problem {
     Problem::host(format!("XDP: {what}"), mend)
 }
 
-/// Rules of an earlier process stay in force until somebody takes them away: nobody should have to guess it.
-fn warn_of_pins(document: &config::Xdp) {
-    if let Ok(Some(status)) = xdp::status(&document.pins) {
-        let interfaces: Vec<&str> = status.interfaces.iter().map(|i| i.name.as_str()).collect();
-        log(
-            "warning",
-            "xdp",
-            format_args!(
-                "rules of an earlier process are still in force on {} and are not updated any more; \
-                 `gateway xdp detach` removes them",
-                interfaces.join(", ")
-            ),
-        );
+/// Rules of another process stay in force until somebody takes them away, and may refuse what this one would serve:
+/// nobody should have to guess it.
+fn with_leftovers(why: String, document: &config::Xdp) -> String {
+    let Ok(Some(status)) = xdp::status(&document.pins) else { return why };
+    let interfaces: Vec<&str> = status.interfaces.iter().map(|i| i.name.as_str()).collect();
+    let leftovers = format!(
+        "rules of an earlier process are still in force on {} and are not updated any more; \
+         `gateway xdp detach` removes them",
+        interfaces.join(", ")
+    );
+    log("warning", "xdp", format_args!("{leftovers}"));
+    format!("{why}; {leftovers}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::PathBuf;
+    use std::process::Command;
+
+    /// Root and BPF are needed; `tests/kernel` says it when they are not there.
+    #[test]
+    fn rules_that_nobody_updates_are_told_wherever_it_is_said_that_the_guard_is_off() {
+        let unique = format!("gwc{}", std::process::id());
+        let pins = PathBuf::from("/sys/fs/bpf").join(&unique);
+        let link = ["link", "add", &unique[..unique.len().min(15)], "type", "dummy"];
+        if xdp::available(&pins).is_err()
+            || !Command::new("ip").args(link).status().is_ok_and(|s| s.success())
+        {
+            return;
+        }
+        let mut document = config::Xdp { interfaces: vec![link[2].into()], mode: XdpMode::Generic, pins };
+        drop(Kernel::attach(&document, &Rules::default()));
+        document.mode = XdpMode::Off;
+        let left = Kernel::attach(&document, &Rules::default()).off().unwrap();
+        let detached = xdp::detach(&document.pins);
+        let clean = Kernel::attach(&document, &Rules::default()).off().unwrap();
+        assert!(Command::new("ip").args(["link", "del", link[2]]).status().unwrap().success());
+        assert_eq!(detached.unwrap(), [link[2]]);
+        assert!(left.contains("mode is \"off\"") && left.contains("still in force"), "{left}");
+        assert!(!clean.contains("still in force"), "{clean}");
     }
 }
