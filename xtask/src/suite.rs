@@ -109,8 +109,8 @@ pub(crate) fn test(options: &Options) -> Result<()> {
     }
 }
 
-/// What CI runs: as `test`, with every tool at hand, so that nothing is left out. `ebpf --check` then rebuilds the object
-/// from its sources and compares; to rebuild it in place would make any object pass.
+/// What CI runs: as `test`, with every tool at hand, so that nothing is left out. `ebpf --check` then rebuilds the
+/// object from its sources and compares; to rebuild it in place would make any object pass.
 pub(crate) fn ci() -> Result<()> {
     for script in ["scripts/install-ebpf-toolchain.sh", "scripts/install-test-tools.sh"] {
         shell::program("sh").args([script]).run().with_context(|| format!("{script} is what installs it"))?;
