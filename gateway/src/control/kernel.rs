@@ -144,22 +144,21 @@ mod tests {
     /// Root and BPF are needed; `tests/kernel` says it when they are not there.
     #[test]
     fn rules_that_nobody_updates_are_told_wherever_it_is_said_that_the_guard_is_off() {
-        let unique = format!("gwc{}", std::process::id());
-        let pins = PathBuf::from("/sys/fs/bpf").join(&unique);
-        let link = ["link", "add", &unique[..unique.len().min(15)], "type", "dummy"];
-        if xdp::available(&pins).is_err()
-            || !Command::new("ip").args(link).status().is_ok_and(|s| s.success())
-        {
+        let (name, peer) = (format!("gwc{}", std::process::id()), format!("gwp{}", std::process::id()));
+        let pins = PathBuf::from("/sys/fs/bpf").join(&name);
+        if xdp::available(&pins).is_err() {
             return;
         }
-        let mut document = config::Xdp { interfaces: vec![link[2].into()], mode: XdpMode::Generic, pins };
+        let ip = |arguments: &[&str]| assert!(Command::new("ip").args(arguments).status().unwrap().success());
+        ip(&["link", "add", &name, "type", "veth", "peer", "name", &peer]);
+        let mut document = config::Xdp { interfaces: vec![name.clone()], mode: XdpMode::Generic, pins };
         drop(Kernel::attach(&document, &Rules::default()));
         document.mode = XdpMode::Off;
         let left = Kernel::attach(&document, &Rules::default()).off().unwrap();
         let detached = xdp::detach(&document.pins);
         let clean = Kernel::attach(&document, &Rules::default()).off().unwrap();
-        assert!(Command::new("ip").args(["link", "del", link[2]]).status().unwrap().success());
-        assert_eq!(detached.unwrap(), [link[2]]);
+        ip(&["link", "del", &name]);
+        assert_eq!(detached.unwrap(), [name]);
         assert!(left.contains("mode is \"off\"") && left.contains("still in force"), "{left}");
         assert!(!clean.contains("still in force"), "{clean}");
     }
