@@ -99,16 +99,15 @@ fn node(random: &mut Random) -> Snapshot {
     }
 }
 
-/// Whose socket takes a connection to that address: the exact one's, else the family's unspecified one's. The
-/// gateway's own `[::]` sockets take IPv4 where no listener has `0.0.0.0` and the port.
+/// Whose socket takes a connection to that address: the exact one's, else its family's unspecified one's (sockets on
+/// `[::]` are IPv6 only).
 fn bound(node: &Snapshot, destination: IpAddr, port: u16) -> Option<usize> {
     let at = |text: &str| {
         let address: IpAddr = text.parse().unwrap();
         node.listeners.iter().position(|listener| listener.address == SocketAddr::new(address, port))
     };
     let exact = at(&destination.to_string());
-    let v4_any = || if destination.is_ipv4() { at("0.0.0.0") } else { None };
-    exact.or_else(v4_any).or_else(|| at("::"))
+    exact.or_else(|| at(if destination.is_ipv4() { "0.0.0.0" } else { "::" }))
 }
 
 /// Random, or an edge of a CIDR, or one beyond it.

@@ -259,6 +259,18 @@ fn another_gateways_guard_is_foreign_too() {
     assert!(error.what.contains("gateway_xdp") && error.mend.contains("detach"), "{error}");
 }
 
+#[test]
+fn the_ipv4_service_of_another_process_beside_any_ipv6_address_is_not_our_business() {
+    let Some(pins) = Pins::new() else { return };
+    let namespace = Namespace::new();
+    namespace.run(|| {
+        // The gateway's sockets on `[::]` are IPv6 only, so the port is free for others on IPv4.
+        let _theirs = Server::start(&["127.0.0.1:8080"]);
+        let _guard = attach(&pins.settings("lo", XdpMode::Auto), &rules(&[("[::]:8080", Some(0))], &[&[]]));
+        assert!(!refused("127.0.0.1", "127.0.0.1:8080"));
+    });
+}
+
 /// Two gateways with the default pins, and a `detach` that looked for the gateway in the wrong place.
 #[test]
 fn a_living_guard_is_neither_taken_over_nor_taken_away() {

@@ -49,7 +49,7 @@ pub(crate) fn entitled(cidrs: &[ipnet::IpNet], source: IpAddr) -> bool {
 fn takes(listener: IpAddr, destination: IpAddr) -> bool {
     match listener {
         IpAddr::V4(Ipv4Addr::UNSPECIFIED) => destination.is_ipv4(),
-        IpAddr::V6(Ipv6Addr::UNSPECIFIED) => true,
+        IpAddr::V6(Ipv6Addr::UNSPECIFIED) => destination.is_ipv6(),
         _ => listener == destination,
     }
 }

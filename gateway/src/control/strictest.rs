@@ -43,7 +43,7 @@ fn cidrs_at(rules: &Rules, address: SocketAddr) -> Option<&[IpNet]> {
     Some(rules.vpcs.get(private).map_or(&[], Vec::as_slice))
 }
 
-/// As the kernel looks it up: the exact address, else any address on that port; `[::]` takes what is left of IPv4.
+/// As the kernel looks it up: the exact address, else any address of its family on that port.
 fn rule_at(rules: &Rules, address: SocketAddr) -> Option<&ListenerRule> {
     let at = |ip: IpAddr| {
         // Not the whole address: that of a link-local listener holds its interface, which the kernel's keys do not.
@@ -52,8 +52,9 @@ fn rule_at(rules: &Rules, address: SocketAddr) -> Option<&ListenerRule> {
             .iter()
             .find(move |rule| rule.address.ip() == ip && rule.address.port() == address.port())
     };
-    let four = || if address.is_ipv4() { at(Ipv4Addr::UNSPECIFIED.into()) } else { None };
-    at(address.ip()).or_else(four).or_else(|| at(Ipv6Addr::UNSPECIFIED.into()))
+    let any: IpAddr =
+        if address.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
+    at(address.ip()).or_else(|| at(any))
 }
 
 fn index_of(vpcs: &mut Vec<Vec<IpNet>>, cidrs: Vec<IpNet>) -> usize {

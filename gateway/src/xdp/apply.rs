@@ -4,7 +4,7 @@
 
 use super::XdpError;
 use super::maps::Maps;
-use super::rules::{Prefix, Wanted, WantedListener};
+use super::rules::{Prefix, Wanted};
 use gateway_ebpf::abi::{self, Address, Listener, ListenerKey};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -80,13 +80,13 @@ impl Plan {
         let mut slots = Slots::new(listeners);
         let mut ids = VpcIds::new(listeners, vpcs);
         let mut planned = BTreeMap::new();
-        for listener in wanted.listeners.values() {
+        for (key, listener) in &wanted.listeners {
             let (endpoint, vpc) = match &listener.private {
                 None => (abi::ENDPOINT_OPEN, abi::VPC_EMPTY),
                 Some(prefixes) => (abi::ENDPOINT_PRIVATE, ids.of(prefixes)?),
             };
-            let value = Listener { endpoint, vpc, slot: slots.of(listener, listeners)?, flags: 0 };
-            planned.extend(listener.keys.iter().map(|key| (*key, value)));
+            let value = Listener { endpoint, vpc, slot: slots.of(key, listeners)?, flags: 0 };
+            planned.insert(*key, value);
         }
         let private = || planned.iter().filter(|(_, value)| is_private(value));
         Ok(Self {
@@ -112,20 +112,10 @@ impl Slots {
 
     fn of(
         &mut self,
-        listener: &WantedListener,
+        key: &ListenerKey,
         listeners: &BTreeMap<ListenerKey, Listener>,
     ) -> Result<u32, XdpError> {
-        // The first key alone: 0.0.0.0, once counted with `::`, gets its own slot when it becomes a listener.
-        let first = listener.keys.first();
-        let shared = |slot: u32| {
-            first.is_some_and(|key| {
-                key.address == abi::ANY_V4
-                    && listeners
-                        .get(&ListenerKey { address: abi::ANY_V6, ..*key })
-                        .is_some_and(|v6| v6.slot == slot)
-            })
-        };
-        if let Some(kept) = first.and_then(|key| listeners.get(key)).filter(|kept| !shared(kept.slot)) {
+        if let Some(kept) = listeners.get(key) {
             return Ok(kept.slot);
         }
         let free = (abi::SLOT_NONE + 1..abi::SLOTS).find(|slot| !self.taken.contains(slot));
@@ -243,16 +233,6 @@ mod tests {
         assert_ne!(slots[0], slots[1]);
         assert_eq!(second.new_slots, BTreeSet::from([slots[1]]));
         assert!(!slots.contains(&abi::SLOT_NONE));
-    }
-
-    #[test]
-    fn any_ipv4_that_parts_from_any_ipv6_counts_for_itself() {
-        let (first, vpcs) = plan(&wanted(&[("[::]:1", None)], &[]), &BTreeMap::new(), &BTreeMap::new());
-        assert_eq!(listener(&first, "[::]:1").slot, listener(&first, "0.0.0.0:1").slot);
-        let parted = wanted(&[("[::]:1", None), ("0.0.0.0:1", None)], &[]);
-        let (second, _) = plan(&parted, &first.listeners, &vpcs);
-        assert_eq!(listener(&second, "[::]:1").slot, listener(&first, "[::]:1").slot);
-        assert_ne!(listener(&second, "[::]:1").slot, listener(&second, "0.0.0.0:1").slot);
     }
 
     #[test]

@@ -18,7 +18,7 @@ pub struct Rules {
 #[derive(Clone, Debug, PartialEq)]
 pub struct ListenerRule {
     pub name: String,
-    /// An unspecified IP means any address; `[::]` also takes IPv4 where no listener has `0.0.0.0` and the port.
+    /// An unspecified IP means any address of its family: sockets on `[::]` are IPv6 only.
     pub address: SocketAddr,
     /// Some(index into vpcs): only its CIDRs pass.
     pub private: Option<usize>,
@@ -45,13 +45,11 @@ pub(super) type Prefix = (u32, Address);
 /// Rules as keys and sets: what the maps must say, but for slots and VPC ids.
 #[derive(Debug, Default, PartialEq)]
 pub(super) struct Wanted {
-    /// One listener and its keys (two for `[::]`), by its first key.
     pub(super) listeners: BTreeMap<ListenerKey, WantedListener>,
 }
 
 #[derive(Debug, PartialEq)]
 pub(super) struct WantedListener {
-    pub(super) keys: Vec<ListenerKey>,
     /// None: open to any source.
     pub(super) private: Option<BTreeSet<Prefix>>,
 }
@@ -61,7 +59,6 @@ impl Wanted {
         if rules.listeners.len() > abi::LISTENERS_MAX {
             return Err(too_many("listeners", rules.listeners.len(), abi::LISTENERS_MAX));
         }
-        let keys: BTreeSet<_> = rules.listeners.iter().map(|rule| key(rule.address)).collect();
         let mut listeners = BTreeMap::new();
         let mut used = BTreeSet::new();
         for rule in &rules.listeners {
@@ -71,17 +68,11 @@ impl Wanted {
                     "give the port that the listener is bound to",
                 ));
             }
-            let first = key(rule.address);
-            let mut all = vec![first];
-            let mapped_any = ListenerKey { address: abi::ANY_V4, ..first };
-            if first.address == abi::ANY_V6 && !keys.contains(&mapped_any) {
-                all.push(mapped_any);
-            }
             let private = rule.private.map(|vpc| vpc_prefixes(rules, rule, vpc)).transpose()?;
             if let Some(vpc) = rule.private {
                 used.insert(vpc);
             }
-            if listeners.insert(first, WantedListener { keys: all, private }).is_some() {
+            if listeners.insert(key(rule.address), WantedListener { private }).is_some() {
                 return Err(XdpError::new(
                     format!("listener {}: {} is listed twice", rule.name, rule.address),
                     "give each listener its own address and port",
@@ -165,11 +156,9 @@ mod tests {
     }
 
     #[test]
-    fn any_ipv6_takes_ipv4_too_unless_a_listener_has_it() {
-        let wanted = Wanted::of(&rules(&[("[::]:80", None)], &[])).unwrap();
-        assert_eq!(wanted.listeners.values().next().unwrap().keys.len(), 2);
-        let wanted = Wanted::of(&rules(&[("[::]:80", None), ("0.0.0.0:80", Some(0))], &[&[]])).unwrap();
-        assert!(wanted.listeners.values().all(|listener| listener.keys.len() == 1));
+    fn any_ipv6_leaves_ipv4_alone() {
+        let wanted = Wanted::of(&rules(&[("[::]:80", Some(0))], &[&[]])).unwrap();
+        assert_eq!(wanted.listeners.keys().map(|key| key.address).collect::<Vec<_>>(), [abi::ANY_V6]);
         assert_eq!(wanted.privates().count(), 1);
     }
 

@@ -4,8 +4,7 @@ use super::maps::Maps;
 use super::rules::socket_address;
 use super::sys::{self, Attached};
 use super::{InterfaceStatus, ListenerStatus, Status, XdpError, pins};
-use gateway_ebpf::abi::{self, Listener, ListenerKey};
-use std::collections::BTreeMap;
+use gateway_ebpf::abi;
 use std::path::Path;
 
 /// From the pins alone: works without a running gateway. None: nothing is attached.
@@ -18,16 +17,11 @@ pub(super) fn of(pins: &Path, maps: Option<&Maps>) -> Result<Status, XdpError> {
     let mut status = Status { interfaces: interfaces(pins)?, ..Default::default() };
     let Some(maps) = maps else { return Ok(status) };
     status.other = maps.counters(abi::SLOT_NONE)?;
-    // `[::]` has a key for IPv4 too: one listener, one slot, and the smaller key is `::`.
-    let mut by_slot: BTreeMap<u32, (ListenerKey, Listener)> = BTreeMap::new();
     for (key, value) in maps.listeners()? {
-        by_slot.entry(value.slot).or_insert((key, value));
-    }
-    for (slot, (key, value)) in by_slot {
         status.listeners.push(ListenerStatus {
             address: socket_address(&key),
             private: value.endpoint != abi::ENDPOINT_OPEN,
-            packets: maps.counters(slot)?,
+            packets: maps.counters(value.slot)?,
         });
     }
     status.listeners.sort_by_key(|listener| listener.address);
