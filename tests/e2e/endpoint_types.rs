@@ -1,6 +1,7 @@
 //! REGIONAL, EDGE and PRIVATE with XDP off: the worker's rule, and switching it live.
 
 use crate::harness::api::mock;
+use crate::harness::client::Broken;
 use crate::harness::gateway::{INSIDE, OUTSIDE};
 use crate::harness::*;
 use std::sync::Arc;
@@ -44,6 +45,7 @@ on_both! {
     a_switch_survives_a_restart_and_a_reload,
     connections_that_are_no_longer_allowed_are_closed,
     a_tunnel_that_is_no_longer_allowed_is_closed,
+    an_answer_without_end_to_an_outsider_is_cut_on_a_shared_listener_too,
     an_entitled_client_never_notices_a_switch,
     several_workers_obey_the_same_switch,
     an_api_without_a_private_door_says_so_before_it_is_switched,
@@ -103,6 +105,26 @@ fn a_tunnel_that_is_no_longer_allowed_is_closed(io: Io) {
     outside.assert_closed();
     inside.send("still here");
     assert_eq!(inside.take(10).unwrap(), b"still here");
+}
+
+fn an_answer_without_end_to_an_outsider_is_cut_on_a_shared_listener_too(io: Io) {
+    let upstream = Upstream::start(|connection| {
+        connection.request();
+        connection.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n");
+        while connection.send("5\r\nagain\r\n") {
+            std::thread::sleep(std::time::Duration::from_millis(2));
+        }
+    });
+    let endless = api::http_proxy("ANY", &format!("http://{}/x", upstream.address));
+    let orders = Api::new("orders", "0rders0rd0").method("/x", "any", endless);
+    let other = Api::new("other", "0ther0ther").method("/x", "get", mock(200));
+    let gateway = Setup::new(io).api(orders).api(other).vpc_listener("vpce", None).start();
+    let mut outside = Client::connect_from(OUTSIDE, gateway.address("public"));
+    outside.send("GET /prod/x HTTP/1.1\r\nHost: 0rders0rd0.execute-api.local\r\n\r\n");
+    assert_eq!(outside.head().unwrap().0, 200);
+    gateway.set_endpoint("orders", "PRIVATE");
+    let cut = (0..20_000).find_map(|_| outside.take(1).err());
+    assert!(matches!(cut, Some(Broken::Ended { .. } | Broken::Reset)), "{cut:?}");
 }
 
 fn an_entitled_client_never_notices_a_switch(io: Io) {

@@ -31,12 +31,16 @@ pub(super) async fn exchange(client: &mut Client) -> After {
         }
     };
     let after = match pass(&snapshot, client, listener) {
-        Ok(permit) => match reply(client, &snapshot, &permit, &facts).await {
-            Ok(after) => after,
-            Err(refusal) => respond::refuse(client, &snapshot, listener, &facts, &refusal).await,
-        },
+        Ok(permit) => {
+            client.open.serving.set(Some(permit.matched.api));
+            match reply(client, &snapshot, &permit, &facts).await {
+                Ok(after) => after,
+                Err(refusal) => respond::refuse(client, &snapshot, listener, &facts, &refusal).await,
+            }
+        }
         Err(refusal) => respond::refuse(client, &snapshot, listener, &facts, &refusal).await,
     };
+    client.open.serving.set(None);
     client.ids = ids;
     after
 }

@@ -4,6 +4,7 @@ use super::clock::Clock;
 use super::flag::Flag;
 use super::{Adopted, Limits, OpenConnection};
 use crate::guard::endpoint;
+use crate::model::EndpointType;
 use crate::net::Stream;
 use crate::observe::Counters;
 use crate::snapshot::{ApiIndex, ListenerIndex, Snapshot};
@@ -50,8 +51,10 @@ pub(super) struct Open {
     pub(super) closing: Cell<bool>,
     /// Raised to end the connection at once, whatever it does.
     pub(super) cut: Flag,
-    /// Upgraded: the API (of the current snapshot) that owns the tunnel.
-    pub(super) tunnel: Cell<Option<ApiIndex>>,
+    /// The API (of the current snapshot) whose exchange is under way.
+    pub(super) serving: Cell<Option<ApiIndex>>,
+    /// Upgraded: what is under way has no end of its own.
+    pub(super) tunnel: Cell<bool>,
 }
 
 impl Open {
@@ -60,6 +63,19 @@ impl Open {
         self.closing.set(true);
         self.stream.shutdown();
         self.cut.raise();
+    }
+
+    /// May what is under way go on under the new snapshot? A request ends well even if its API or listener is gone,
+    /// unless the API has become PRIVATE and its client is an outsider. A tunnel has to be allowed still.
+    fn may_end_well(&self, new: &Snapshot, serving: Option<ApiIndex>) -> bool {
+        let Some(api) = serving else {
+            return !self.tunnel.get();
+        };
+        let admitted = self
+            .listener
+            .get()
+            .is_some_and(|listener| endpoint::admit(new, listener, api, self.peer.ip()).is_ok());
+        admitted || (!self.tunnel.get() && new.apis[api].endpoint_type != EndpointType::Private)
     }
 
     fn end_if_idle(&self) -> bool {
@@ -119,30 +135,21 @@ impl Local {
         let mut closed = 0;
         for (_, open) in self.open.borrow().iter() {
             let listener = open.listener.get().and_then(|index| same_listener(&old, index, &new));
-            let tunnel = open.tunnel.get();
-            let tunnel_now = tunnel.and_then(|api| same_api(&old, api, &new));
+            let served = open.serving.get();
+            let serving = served.and_then(|api| same_api(&old, api, &new));
             open.listener.set(listener);
-            open.tunnel.set(tunnel_now);
-            let Some(listener) = listener else {
-                // Its listener is gone: what is under way ends well, but a tunnel has no end of its own.
-                open.closing.set(true);
-                if tunnel.is_some() {
-                    open.end();
-                    closed += 1;
-                } else {
-                    closed += usize::from(open.end_if_idle());
-                }
-                continue;
-            };
-            let source = open.peer.ip();
-            let tunnel_allowed = match (tunnel, tunnel_now) {
-                (Some(_), Some(api)) => endpoint::admit(&new, listener, api, source).is_ok(),
-                (Some(_), None) => false,
-                (None, _) => true,
-            };
-            if !tunnel_allowed || !endpoint::admit_connection(&new, listener, source) {
+            open.serving.set(serving);
+            if served.is_some() && !open.may_end_well(&new, serving) {
                 open.end();
                 closed += 1;
+            } else if let Some(listener) = listener {
+                if !endpoint::admit_connection(&new, listener, open.peer.ip()) {
+                    open.end();
+                    closed += 1;
+                }
+            } else {
+                open.closing.set(true);
+                closed += usize::from(open.end_if_idle());
             }
         }
         Adopted { connections_closed: closed }

@@ -9,7 +9,7 @@ use crate::integrate::{self, Backend, BackendRequest, Facts};
 use crate::net::{self, Either, Inbound, Size, Stream};
 use crate::observe;
 use crate::refusal::Refusal;
-use crate::snapshot::{Api, Snapshot};
+use crate::snapshot::Snapshot;
 use crate::upstream::{self, Link, RelayError, RelayLimits, Sink};
 use std::cell::Cell;
 use std::pin::{Pin, pin};
@@ -206,25 +206,23 @@ impl Call<'_> {
         out.extend_from_slice(b"\r\n");
         let limits = client.local.limits;
         let sent = net::timeout(limits.send_timeout, client.open.stream.send(net::Outgoing::Vec(out))).await;
-        if !matches!(sent, Ok(Ok(_))) || !client.still_admitted(self.permit.api) {
+        if !matches!(sent, Ok(Ok(_))) || !client.becomes_tunnel() {
             return Ok(After::Close);
         }
         upstream::tunnel(&mut client.inbound, &mut link.inbound, limits.tunnel_idle_timeout).await;
-        client.open.tunnel.set(None);
         Ok(After::Close)
     }
 }
 
 impl Client {
-    /// Marks the connection as a tunnel of `api`, unless a newer snapshot has meanwhile shut its peer out.
-    fn still_admitted(&self, api: &Api) -> bool {
+    /// What is under way becomes a tunnel, unless a newer snapshot has meanwhile shut its peer out.
+    fn becomes_tunnel(&self) -> bool {
+        self.open.tunnel.set(true);
         let snapshot = self.local.snapshot();
-        let index = snapshot.apis.iter().position(|now| now.id == api.id);
-        let (Some(index), Some(listener)) = (index, self.open.listener.get()) else {
+        let (Some(api), Some(listener)) = (self.open.serving.get(), self.open.listener.get()) else {
             return false;
         };
-        self.open.tunnel.set(Some(index));
-        endpoint::admit(&snapshot, listener, index, self.open.peer.ip()).is_ok()
+        endpoint::admit(&snapshot, listener, api, self.open.peer.ip()).is_ok()
     }
 }
 

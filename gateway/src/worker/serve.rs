@@ -139,7 +139,8 @@ fn admit(local: &Rc<Local>, stream: net::Stream, peer: SocketAddr, listener: usi
         busy: Cell::new(false),
         closing: Cell::new(false),
         cut: Flag::default(),
-        tunnel: Cell::new(None),
+        serving: Cell::new(None),
+        tunnel: Cell::new(false),
     });
     match local.register(open.clone()) {
         Some(key) => {
