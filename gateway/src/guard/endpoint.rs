@@ -91,6 +91,18 @@ pub fn admit(
     }
 }
 
+/// Is the API PRIVATE, and `source` not one that reaches it through the listener (None: a listener that is gone)?
+/// Whatever such a source is being sent must end.
+pub fn shuts_out(
+    snapshot: &Snapshot,
+    listener: Option<ListenerIndex>,
+    api: ApiIndex,
+    source: IpAddr,
+) -> bool {
+    let private = snapshot.apis.get(api).is_some_and(|api| api.endpoint_type == EndpointType::Private);
+    private && !listener.is_some_and(|listener| admit(snapshot, listener, api, source).is_ok())
+}
+
 /// May `source` hold a connection to the listener at all? False only where `kernel_private` and outside the VPC:
 /// exactly the connections that XDP refuses, and that are closed when a listener becomes private.
 pub fn admit_connection(snapshot: &Snapshot, listener: ListenerIndex, source: IpAddr) -> bool {

@@ -4,7 +4,6 @@ use super::clock::Clock;
 use super::flag::Flag;
 use super::{Adopted, Limits, OpenConnection};
 use crate::guard::endpoint;
-use crate::model::EndpointType;
 use crate::net::Stream;
 use crate::observe::Counters;
 use crate::snapshot::{ApiIndex, ListenerIndex, Snapshot};
@@ -71,11 +70,12 @@ impl Open {
         let Some(api) = serving else {
             return !self.tunnel.get();
         };
-        let admitted = self
-            .listener
-            .get()
-            .is_some_and(|listener| endpoint::admit(new, listener, api, self.peer.ip()).is_ok());
-        admitted || (!self.tunnel.get() && new.apis[api].endpoint_type != EndpointType::Private)
+        let (listener, source) = (self.listener.get(), self.peer.ip());
+        if self.tunnel.get() {
+            listener.is_some_and(|listener| endpoint::admit(new, listener, api, source).is_ok())
+        } else {
+            !endpoint::shuts_out(new, listener, api, source)
+        }
     }
 
     fn end_if_idle(&self) -> bool {
