@@ -57,7 +57,13 @@ fn steps() -> Vec<Step> {
             "lints",
             Proof::Cargo(vec!["clippy", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"]),
         ),
-        fast("unit tests", Proof::Tests { which: &["--lib", "--bins"], only: Filter::All }),
+        fast(
+            "unit tests, codec corpus",
+            Proof::Tests {
+                which: &["--lib", "--bins", "--test", "corpus", "--test", "host"],
+                only: Filter::All,
+            },
+        ),
         step("end to end on io_uring", e2e(Filter::With("io_uring"))),
         step("end to end on epoll", e2e(Filter::With("epoll"))),
         step("end to end, command line", e2e(Filter::Without("io_uring", "epoll"))),
