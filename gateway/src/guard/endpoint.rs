@@ -100,7 +100,7 @@ pub fn shuts_out(
     source: IpAddr,
 ) -> bool {
     let private = snapshot.apis.get(api).is_some_and(|api| api.endpoint_type == EndpointType::Private);
-    private && !listener.is_some_and(|listener| admit(snapshot, listener, api, source).is_ok())
+    private && listener.is_none_or(|listener| admit(snapshot, listener, api, source).is_err())
 }
 
 /// May `source` hold a connection to the listener at all? False only where `kernel_private` and outside the VPC:
