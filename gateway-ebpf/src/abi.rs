@@ -19,8 +19,8 @@ pub const LISTENERS_MAX: usize = 512;
 /// CIDRs of one set of rules, over all VPCs that listeners refer to.
 pub const CIDRS_MAX: usize = 16_384;
 
-/// The maps hold two sets of rules, because the new set is written before the old one goes.
-/// A listener on `[::]` has two keys.
+/// The maps hold two sets of rules, because the new set is written before the old one goes, and each may be the
+/// union of two while the workers change over.
 pub const LISTENER_ENTRIES: u32 = 4 * LISTENERS_MAX as u32;
 pub const ADDRESS_ENTRIES: u32 = LISTENER_ENTRIES;
 pub const CIDR_ENTRIES: u32 = 2 * CIDRS_MAX as u32;
