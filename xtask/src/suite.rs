@@ -85,6 +85,7 @@ pub(crate) fn test(options: &Options) -> Result<()> {
     }
     let mut failed = Vec::new();
     let mut skipped = Vec::new();
+    let mut counted = Counted::default();
     for (number, step) in chosen.iter().enumerate() {
         print!("[{:>2}/{}] {:<42}", number + 1, chosen.len(), step.name);
         std::io::Write::flush(&mut std::io::stdout())?;
@@ -96,13 +97,18 @@ pub(crate) fn test(options: &Options) -> Result<()> {
         let log = logs.join(format!("{:02}.log", number + 1));
         let start = SystemTime::now();
         let passed = prove(step, &log)?;
-        println!("{} {:>6}", if passed { "ok    " } else { "FAILED" }, seconds(shell::since(start)));
+        let tests = Counted::of(&String::from_utf8_lossy(&std::fs::read(&log)?));
+        let verdict = if passed { "ok    " } else { "FAILED" };
+        println!("{verdict} {:>7}{tests}", seconds(shell::since(start)));
+        counted.passed += tests.passed;
+        counted.failed += tests.failed;
         if !passed {
             println!("{}\n(all of it: {})", tail(&log)?, log.display());
             failed.push(step.name);
         }
     }
     println!("{} steps in {}", chosen.len(), seconds(shell::since(begun)));
+    println!("{} passed, {} failed", counted.passed, counted.failed);
     if !skipped.is_empty() {
         println!("NOT PROVEN, because this is not root: {}", skipped.join("; "));
         if shell::in_ci() {
@@ -112,6 +118,48 @@ pub(crate) fn test(options: &Options) -> Result<()> {
     match failed.as_slice() {
         [] => Ok(()),
         names => bail!("failed: {}", names.join("; ")),
+    }
+}
+
+/// Tests that a runner says it ran.
+#[derive(Default)]
+struct Counted {
+    passed: u64,
+    failed: u64,
+}
+
+impl Counted {
+    /// From nextest's `Summary [..] 3 tests run: 2 passed, 1 failed` and cargo test's `test result: ok. 2 passed; ..`.
+    fn of(log: &str) -> Self {
+        let mut counted = Self::default();
+        let nextest = log.lines().filter(|line| line.trim_start().starts_with("Summary ["));
+        let summaries: Vec<&str> =
+            nextest.filter_map(|line| line.split_once("run: ").map(|(_, rest)| rest)).collect();
+        let results = log
+            .lines()
+            .filter_map(|line| line.strip_prefix("test result: ")?.split_once(". ").map(|(_, rest)| rest));
+        let found: Vec<&str> = if summaries.is_empty() { results.collect() } else { summaries };
+        for part in found.iter().flat_map(|line| line.split([',', ';'])) {
+            match part.trim().split_once(' ') {
+                Some((count, what)) if what.starts_with("passed") => {
+                    counted.passed += count.parse().unwrap_or(0)
+                }
+                Some((count, what)) if what.starts_with("failed") => {
+                    counted.failed += count.parse().unwrap_or(0)
+                }
+                _ => {}
+            }
+        }
+        counted
+    }
+}
+
+impl std::fmt::Display for Counted {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.passed + self.failed {
+            0 => Ok(()),
+            tests => write!(f, "  {tests} tests"),
+        }
     }
 }
 
@@ -183,4 +231,20 @@ fn tail(log: &PathBuf) -> Result<String> {
 
 fn seconds(length: Duration) -> String {
     format!("{:.1} s", length.as_secs_f64())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_runners_are_understood() {
+        let nextest = "     Summary [  26.3s] 23 tests run: 22 passed (1 slow), 1 failed, 1 skipped\n\
+                       test result: FAILED. 0 passed; 1 failed; 0 ignored";
+        let cargo = "test result: ok. 3 passed; 0 failed; 1 ignored\n\ntest result: ok. 4 passed; 1 failed; 0 ignored";
+        for (log, passed, failed) in [(nextest, 22, 1), (cargo, 7, 1), ("nothing", 0, 0)] {
+            let counted = Counted::of(log);
+            assert_eq!((counted.passed, counted.failed), (passed, failed));
+        }
+    }
 }
