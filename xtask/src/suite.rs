@@ -142,10 +142,10 @@ impl Counted {
         for part in found.iter().flat_map(|line| line.split([',', ';'])) {
             match part.trim().split_once(' ') {
                 Some((count, what)) if what.starts_with("passed") => {
-                    counted.passed += count.parse().unwrap_or(0)
+                    counted.passed += count.parse().unwrap_or(0);
                 }
                 Some((count, what)) if what.starts_with("failed") => {
-                    counted.failed += count.parse().unwrap_or(0)
+                    counted.failed += count.parse().unwrap_or(0);
                 }
                 _ => {}
             }
