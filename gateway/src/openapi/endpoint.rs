@@ -15,6 +15,7 @@ pub(crate) fn read(root: &Map, api: &mut RestApi, findings: &mut Findings<'_>) {
     {
         api.base_path = base_path(text, node.place, findings);
     }
+    let mut ids = None;
     if let Some(servers) = root.node("servers").and_then(|n| findings.list(n, "servers")) {
         for (index, server) in servers.iter().enumerate() {
             let Some(map) = findings.map(server, "servers") else { continue };
@@ -22,23 +23,41 @@ pub(crate) fn read(root: &Map, api: &mut RestApi, findings: &mut Findings<'_>) {
                 server_path(map, server.place, api, findings);
             }
             if let Some(node) = map.node(EXTENSION) {
-                configuration(node, api, findings);
+                ids = configuration(node, api, findings).or(ids);
             }
         }
     }
     if let Some(node) = root.node(EXTENSION) {
-        configuration(node, api, findings);
+        ids = configuration(node, api, findings).or(ids);
+    }
+    if let Some(place) = ids {
+        endpoints_are_private(place, api, findings);
     }
 }
 
-fn configuration(node: &Node, api: &mut RestApi, findings: &mut Findings<'_>) {
-    let Some(map) = findings.map(node, EXTENSION) else { return };
+/// AWS allows endpoint ids on PRIVATE APIs only, and its exports leave `types` out where they stand: AWS's default,
+/// EDGE, would open the API to everybody.
+fn endpoints_are_private(place: Place, api: &mut RestApi, findings: &mut Findings<'_>) {
+    let Some(named) = api.endpoint_type.filter(|named| *named != EndpointType::Private) else {
+        api.endpoint_type = Some(EndpointType::Private);
+        return;
+    };
+    let word = if named == EndpointType::Edge { "EDGE" } else { "REGIONAL" };
+    let what = format!("`vpcEndpointIds` belongs to PRIVATE APIs, and `types` says {word}");
+    findings.error(place, what, "write types: [PRIVATE], or remove vpcEndpointIds");
+}
+
+/// The place of `vpcEndpointIds`, if it names any.
+fn configuration(node: &Node, api: &mut RestApi, findings: &mut Findings<'_>) -> Option<Place> {
+    let map = findings.map(node, EXTENSION)?;
     findings.unknown_keys(map, EXTENSION, &KEYS);
     if let Some(types) = map.node("types") {
         endpoint_type(types, api, findings);
     }
+    let mut place = None;
     if let Some(ids) = map.node("vpcEndpointIds") {
         for id in findings.list(ids, "vpcEndpointIds").unwrap_or_default() {
+            place = Some(ids.place);
             api.vpc_endpoint_ids.extend(findings.string(id, "vpcEndpointIds").map(str::to_owned));
         }
     }
@@ -55,6 +74,7 @@ fn configuration(node: &Node, api: &mut RestApi, findings: &mut Findings<'_>) {
         // Addresses are the listeners': only the word is checked.
         findings.one_of(node, "ipAddressType", &["ipv4", "dualstack"]);
     }
+    place
 }
 
 fn endpoint_type(node: &Node, api: &mut RestApi, findings: &mut Findings<'_>) {

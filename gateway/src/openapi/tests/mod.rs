@@ -127,3 +127,28 @@ fn edge_cases_are_read_as_they_mean() {
     assert_eq!(templates, ["{\"wrapped\": $input.body}", "$input.body", "$input.body"]);
     assert_eq!(api.policy.unwrap().0["Statement"]["Effect"], "Allow");
 }
+
+/// AWS's exports of private APIs name the endpoints and no type.
+#[test]
+fn endpoint_ids_without_a_type_are_those_of_a_private_api() {
+    let rest = "\"info\": {\"title\": \"a\"}, \"paths\": {\"/\": {}}";
+    let named = |ids: &str| {
+        format!("\"x-amazon-apigateway-endpoint-configuration\": {{\"vpcEndpointIds\": [{ids}]}}")
+    };
+    let one = named("\"vpce-0123\"");
+    for (text, found) in [
+        (format!("{{\"swagger\": \"2.0\", {rest}, {one}}}"), Some(EndpointType::Private)),
+        (format!("{{\"openapi\": \"3.0.1\", {rest}, {one}}}"), Some(EndpointType::Private)),
+        (
+            format!(
+                "{{\"openapi\": \"3.0.1\", \"servers\": [{{\"url\": \"https://h/v1\", {one}}}], {rest}}}"
+            ),
+            Some(EndpointType::Private),
+        ),
+        (format!("{{\"swagger\": \"2.0\", {rest}, {}}}", named("")), None),
+    ] {
+        let file = Path::new("api.json");
+        assert_eq!(import(file, &text).unwrap().api.endpoint_type, found, "{text}");
+        assert_eq!(crate::config::check(file, &text), Ok(Vec::new()), "{text}");
+    }
+}
