@@ -18,6 +18,8 @@ on_both! {
     every_form_of_url_reaches_the_api,
     a_listener_with_one_api_needs_only_the_stage,
     stage_variables_choose_the_backend,
+    a_backend_may_be_a_name,
+    a_name_that_does_not_resolve_refuses_its_own_requests_only,
     swagger_2_in_yaml_is_read_too,
 }
 
@@ -136,6 +138,24 @@ fn stage_variables_choose_the_backend(io: Io) {
     gateway.json(&["apply", "--yes"]);
     assert_eq!(gateway.client().get("/prod/x").text(), "GET /v7/x ");
     assert_eq!(blue.connections(), 1);
+}
+
+fn a_backend_may_be_a_name(io: Io) {
+    let upstream = Upstream::echo();
+    let uri = format!("http://localhost:{}/named", upstream.address.port());
+    let gateway =
+        Setup::new(io).api(Api::new("n", "n4m3n4m3n4").method("/x", "get", http_proxy("GET", &uri))).start();
+    assert_eq!(gateway.client().get("/prod/x").text(), "GET /named ");
+}
+
+fn a_name_that_does_not_resolve_refuses_its_own_requests_only(io: Io) {
+    let upstream = Upstream::echo();
+    let named = http_proxy("GET", "http://no-such-backend.invalid/x");
+    let there = http_proxy("GET", &format!("http://{}/x", upstream.address));
+    let api = Api::new("n", "n4m3n4m3n4").method("/lost", "get", named).method("/there", "get", there);
+    let gateway = Setup::new(io).api(api).start();
+    assert_eq!(gateway.client().get("/prod/lost").status, 504);
+    assert_eq!(gateway.client().get("/prod/there").text(), "GET /x ");
 }
 
 fn swagger_2_in_yaml_is_read_too(io: Io) {
