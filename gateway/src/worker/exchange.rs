@@ -75,11 +75,13 @@ async fn reply(
             Ok(respond::answer(client, facts, &answer, false).await)
         }
         Integration::Unsupported(why) => {
-            observe::log(
-                "warning",
-                "integrate",
-                format_args!("{} {}: {why}", facts.request_id, permit.api.name),
-            );
+            if client.local.may_say() {
+                observe::log(
+                    "warning",
+                    "integrate",
+                    format_args!("{} {}: {why}", facts.request_id, permit.api.name),
+                );
+            }
             Err(Refusal::ApiConfiguration(why))
         }
     }

@@ -4,7 +4,7 @@ use super::clock::Clock;
 use super::flag::Flag;
 use super::{Adopted, Limits, OpenConnection};
 use crate::guard::endpoint;
-use crate::net::Stream;
+use crate::net::{self, Stream};
 use crate::observe::Counters;
 use crate::snapshot::{ApiIndex, ListenerIndex, Snapshot};
 use crate::upstream::Pool;
@@ -13,6 +13,10 @@ use std::cell::{Cell, RefCell};
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// Lines on behalf of requests, per worker.
+const SAY_EVERY: Duration = Duration::from_secs(1);
 
 pub(super) struct Local {
     pub(super) limits: Limits,
@@ -21,6 +25,8 @@ pub(super) struct Local {
     pub(super) clock: RefCell<Clock>,
     snapshot: RefCell<Rc<Current>>,
     open: RefCell<Slab<Rc<Open>>>,
+    /// When the last line was logged on behalf of a request.
+    said: Cell<Option<Instant>>,
     pub(super) draining: Cell<bool>,
     /// Raised when the last connection of a draining worker has ended.
     pub(super) empty: Flag,
@@ -97,6 +103,7 @@ impl Local {
             clock: RefCell::new(Clock::new()),
             snapshot: RefCell::new(Rc::new(Current(snapshot))),
             open: RefCell::default(),
+            said: Cell::new(None),
             draining: Cell::new(false),
             empty: Flag::default(),
         }
@@ -105,6 +112,16 @@ impl Local {
     /// The snapshot to serve the next request by. Not an atomic operation.
     pub(super) fn snapshot(&self) -> Rc<Current> {
         self.snapshot.borrow().clone()
+    }
+
+    /// May a line be logged on behalf of a request? Clients must not be able to flood the log, which may block.
+    pub(super) fn may_say(&self) -> bool {
+        let now = net::now();
+        let may = self.said.get().is_none_or(|last| now.duration_since(last) >= SAY_EVERY);
+        if may {
+            self.said.set(Some(now));
+        }
+        may
     }
 
     /// None: the table is full.
