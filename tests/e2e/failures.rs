@@ -40,7 +40,7 @@ on_both! {
 fn nobody_listens(io: Io) {
     let gateway = Setup::new(io).api(echo_api(Upstream::nobody())).start();
     let mut client = gateway.client();
-    for _ in 0..2 {
+    for _ in 0..20 {
         let response = client.get("/prod/x");
         assert_eq!(
             (response.status, response.message().as_str()),
@@ -48,6 +48,9 @@ fn nobody_listens(io: Io) {
         );
         assert_eq!(response.field("x-amzn-errortype"), Some("InternalServerErrorException"));
     }
+    let said = gateway.stderr();
+    let lines = said.lines().filter(|line| line.contains("echo ANY /{proxy+}: no connection to the backend"));
+    assert!((1..10).contains(&lines.count()), "the operator is told, and not once per request: {said}");
 }
 
 fn an_upstream_that_comes_back_is_used_again(io: Io) {

@@ -35,7 +35,10 @@ pub(super) async fn exchange(client: &mut Client) -> After {
             client.open.serving.set(Some(permit.matched.api));
             match reply(client, &snapshot, &permit, &facts).await {
                 Ok(after) => after,
-                Err(refusal) => respond::refuse(client, &snapshot, listener, &facts, &refusal).await,
+                Err(refusal) => {
+                    say(client, &permit, &facts, &refusal);
+                    respond::refuse(client, &snapshot, listener, &facts, &refusal).await
+                }
             }
         }
         Err(refusal) => respond::refuse(client, &snapshot, listener, &facts, &refusal).await,
@@ -74,16 +77,22 @@ async fn reply(
             let answer = integrate::mock(permit, mock, &client.head, facts)?;
             Ok(respond::answer(client, facts, &answer, false).await)
         }
-        Integration::Unsupported(why) => {
-            if client.local.may_say() {
-                observe::log(
-                    "warning",
-                    "integrate",
-                    format_args!("{} {}: {why}", facts.request_id, permit.api.name),
-                );
-            }
-            Err(Refusal::ApiConfiguration(why))
-        }
+        Integration::Unsupported(why) => Err(Refusal::ApiConfiguration(why)),
+    }
+}
+
+/// Tells the operator, now and then, what the client is not told: what is wrong with the integration.
+fn say(client: &Client, permit: &Permit<'_>, facts: &Facts<'_>, refusal: &Refusal) {
+    let what = match refusal {
+        Refusal::IntegrationUnreachable => "no connection to the backend",
+        Refusal::IntegrationTimeout => "the backend did not answer in time",
+        Refusal::IntegrationBroken(what) | Refusal::ApiConfiguration(what) => what,
+        _ => return,
+    };
+    if client.local.may_say() {
+        let (api, method) = (&permit.api.name, permit.method);
+        let route = format_args!("{} {}", method.http_method, method.resource_path);
+        observe::log("warning", "integrate", format_args!("{} {api} {route}: {what}", facts.request_id));
     }
 }
 
