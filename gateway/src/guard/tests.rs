@@ -197,7 +197,7 @@ fn verdict_of(method: Method, policy: Option<serde_json::Value>, request: &[u8])
     let owner = policy::Owner { region: "us-east-1", account: "123456789012", api: "a1" };
     api.policy = policy.map(|document| policy::Policy::parse(&document, owner).unwrap().policy);
     let door = ApiDoor { id: "a1".to_owned(), stage: "prod".to_owned(), hosts: Vec::new(), tree };
-    node.routes = Table::new(vec![door], &node.listeners, Some(0));
+    node.routes = Table::new(vec![door], &node.listeners, &[Some(0)]);
     node.apis[0] = api;
     let mut head = RequestHead::new();
     head.parse(request, &HeadLimits::default()).unwrap();

@@ -44,8 +44,8 @@ const NO_API: Refusal = Refusal::Forbidden("no such API here");
 const NO_STAGE: Refusal = Refusal::Forbidden("no such stage");
 
 impl Table {
-    /// `only_api`: the node has one API only, and it is this.
-    pub fn new(apis: Vec<ApiDoor>, listeners: &[Listener], only_api: Option<ApiIndex>) -> Self {
+    /// `only`: per listener the one API that any host means there, if there is one.
+    pub fn new(apis: Vec<ApiDoor>, listeners: &[Listener], only: &[Option<ApiIndex>]) -> Self {
         let mut table = Self::default();
         for (index, api) in apis.into_iter().enumerate() {
             table.ids.entry(api.id).or_default().push(index);
@@ -55,14 +55,11 @@ impl Table {
         }
         table.doors = listeners
             .iter()
-            .map(|listener| Door {
+            .enumerate()
+            .map(|(index, listener)| Door {
                 vpc: listener.vpc.is_some(),
                 apis: listener.apis.clone(),
-                only: match listener.apis.as_deref() {
-                    Some([api]) => Some(*api),
-                    Some(_) => None,
-                    None => only_api,
-                },
+                only: only.get(index).copied().flatten(),
             })
             .collect();
         table
@@ -182,7 +179,7 @@ mod tests {
             apis: None,
             kernel_private: false,
         };
-        let table = Table::new(vec![door], &[listener], Some(0));
+        let table = Table::new(vec![door], &[listener], &[Some(0)]);
         let asked = |path| Asked { listener: 0, host: "h", path, method: Method::Options, api_id: None };
         assert!(table.reach(&asked("/*")).is_ok());
         assert_eq!(table.reach(&asked("*")), Err(NO_API));

@@ -214,8 +214,9 @@ fn listener(vpc: Option<usize>, apis: Option<Vec<ApiIndex>>) -> Listener {
     Listener { name: "l".to_owned(), address, vpc, apis, kernel_private: false }
 }
 
-/// 0: public · 1: of a VPC · 2: dedicated to `two` · 3: dedicated to both stages of `one`
-fn table(only: Option<ApiIndex>) -> Table {
+/// 0: public · 1: of a VPC · 2: dedicated to `two` · 3: dedicated to both stages of `one`. `any_host`: what any host
+/// means on the first two.
+fn table(any_host: Option<ApiIndex>) -> Table {
     let door = |id: &str, stage: &str, host: &[&str]| ApiDoor {
         id: id.to_owned(),
         stage: stage.to_owned(),
@@ -233,7 +234,7 @@ fn table(only: Option<ApiIndex>) -> Table {
         listener(None, Some(vec![2])),
         listener(None, Some(vec![0, 1])),
     ];
-    Table::new(doors, &listeners, only)
+    Table::new(doors, &listeners, &[any_host, any_host, Some(2), None])
 }
 
 /// The API and the path that its resources see.

@@ -1,9 +1,10 @@
 //! Model + node → Snapshot.
 
 mod api;
+mod served;
 
 use super::{ApiEntry, Document, Listener, Loaded, Remembered};
-use crate::guard::endpoint::{CidrSet, serves};
+use crate::guard::endpoint::CidrSet;
 use crate::model::{Diagnostic, EndpointType, Place, RestApi, Severity};
 use crate::route::{ApiDoor, Table};
 use crate::snapshot::{self, ApiIndex, Snapshot};
@@ -37,9 +38,8 @@ pub fn compile(
     let listeners: Vec<_> =
         document.listeners.iter().map(|listener| compiler.listener(listener, &index_of, &apis)).collect();
     compiler.check_names();
-    compiler.check_reachable(&listeners, &index_of, &apis);
-    let only_api = if document.apis.len() == 1 && apis.len() == 1 { Some(0) } else { None };
-    let routes = Table::new(doors, &listeners, only_api);
+    compiler.check_reachable(&listeners, &apis);
+    let routes = Table::new(doors, &listeners, &compiler.only_apis(&listeners, &apis));
     let (errors, mut warnings): (Vec<_>, Vec<_>) =
         compiler.findings.into_iter().partition(|finding| finding.severity == Severity::Error);
     // The document's reader has often said it already, of the same line.
@@ -184,34 +184,6 @@ impl Compiler<'_> {
                     self.error(entry.place, what, "give each host to one API");
                 }
             }
-        }
-    }
-
-    fn check_reachable(
-        &mut self,
-        listeners: &[snapshot::Listener],
-        index_of: &HashMap<&str, ApiIndex>,
-        apis: &[snapshot::Api],
-    ) {
-        for entry in &self.document.apis {
-            let Some(index) = index_of.get(entry.name.as_str()) else { continue };
-            let kind = apis[*index].endpoint_type;
-            let served = listeners.iter().any(|listener| {
-                listener.apis.as_ref().is_none_or(|apis| apis.contains(index))
-                    && serves(listener.vpc.is_some(), listener.apis.is_some(), kind)
-            });
-            if served {
-                continue;
-            }
-            let (what, instead) = match kind {
-                EndpointType::Private => ("is PRIVATE and no listener of a VPC serves it", "a `vpc`"),
-                _ => ("is public and no public listener serves it", "neither `vpc` nor `apis`"),
-            };
-            let what = format!("`{}` {what}", entry.name);
-            let instead =
-                format!("write a [[listener]] with {instead}, or one with apis = [\"{}\"]", entry.name);
-            let file = &self.document.file;
-            self.find(Severity::Warning, file, entry.place, what, &instead);
         }
     }
 }

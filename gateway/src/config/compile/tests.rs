@@ -274,6 +274,42 @@ fn errors_of_the_node_name_the_line_and_the_remedy() {
 }
 
 #[test]
+fn any_host_means_the_one_api_that_a_listener_serves() {
+    let listeners: Listeners<'_> = &[
+        ("public", None, None),
+        ("vpce", Some("v"), None),
+        ("both", Some("v"), Some(&["shut", "open"])),
+        ("two", None, Some(&["open", "other"])),
+        ("alone", Some("v"), Some(&["open"])),
+    ];
+    let any_host = |loaded: &Loaded| {
+        let node = compiled(loaded, &Remembered::default());
+        let reached = |listener| {
+            let asked = Asked {
+                listener,
+                host: "h",
+                path: "/prod/x",
+                method: crate::http::Method::Get,
+                api_id: None,
+            };
+            node.routes.reach(&asked).ok().map(|reached| node.apis[reached.api].name.clone())
+        };
+        (0..listeners.len()).map(reached).collect::<Vec<_>>()
+    };
+    let name = |name: &str| Some(name.to_owned());
+    let twice = node(&[("twice", None, Some(&["open", "open"]))], &[("open", EMPTY), ("other", EMPTY)]);
+    let four = node(listeners, &[("open", EMPTY), ("shut", PRIVATE), ("other", EMPTY), ("more", PRIVATE)]);
+    let two = &listeners[..3];
+    let mut broken = node(two, &[("open", EMPTY), ("shut", PRIVATE)]);
+    assert_eq!(any_host(&four), [None, None, None, None, name("open")]);
+    assert_eq!(any_host(&broken)[..3], [name("open"), name("shut"), None]);
+    // One that did not load may be served too: the other does not take its URL.
+    broken.apis[1] = Err(Vec::new());
+    assert_eq!(any_host(&broken)[..3], [None, None, None]);
+    assert_eq!(any_host(&twice)[0], name("open"));
+}
+
+#[test]
 fn what_nobody_can_reach_is_a_warning() {
     for (listeners, api, warned) in [
         (PUBLIC, PRIVATE, true),

@@ -101,7 +101,7 @@ fn snapshot(path: &str, integration: &model::Integration) -> Snapshot {
         generation: 1,
         region: api.region.clone(),
         account: api.account.clone(),
-        routes: Table::new(vec![door], std::slice::from_ref(&listener), Some(0)),
+        routes: Table::new(vec![door], std::slice::from_ref(&listener), &[Some(0)]),
         listeners: vec![listener],
         vpcs: Vec::new(),
         apis: vec![api],

@@ -1,0 +1,65 @@
+//! What each listener serves, and what follows from it: the API that any host means there, and what to warn of.
+
+use super::Compiler;
+use crate::config::Listener;
+use crate::guard::endpoint::serves;
+use crate::model::{EndpointType, Severity};
+use crate::snapshot::{self, ApiIndex};
+
+/// The APIs that the listener serves, whoever asks.
+fn served<'a>(
+    listener: &'a snapshot::Listener,
+    apis: &'a [snapshot::Api],
+) -> impl Iterator<Item = ApiIndex> + 'a {
+    let named = |index: &ApiIndex| listener.apis.as_ref().is_none_or(|apis| apis.contains(index));
+    let kind = |index: &ApiIndex| {
+        serves(listener.vpc.is_some(), listener.apis.is_some(), apis[*index].endpoint_type)
+    };
+    (0..apis.len()).filter(move |index| named(index) && kind(index))
+}
+
+impl Compiler<'_> {
+    /// Per listener: the one API that `/{stage}/...` means whatever the host. An API that was left out counts as one
+    /// that the listener may serve: nobody knows its type, and another must not answer in its place.
+    pub(super) fn only_apis(
+        &self,
+        listeners: &[snapshot::Listener],
+        apis: &[snapshot::Api],
+    ) -> Vec<Option<ApiIndex>> {
+        let whole = apis.len() == self.document.apis.len();
+        let only = |(entry, listener): (&Listener, &snapshot::Listener)| {
+            let named = entry.apis.as_ref().map_or(self.document.apis.len(), Vec::len);
+            if named == 1 {
+                // Also where the listener does not serve it: the endpoint rule refuses it then.
+                return listener
+                    .apis
+                    .as_ref()
+                    .map_or((!apis.is_empty()).then_some(0), |a| a.first().copied());
+            }
+            let loaded = listener.apis.as_ref().map_or(whole, |apis| apis.len() == named);
+            let mut served = served(listener, apis).filter(|_| loaded);
+            let first = served.next();
+            first.filter(|_| served.next().is_none())
+        };
+        self.document.listeners.iter().zip(listeners).map(only).collect()
+    }
+
+    /// An API that no listener serves.
+    pub(super) fn check_reachable(&mut self, listeners: &[snapshot::Listener], apis: &[snapshot::Api]) {
+        let document = self.document;
+        for (index, api) in apis.iter().enumerate() {
+            if listeners.iter().any(|listener| served(listener, apis).any(|served| served == index)) {
+                continue;
+            }
+            let Some(entry) = document.apis.iter().find(|entry| entry.name == api.name) else { continue };
+            let (what, instead) = match api.endpoint_type {
+                EndpointType::Private => ("is PRIVATE and no listener of a VPC serves it", "a `vpc`"),
+                _ => ("is public and no public listener serves it", "neither `vpc` nor `apis`"),
+            };
+            let what = format!("`{}` {what}", entry.name);
+            let instead =
+                format!("write a [[listener]] with {instead}, or one with apis = [\"{}\"]", entry.name);
+            self.find(Severity::Warning, &document.file, entry.place, what, &instead);
+        }
+    }
+}
