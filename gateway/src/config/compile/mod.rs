@@ -39,6 +39,7 @@ pub fn compile(
         document.listeners.iter().map(|listener| compiler.listener(listener, &index_of, &apis)).collect();
     compiler.check_names();
     compiler.check_reachable(&listeners, &apis);
+    compiler.check_shared(&listeners, &apis);
     let routes = Table::new(doors, &listeners, &compiler.only_apis(&listeners, &apis));
     let (errors, mut warnings): (Vec<_>, Vec<_>) =
         compiler.findings.into_iter().partition(|finding| finding.severity == Severity::Error);

@@ -44,6 +44,35 @@ impl Compiler<'_> {
         self.document.listeners.iter().zip(listeners).map(only).collect()
     }
 
+    /// A PRIVATE API beside public ones: outsiders get as far as the worker.
+    pub(super) fn check_shared(&mut self, listeners: &[snapshot::Listener], apis: &[snapshot::Api]) {
+        let document = self.document;
+        for (entry, listener) in document.listeners.iter().zip(listeners) {
+            if listener.kernel_private {
+                continue;
+            }
+            let (private, others): (Vec<_>, Vec<_>) = served(listener, apis)
+                .map(|index| &apis[index])
+                .partition(|api| api.endpoint_type == EndpointType::Private);
+            let (Some(first), Some(vpc)) = (private.first(), &entry.vpc) else { continue };
+            let names = |apis: &[&snapshot::Api]| {
+                apis.iter().map(|api| api.name.as_str()).collect::<Vec<_>>().join(", ")
+            };
+            let what = format!(
+                "the listener `{}` serves the PRIVATE API {} beside others ({}): outsiders are refused by the worker \
+                 (403), not in the kernel",
+                entry.name,
+                names(&private),
+                names(&others)
+            );
+            let instead = format!(
+                "a listener of its own (apis = [\"{}\"], vpc = \"{vpc}\") closes it in the kernel",
+                first.name
+            );
+            self.find(Severity::Warning, &document.file, entry.place, what, &instead);
+        }
+    }
+
     /// An API that no listener serves.
     pub(super) fn check_reachable(&mut self, listeners: &[snapshot::Listener], apis: &[snapshot::Api]) {
         let document = self.document;

@@ -310,6 +310,27 @@ fn any_host_means_the_one_api_that_a_listener_serves() {
 }
 
 #[test]
+fn a_private_api_beside_others_is_a_warning_per_listener() {
+    let listeners: Listeners<'_> = &[
+        ("public", None, None),
+        ("vpce", Some("v"), None),
+        ("own", Some("v"), Some(&["shut"])),
+        ("both", Some("v"), Some(&["open", "shut", "tight"])),
+    ];
+    let node = node(listeners, &[("open", EMPTY), ("shut", PRIVATE), ("tight", PRIVATE)]);
+    let (_, warnings) = compile(&node, &Remembered::default(), 1).unwrap();
+    assert_eq!(warnings.len(), 1, "{warnings:?}");
+    assert_eq!(
+        warnings[0].what,
+        "the listener `both` serves the PRIVATE API shut, tight beside others (open): outsiders are refused by the \
+         worker (403), not in the kernel"
+    );
+    let instead = "a listener of its own (apis = [\"shut\"], vpc = \"v\") closes it in the kernel";
+    assert_eq!(warnings[0].instead, instead);
+    assert_eq!(warnings[0].place, node.document.listeners[3].place);
+}
+
+#[test]
 fn what_nobody_can_reach_is_a_warning() {
     for (listeners, api, warned) in [
         (PUBLIC, PRIVATE, true),
