@@ -20,6 +20,26 @@ fn orders(endpoint_type: &str) -> Setup {
 }
 
 #[test]
+fn without_a_difference_there_is_nothing_to_do_in_any_form() {
+    let gateway = orders("REGIONAL").start();
+    let switch = ["api", "set-endpoint", "orders", "REGIONAL"];
+    for command in [&["apply"][..], &switch] {
+        for form in [&[][..], &["--yes"], &["--json"], &["--json", "--yes"]] {
+            let output = gateway.command(&[command, form].concat());
+            assert!(output.status.success(), "{command:?} {form:?}: {}", said(&output));
+            if form.contains(&"--json") {
+                assert_eq!(
+                    (&json(&output)["done"], &json(&output)["generation"]),
+                    (&false.into(), &1.into())
+                );
+            } else {
+                assert!(said(&output).contains("nothing to do: generation 1 serves"), "{}", said(&output));
+            }
+        }
+    }
+}
+
+#[test]
 fn check_accepts_what_is_right() {
     let home = Home::new(&orders("PRIVATE"));
     let output = command(&["check"], &home);

@@ -98,8 +98,11 @@ fn requests_pass_while_the_files_are_read_again(io: Io) {
             served
         })
     };
-    for _ in 0..10 {
-        gateway.json(&["apply", "--yes"]);
+    for round in 0..10 {
+        // Another one each time: without a difference there is nothing to do.
+        let more = echo_api(upstream.address).method(&format!("/more{round}"), "get", api::mock(200));
+        gateway.home.write(&Setup::new(io).api(more));
+        assert_eq!(gateway.json(&["apply", "--yes"])["done"], true);
     }
     stop.store(true, Ordering::SeqCst);
     assert!(client.join().expect("no request fails") > 10);

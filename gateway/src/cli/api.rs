@@ -3,7 +3,7 @@
 use super::output::{self, row};
 use super::{End, Global, apply, client};
 use crate::control::type_name;
-use crate::control::types::{ApiDetail, ApiStatus, EndpointRequest, Problem};
+use crate::control::types::{ApiDetail, ApiStatus, EndpointRequest, Plan, Problem};
 use crate::model::EndpointType;
 use clap::ValueEnum;
 
@@ -47,7 +47,8 @@ impl Api {
                     TypeArgument::Private => EndpointType::Private,
                 };
                 let path = format!("/apis/{}/endpoint", segment(name)?);
-                let ask = |plan, generation| {
+                let ask = |shown: Option<&Plan>| {
+                    let (plan, generation) = (shown.is_none(), shown.map(|plan| plan.generation));
                     client::post(global, &path, &EndpointRequest { endpoint_type, plan, generation })
                 };
                 apply::change(global, *plan, *yes, ask)

@@ -15,24 +15,34 @@ pub(crate) struct Apply {
 
 impl Apply {
     pub(crate) fn run(&self, global: &Global) -> Result<End, Problem> {
-        let ask = |plan, generation| client::post(global, "/apply", &ApplyRequest { plan, generation });
+        let ask = |shown: Option<&Plan>| {
+            let (generation, files) =
+                (shown.map(|plan| plan.generation), shown.map(|plan| plan.files.clone()));
+            client::post(global, "/apply", &ApplyRequest { plan: shown.is_none(), generation, files })
+        };
         change(global, self.plan, self.yes, ask)
     }
 }
 
 /// Shows the plan, then does it: with --yes at once, on a terminal after a question, else not at all.
+///
+/// `ask` gets the plan that was shown, to carry out exactly that, or None, to make one.
 pub(crate) fn change(
     global: &Global,
     plan_only: bool,
     yes: bool,
-    ask: impl Fn(bool, Option<u64>) -> Result<Changed, Problem>,
+    ask: impl Fn(Option<&Plan>) -> Result<Changed, Problem>,
 ) -> Result<End, Problem> {
-    let planned = ask(true, None)?;
+    let planned = ask(None)?;
     if plan_only {
         return show(global, &planned).map(|()| End::Done);
     }
+    if !planned.plan.differs {
+        return finish(global, &planned);
+    }
+    eprint!("{}", output::findings(&planned.diagnostics));
     if !yes {
-        eprint!("{}{}", output::findings(&planned.diagnostics), text(&planned.plan));
+        eprint!("{}", text(&planned.plan));
         match output::confirm("Do it?") {
             Some(true) => {}
             Some(false) => {
@@ -47,11 +57,22 @@ pub(crate) fn change(
     } else if !global.json {
         output::print(&text(&planned.plan));
     }
-    let done = ask(false, Some(planned.plan.generation))?;
+    let done = ask(Some(&planned.plan))?;
     if global.json {
         output::json(&done)?;
     } else {
         output::print(&outcome(&done));
+    }
+    Ok(End::Done)
+}
+
+/// Nothing differs: the same answer with and without --yes, with and without a terminal.
+fn finish(global: &Global, planned: &Changed) -> Result<End, Problem> {
+    eprint!("{}", output::findings(&planned.diagnostics));
+    if global.json {
+        output::json(planned)?;
+    } else {
+        output::print(&outcome(planned));
     }
     Ok(End::Done)
 }
@@ -83,7 +104,10 @@ pub(crate) fn text(plan: &Plan) -> String {
         let subject = format!("  kernel {} ({})", change.address, change.listener);
         vec![subject, format!("{} → {}", change.before, change.after)]
     }));
-    if rows.is_empty() {
+    if rows.is_empty() && plan.differs {
+        let what = "the files differ, but in nothing that a plan names";
+        text.push_str(&format!("plan from generation {}: {what}\n", plan.generation));
+    } else if rows.is_empty() {
         text.push_str(&format!("plan from generation {}: nothing changes\n", plan.generation));
     } else {
         text.push_str(&format!("plan from generation {}:\n", plan.generation));
@@ -108,6 +132,8 @@ mod tests {
     fn planned() -> Changed {
         let plan = Plan {
             generation: 4,
+            files: "abc".into(),
+            differs: true,
             changes: vec![Change {
                 subject: "api orders".into(),
                 what: "endpoint type EDGE → PRIVATE".into(),
@@ -138,13 +164,31 @@ mod tests {
     fn with_yes_exactly_the_shown_plan_is_done() {
         let global = Global { config: None, socket: None, json: true };
         let asked = std::cell::RefCell::new(Vec::new());
-        let ask = |plan, generation| {
-            asked.borrow_mut().push((plan, generation));
+        let ask = |shown: Option<&Plan>| {
+            asked.borrow_mut().push(shown.map(|plan| (plan.generation, plan.files.clone())));
             Ok(planned())
         };
         assert!(matches!(change(&global, false, true, ask), Ok(End::Done)));
-        assert_eq!(*asked.borrow(), vec![(true, None), (false, Some(4))]);
+        assert_eq!(*asked.borrow(), vec![None, Some((4, "abc".into()))]);
         assert!(matches!(change(&global, true, false, ask), Ok(End::Done)));
         assert_eq!(asked.borrow().len(), 3, "a plan changes nothing");
+    }
+
+    #[test]
+    fn without_a_difference_nobody_is_asked_and_nothing_sent() {
+        let global = Global { config: None, socket: None, json: true };
+        for yes in [false, true] {
+            let ask = |shown: Option<&Plan>| {
+                assert_eq!(shown, None);
+                Ok(Changed::default())
+            };
+            assert!(matches!(change(&global, false, yes, ask), Ok(End::Done)));
+        }
+    }
+
+    #[test]
+    fn what_no_line_names_is_not_called_nothing() {
+        let plan = Plan { differs: true, ..Plan::default() };
+        assert!(!text(&plan).contains("nothing changes"), "{}", text(&plan));
     }
 }

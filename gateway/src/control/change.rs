@@ -1,6 +1,7 @@
 //! The changes that an operator asks for: reload the files, switch an API's endpoint type, detach XDP.
 
 use super::candidate::{self, Candidate, type_name};
+use super::digest::digest;
 use super::kernel::Kernel;
 use super::node::Node;
 use super::plan::plan;
@@ -14,8 +15,11 @@ pub(super) async fn apply(node: &Node, request: &ApplyRequest) -> Result<Changed
     let _changing = node.changing.lock().await;
     let result = apply_locked(node, request).await;
     if !request.plan {
-        node.set_refused(result.as_ref().err().filter(|problem| problem.kind != Kind::Conflict));
+        if result.as_ref().err().is_none_or(|problem| problem.kind != Kind::Conflict) {
+            node.set_refused(result.as_ref().err());
+        }
         match &result {
+            Ok(changed) if !changed.done => log("info", "control", format_args!("nothing to do")),
             Ok(changed) => log("info", "control", format_args!("generation {} serves", changed.generation)),
             Err(problem) => {
                 log("error", "control", format_args!("reload refused, nothing changed: {}", problem.what));
@@ -38,6 +42,7 @@ async fn apply_locked(node: &Node, request: &ApplyRequest) -> Result<Changed, Pr
     let running = node.running();
     same_generation(node, request.generation)?;
     let loaded = Rc::new(candidate::load_whole(&node.config)?);
+    same_files(request.files.as_deref(), &loaded)?;
     let generation = if request.plan { running.snapshot.generation + 1 } else { node.next_generation() };
     let next = candidate::compile(loaded, running.remembered.clone(), generation, Some(&running))?;
     let warnings = next.all_warnings();
@@ -62,11 +67,11 @@ pub(super) async fn set_endpoint(
         return Err(Problem::new(Kind::Conflict, format!("{name} failed to load"), mend));
     };
     let mut remembered = running.remembered.clone();
-    remembered.endpoint_types.insert(name.into(), request.endpoint_type);
-    if api.endpoint_type == request.endpoint_type && remembered == running.remembered {
+    if api.endpoint_type == request.endpoint_type && !node.astray.get() {
         let plan = Plan { generation: running.snapshot.generation, ..Plan::default() };
         return Ok(unchanged(node, plan));
     }
+    remembered.endpoint_types.insert(name.into(), request.endpoint_type);
     let generation = if request.plan { running.snapshot.generation + 1 } else { node.next_generation() };
     let next = candidate::compile(running.loaded.clone(), remembered, generation, Some(&running))?;
     // The documents' own warnings are old; only what the switch brings is news.
@@ -82,7 +87,7 @@ pub(super) async fn set_endpoint(
 
 async fn change(node: &Node, next: Candidate, plan_only: bool) -> Result<Changed, Problem> {
     let plan = plan(node, &next);
-    if plan_only {
+    if plan_only || !plan.differs {
         return Ok(unchanged(node, plan));
     }
     let connections_closed = publish(node, next).await?;
@@ -103,6 +108,16 @@ fn same_generation(node: &Node, shown: Option<u64>) -> Result<(), Problem> {
             format!("the plan was made for generation {shown}, generation {now} serves by now"),
             "look at the plan again",
         )),
+        _ => Ok(()),
+    }
+}
+
+fn same_files(shown: Option<&str>, loaded: &crate::config::Loaded) -> Result<(), Problem> {
+    match shown {
+        Some(shown) if shown != digest(loaded) => {
+            let what = "the files changed since the plan was made";
+            Err(Problem::new(Kind::Conflict, what, "look at the plan again"))
+        }
         _ => Ok(()),
     }
 }

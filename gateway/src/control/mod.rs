@@ -4,6 +4,7 @@
 mod api;
 mod candidate;
 mod change;
+mod digest;
 mod explain;
 mod kernel;
 mod node;

@@ -25,6 +25,8 @@ pub(super) struct Node {
     pub(super) changing: tokio::sync::Mutex<()>,
     /// Never borrowed over an await.
     pub(super) kernel: RefCell<Kernel>,
+    /// A way back failed: kernel, workers or store may not be what `running` says.
+    pub(super) astray: Cell<bool>,
     running: RefCell<Rc<Running>>,
     refused: RefCell<Option<RefusedChange>>,
     generation: Cell<u64>,
@@ -47,6 +49,7 @@ impl Node {
             started_with: running.loaded.clone(),
             changing: tokio::sync::Mutex::new(()),
             kernel: RefCell::new(kernel),
+            astray: Cell::new(false),
             generation: Cell::new(running.snapshot.generation),
             running: RefCell::new(Rc::new(running)),
             refused: RefCell::new(None),

@@ -1,6 +1,7 @@
 //! What a change will do, before it does it.
 
 use super::candidate::{Candidate, Running, model, type_name};
+use super::digest::digest;
 use super::kernel::Kernel;
 use super::node::Node;
 use super::status::{kernel_rule, serves, serving};
@@ -16,15 +17,21 @@ use std::net::{IpAddr, SocketAddr};
 pub(super) fn plan(node: &Node, next: &Candidate) -> Plan {
     let (running, kernel) = (&*node.running(), &*node.kernel.borrow());
     let (old, new) = (&*running.snapshot, &next.snapshot);
-    let mut changes = vpcs(old, new);
+    let mut changes = identity(&running.loaded.document, &next.loaded.document);
+    changes.extend(vpcs(old, new));
     changes.extend(listeners(old, new));
     changes.extend(apis(running, next));
     let open =
         node.workers.iter().flat_map(Handle::open_connections).map(|open| (open.listener, open.peer.ip()));
     let mut warnings = privacy(old, new, kernel);
     warnings.extend(restart(&node.started_with.document, &next.loaded.document));
+    let files = digest(&next.loaded);
+    let same = files == digest(&running.loaded) && next.remembered == running.remembered;
     Plan {
         generation: old.generation,
+        files,
+        // After a way back that failed, even the same again is something to do.
+        differs: !same || node.astray.get(),
         changes,
         kernel: if kernel.is_on() { kernel_changes(old, new) } else { Vec::new() },
         connections_to_close: closing(old, new, open),
@@ -44,6 +51,14 @@ fn closing(old: &Snapshot, new: &Snapshot, open: impl Iterator<Item = (usize, Ip
 
 fn change(kind: &str, name: &str, what: String) -> Change {
     Change { subject: format!("{kind} {name}"), what }
+}
+
+/// What ARNs are made of, and with them which requests a policy means.
+fn identity(old: &Document, new: &Document) -> Vec<Change> {
+    let keys =
+        [("region", &old.node.region, &new.node.region), ("account", &old.node.account, &new.node.account)];
+    let changed = keys.into_iter().filter(|(_, before, after)| before != after);
+    changed.map(|(key, before, after)| change("node", key, format!("{before} → {after}"))).collect()
 }
 
 fn vpcs(old: &Snapshot, new: &Snapshot) -> Vec<Change> {
@@ -99,6 +114,15 @@ fn apis(running: &Running, next: &Candidate) -> Vec<Change> {
         };
         differences(before, api).into_iter().for_each(&mut push);
         let documents = (model(&running.loaded, &api.name), model(&next.loaded, &api.name));
+        let policy = |api: Option<&crate::model::RestApi>| {
+            api.and_then(|api| api.policy.as_ref()).map(|(policy, _)| policy.clone())
+        };
+        match (policy(documents.0), policy(documents.1)) {
+            (before, after) if before == after => {}
+            (None, Some(_)) => push("resource policy added".into()),
+            (Some(_), None) => push("resource policy removed".into()),
+            (_, _) => push("resource policy changed".into()),
+        }
         if documents.0 != documents.1 || before.stage_variables != api.stage_variables {
             push(format!("document or stage variables changed, {} methods", api.methods.len()));
         }

@@ -37,6 +37,7 @@ pub(super) async fn publish(node: &Node, candidate: Candidate) -> Result<usize, 
     match forward(node, &old, &next, bound, &mut begun).await {
         Ok(closed) => {
             node.runs(next);
+            node.astray.set(false);
             Ok(closed)
         }
         Err(problem) => Err(back(node, &old, &next, begun, problem).await),
@@ -177,6 +178,7 @@ async fn back(node: &Node, old: &Running, next: &Running, begun: Begun, mut prob
     if failures.is_empty() {
         problem.what = format!("{}; nothing was changed", problem.what);
     } else {
+        node.astray.set(true);
         problem.what = format!("{}; and the way back failed: {}", problem.what, failures.join("; "));
         log("error", "control", format_args!("{}", problem.what));
     }

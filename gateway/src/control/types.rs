@@ -273,6 +273,9 @@ pub struct ApplyRequest {
     /// The generation that the plan was shown for: another one by now refuses the change.
     #[serde(default)]
     pub generation: Option<u64>,
+    /// `files` of that plan: other files by now refuse the change.
+    #[serde(default)]
+    pub files: Option<String>,
 }
 
 /// POST /apis/{name}/endpoint
@@ -292,6 +295,12 @@ pub struct EndpointRequest {
 pub struct Plan {
     /// The generation that it changes.
     pub generation: u64,
+    /// Digest of the files that it was made from, for the request that carries it out.
+    #[serde(default)]
+    pub files: String,
+    /// False: there is nothing to do. True without `changes`: the files differ in what no line here names.
+    #[serde(default)]
+    pub differs: bool,
     /// Everything that becomes different, one line each.
     pub changes: Vec<Change>,
     pub kernel: Vec<KernelChange>,

@@ -191,8 +191,56 @@ fn a_bad_document_changes_nothing_and_status_says_so() {
         assert_eq!(status.generation, 1);
         assert_eq!(served.ask("public", OUTSIDE), 200);
         folder.write("catalog.yaml", &document("catalog", "REGIONAL"));
-        assert!(reload(&served).await.unwrap().done);
+        assert!(!reload(&served).await.unwrap().done, "the files are what runs again");
         assert!(status::status(&served.node).in_step);
+    });
+}
+
+#[test]
+fn without_a_difference_nothing_is_done_and_nothing_remembered() {
+    let folder = files("REGIONAL");
+    block_on(async {
+        let served = serve(&folder).await;
+        for changed in [reload(&served).await.unwrap(), switch(&served, Regional).await.unwrap()] {
+            assert!(!changed.done && !changed.plan.differs, "{changed:?}");
+            assert_eq!(changed.generation, 1);
+        }
+        assert_eq!(served.calls(), 0);
+        assert!(served.node.store.remembered().unwrap().endpoint_types.is_empty());
+    });
+}
+
+/// The kernel was left stricter than what runs: the same files again put it right.
+#[test]
+fn after_a_way_back_that_failed_the_same_again_is_something_to_do() {
+    let folder = files("PRIVATE");
+    block_on(async {
+        let served = serve(&folder).await;
+        served.told.borrow_mut().fail = Some((1, 2));
+        assert!(switch(&served, Regional).await.is_err());
+        served.told.borrow_mut().fail = None;
+        assert!(reload(&served).await.unwrap().done);
+        assert!(!reload(&served).await.unwrap().done);
+    });
+}
+
+#[test]
+fn files_that_changed_since_the_plan_are_refused() {
+    let folder = files("PRIVATE");
+    block_on(async {
+        let served = serve(&folder).await;
+        folder.write("catalog.yaml", &document("catalog", "EDGE"));
+        let request = ApplyRequest { plan: true, ..ApplyRequest::default() };
+        let plan = apply(&served.node, &request).await.unwrap().plan;
+        let request =
+            ApplyRequest { plan: false, generation: Some(plan.generation), files: Some(plan.files) };
+        folder.write("orders.yaml", &document("orders", "REGIONAL"));
+        let problem = apply(&served.node, &request).await.unwrap_err();
+        assert_eq!(problem.kind, Kind::Conflict);
+        assert!(problem.what.contains("the files changed"), "{problem}");
+        assert_eq!(served.ask("orders", OUTSIDE), 403);
+        folder.write("orders.yaml", &document("orders", "PRIVATE"));
+        assert!(apply(&served.node, &request).await.unwrap().done);
     });
 }
 

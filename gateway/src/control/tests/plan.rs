@@ -6,7 +6,7 @@ use crate::control::types::{ApplyRequest, EndpointRequest, Plan};
 use crate::model::EndpointType;
 
 async fn planned(served: &Served) -> Plan {
-    let request = ApplyRequest { plan: true, generation: None };
+    let request = ApplyRequest { plan: true, ..ApplyRequest::default() };
     apply(&served.node, &request).await.unwrap().plan
 }
 
@@ -19,7 +19,49 @@ fn files_as_they_run_change_nothing() {
     let folder = files("PRIVATE");
     block_on(async {
         let served = serve(&folder).await;
-        assert_eq!(planned(&served).await, Plan { generation: 1, ..Plan::default() });
+        let plan = planned(&served).await;
+        assert_eq!(plan, Plan { generation: 1, files: plan.files.clone(), ..Plan::default() });
+    });
+}
+
+/// The ARNs of a policy hold both: with them an API opens or closes.
+#[test]
+fn region_and_account_are_named() {
+    let folder = files("PRIVATE");
+    block_on(async {
+        let served = serve(&folder).await;
+        let node = "[node]\nregion = \"eu-west-1\"\naccount = \"111122223333\"";
+        folder.write("gateway.toml", &NODE.replace("[node]", node));
+        let plan = planned(&served).await;
+        let lines = lines(&plan);
+        assert!(plan.differs);
+        assert_eq!(lines.len(), 2, "{lines:?}");
+        assert!(lines[0].starts_with("node region: ") && lines[0].ends_with(" → eu-west-1"), "{lines:?}");
+        assert!(lines[1].starts_with("node account: ") && lines[1].ends_with(" → 111122223333"), "{lines:?}");
+    });
+}
+
+#[test]
+fn a_policy_is_named() {
+    let folder = files("REGIONAL");
+    block_on(async {
+        let served = serve(&folder).await;
+        let deny = "x-amazon-apigateway-policy: {Version: \"2012-10-17\", Statement: [{Effect: Deny, \
+                    Principal: \"*\", Action: \"execute-api:Invoke\", Resource: \"execute-api:/*\"}]}\n";
+        folder.write("catalog.yaml", &format!("{}{deny}", document("catalog", "REGIONAL")));
+        let lines = lines(&planned(&served).await);
+        assert!(lines.contains(&"api catalog: resource policy added".to_string()), "{lines:?}");
+    });
+}
+
+#[test]
+fn files_that_differ_in_what_no_line_names_are_a_difference() {
+    let folder = files("REGIONAL");
+    block_on(async {
+        let served = serve(&folder).await;
+        folder.write("gateway.toml", &NODE.replace("store = \"store\"", "store = \"./store\""));
+        let plan = planned(&served).await;
+        assert!(plan.differs, "{plan:?}");
     });
 }
 
