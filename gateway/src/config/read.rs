@@ -58,8 +58,9 @@ impl Reader<'_> {
         let (node, control, xdp) = (table(self, "node"), table(self, "control"), table(self, "xdp"));
         let (node, control, xdp) = (self.node(node), self.control(control), self.xdp(xdp));
         let vpcs = self.vpcs(tree);
-        let (apis, places) = self.apis(tree);
-        let listeners = self.listeners(tree, &vpcs, &apis);
+        let mut names = Seen::new();
+        let (apis, places) = self.apis(tree, &mut names);
+        let listeners = self.listeners(tree, &vpcs, &names);
         (Document { file: file.to_path_buf(), node, control, xdp, vpcs, listeners, apis }, places)
     }
 
@@ -168,7 +169,8 @@ impl Reader<'_> {
         None
     }
 
-    fn listeners(&mut self, tree: &Map, vpcs: &[Vpc], apis: &[ApiEntry]) -> Vec<Listener> {
+    /// `apis`: every name, also of an entry that lacks something else.
+    fn listeners(&mut self, tree: &Map, vpcs: &[Vpc], apis: &Seen) -> Vec<Listener> {
         let (mut names, mut addresses) = (Seen::new(), Seen::new());
         let mut listeners = Vec::new();
         for (map, place) in self.tables(tree, "listener") {
@@ -188,7 +190,8 @@ impl Reader<'_> {
                 self.known("[[vpc]]", "id", text, &known, place);
                 text.to_owned()
             });
-            let known: Vec<&str> = apis.iter().map(|a| a.name.as_str()).collect();
+            let mut known: Vec<&str> = apis.keys().map(String::as_str).collect();
+            known.sort_unstable();
             let mut dedicated = map.node("apis").map(|_| Vec::new());
             for (text, place) in self.texts(map, "apis") {
                 self.known("[[api]]", "name", &text, &known, place);
@@ -217,13 +220,13 @@ impl Reader<'_> {
         listeners
     }
 
-    fn apis(&mut self, tree: &Map) -> (Vec<ApiEntry>, Vec<Place>) {
+    fn apis(&mut self, tree: &Map, names: &mut Seen) -> (Vec<ApiEntry>, Vec<Place>) {
         const KEYS: [&str; 6] = ["name", "id", "file", "stage", "host", "variables"];
-        let (mut names, mut ids, mut hosts) = (Seen::new(), Seen::new(), Seen::new());
+        let (mut ids, mut hosts) = (Seen::new(), Seen::new());
         let (mut apis, mut places) = (Vec::new(), Vec::new());
         for (map, place) in self.tables(tree, "api") {
             self.findings.deny_unknown_keys(map, "[[api]]", &KEYS);
-            let name = self.name(map, "name", place, "orders", &mut names);
+            let name = self.name(map, "name", place, "orders", names);
             let id = self.text(map, "id").map(|(text, place)| {
                 let valid = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
                 if text.len() != 10 || !text.bytes().all(valid) {
