@@ -38,6 +38,7 @@ pub fn compile(
     let listeners: Vec<_> =
         document.listeners.iter().map(|listener| compiler.listener(listener, &index_of, &apis)).collect();
     compiler.check_names();
+    compiler.check_drawn_ids(remembered);
     compiler.check_reachable(&listeners, &apis);
     compiler.check_shared(&listeners, &apis);
     let routes = Table::new(doors, &listeners, &compiler.only_apis(&listeners, &apis));
@@ -185,6 +186,22 @@ impl Compiler<'_> {
                     self.error(entry.place, what, "give each host to one API");
                 }
             }
+        }
+    }
+
+    /// An id that was drawn for one API and stands for another too: a host with it would mean either.
+    fn check_drawn_ids(&mut self, remembered: &Remembered) {
+        let document = self.document;
+        let mut owners: HashMap<&str, &ApiEntry> = HashMap::new();
+        let fixed = document.apis.iter().filter_map(|entry| Some((entry, entry.id.as_ref()?)));
+        owners.extend(fixed.map(|(entry, id)| (id.as_str(), entry)));
+        for entry in document.apis.iter().filter(|entry| entry.id.is_none()) {
+            let Some(id) = remembered.ids.get(&entry.name) else { continue };
+            let Some(other) = owners.insert(id, entry) else { continue };
+            // The line to mend is the one that names the id, if one does.
+            let place = if other.id.is_some() { other.place } else { entry.place };
+            let what = format!("`{}` has the id `{id}`, which was drawn for `{}`", other.name, entry.name);
+            self.error(place, what, "give one of them another id = \"...\"");
         }
     }
 }

@@ -274,6 +274,26 @@ fn errors_of_the_node_name_the_line_and_the_remedy() {
 }
 
 #[test]
+fn a_drawn_id_belongs_to_one_api() {
+    let mut remembered = Remembered::default();
+    remembered.ids.insert("a".to_owned(), "drawn12345".to_owned());
+    let mut loaded = node(PUBLIC, &[("a", EMPTY), ("b", EMPTY)]);
+    loaded.document.apis[0].id = None;
+    loaded.document.apis[1].stage = "beta".to_owned();
+    for (fixed, line) in [(Some("drawn12345"), 21), (None, 21)] {
+        loaded.document.apis[1].id = fixed.map(str::to_owned);
+        remembered.ids.insert("b".to_owned(), "drawn12345".to_owned());
+        let found = compile(&loaded, &remembered, 1).unwrap_err();
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert!(found[0].what.contains("`drawn12345`, which was drawn for"), "{found:?}");
+        assert_eq!((&found[0].file, found[0].place.line), (&loaded.document.file, line));
+    }
+    // An id that is fixed sets aside the one that was drawn.
+    loaded.document.apis[1].id = Some("another123".to_owned());
+    assert!(compile(&loaded, &remembered, 1).is_ok());
+}
+
+#[test]
 fn any_host_means_the_one_api_that_a_listener_serves() {
     let listeners: Listeners<'_> = &[
         ("public", None, None),
