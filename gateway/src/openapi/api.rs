@@ -200,18 +200,7 @@ fn policy(node: &Node, findings: &mut Findings<'_>) -> Option<(serde_json::Value
         findings.error(node.place, "the policy has no `Statement`", instead);
     }
     for statement in statements {
-        let effect = match &statement.value {
-            Value::Map(map) => map.node("Effect").map(|n| &n.value),
-            _ => None,
-        };
-        if !matches!(effect, Some(Value::String(e)) if e == "Allow" || e == "Deny") {
-            let place = if matches!(node.value, Value::String(_)) { node.place } else { statement.place };
-            findings.error(
-                place,
-                "this statement of the policy has no effect",
-                "write Effect: Allow, or Effect: Deny",
-            );
-        }
+        effect(statement, matches!(node.value, Value::String(_)).then_some(node.place), findings);
     }
     let json = parsed.to_json();
     if json.to_string().len() > POLICY_BYTES_MAX {
@@ -219,6 +208,27 @@ fn policy(node: &Node, findings: &mut Findings<'_>) -> Option<(serde_json::Value
         findings.error(node.place, what, "shorten it: merge statements, use wildcards");
     }
     Some((json, node.place))
+}
+
+/// `text`: where the policy stands, if it is a text: places inside of it are not the file's.
+fn effect(statement: &Node, text: Option<Place>, findings: &mut Findings<'_>) {
+    const EFFECTS: [&str; 2] = ["Allow", "Deny"];
+    let node = match &statement.value {
+        Value::Map(map) => map.node("Effect"),
+        _ => None,
+    };
+    let Some(node) = node else {
+        let what = "this statement of the policy has no `Effect`";
+        findings.error(text.unwrap_or(statement.place), what, "write Effect: Allow, or Effect: Deny");
+        return;
+    };
+    let word = match &node.value {
+        Value::String(word) if EFFECTS.contains(&word.as_str()) => return,
+        Value::String(word) => format!("`{}`", shown(word)),
+        _ => node.kind().to_owned(),
+    };
+    let what = format!("`Effect` is {word}: Allow or Deny is meant");
+    findings.error(text.unwrap_or(node.place), what, "write Effect: Allow, or Effect: Deny");
 }
 
 fn shared<'n>(root: &'n Map, findings: &mut Findings<'_>) -> Shared<'n> {

@@ -62,6 +62,14 @@ fn segment<'p>(part: &'p str, path: &str) -> Result<Segment<'p>, (String, String
             }
         },
         None if valid(part) => Ok(Segment::Literal(part)),
+        None if part.starts_with('{') && !part.contains('}') => {
+            let name = part.trim_start_matches('{');
+            let instead = match valid(name.strip_suffix('+').unwrap_or(name)) {
+                true => format!("write {{{name}}}"),
+                false => "write {name}, the name in letters, digits and . _ - :".to_owned(),
+            };
+            Err((format!("`{}`: the closing `}}` is missing", shown(part)), instead))
+        }
         None if part.contains(['{', '}']) => {
             let what =
                 format!("`{}`: a path variable must be the whole part between two slashes", shown(part));

@@ -81,10 +81,11 @@ impl Reader<'_> {
         if let Some(unknown) = object.keys().find(|key| !ELEMENTS.contains(&key.as_str())) {
             return Err(format!("`{unknown}` is no element of a statement"));
         }
-        let deny = match object.get("Effect").and_then(Value::as_str) {
-            Some("Allow") => false,
-            Some("Deny") => true,
-            _ => return Err("`Effect` must be Allow or Deny".to_owned()),
+        let deny = match object.get("Effect") {
+            Some(Value::String(word)) if word == "Allow" => false,
+            Some(Value::String(word)) if word == "Deny" => true,
+            Some(other) => return Err(format!("`Effect` is {other}: Allow or Deny is meant")),
+            None => return Err("`Effect` must be Allow or Deny".to_owned()),
         };
         let principal = self.principal(object, name)?;
         let actions = patterns(object, "Action", "NotAction", str::to_owned)?;
