@@ -1,4 +1,4 @@
-//! The life of a request: Request → Match → Permit → Reply → Record.
+//! The life of a request: Request → Match → Permit → Reply.
 
 use super::client::{After, Client};
 use super::{proxy, respond};
