@@ -40,6 +40,24 @@ fn without_a_difference_there_is_nothing_to_do_in_any_form() {
 }
 
 #[test]
+fn an_overruled_file_is_said_by_every_apply() {
+    let gateway = orders("PRIVATE").start();
+    gateway.set_endpoint("orders", "REGIONAL");
+    for form in [&["--plan"][..], &["--yes"], &[]] {
+        let output = gateway.command(&[&["apply"], form].concat());
+        let warning = "orders is REGIONAL by `set-endpoint`; its file says PRIVATE and is overruled";
+        assert!(said(&output).contains(warning), "{form:?}: {}", said(&output));
+    }
+    gateway.home.write(&orders("EDGE"));
+    let output = gateway.command(&["apply", "--yes"]);
+    assert!(output.status.success());
+    assert!(said(&output).contains("its file says EDGE and is overruled"), "{}", said(&output));
+    gateway.set_endpoint("orders", "EDGE");
+    assert!(!said(&gateway.command(&["apply"])).contains("overruled"));
+    assert!(!said(&gateway.command(&["api", "list"])).contains('*'), "it follows its file");
+}
+
+#[test]
 fn check_accepts_what_is_right() {
     let home = Home::new(&orders("PRIVATE"));
     let output = command(&["check"], &home);

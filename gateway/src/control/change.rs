@@ -7,6 +7,8 @@ use super::node::Node;
 use super::plan::plan;
 use super::publish::publish;
 use super::types::{ApplyRequest, Changed, Detached, EndpointRequest, Kind, Plan, Problem};
+use crate::config::Loaded;
+use crate::model::EndpointType;
 use crate::observe::log;
 use std::rc::Rc;
 
@@ -67,11 +69,17 @@ pub(super) async fn set_endpoint(
         return Err(Problem::new(Kind::Conflict, format!("{name} failed to load"), mend));
     };
     let mut remembered = running.remembered.clone();
-    if api.endpoint_type == request.endpoint_type && !node.astray.get() {
+    let follows =
+        remembered.endpoint_types.contains_key(name) && file_says(node, name, request.endpoint_type);
+    if api.endpoint_type == request.endpoint_type && !follows && !node.astray.get() {
         let plan = Plan { generation: running.snapshot.generation, ..Plan::default() };
         return Ok(unchanged(node, plan));
     }
-    remembered.endpoint_types.insert(name.into(), request.endpoint_type);
+    if follows {
+        remembered.endpoint_types.remove(name);
+    } else if api.endpoint_type != request.endpoint_type {
+        remembered.endpoint_types.insert(name.into(), request.endpoint_type);
+    }
     let generation = if request.plan { running.snapshot.generation + 1 } else { node.next_generation() };
     let next = candidate::compile(running.loaded.clone(), remembered, generation, Some(&running))?;
     // The documents' own warnings are old; only what the switch brings is news.
@@ -83,6 +91,16 @@ pub(super) async fn set_endpoint(
         log("info", "control", format_args!("{name} is {endpoint_type} now, {closed} connections closed"));
     }
     Ok(changed)
+}
+
+/// Says the API's file so, both as it was read and as it stands now? Only then may a switch to that type be forgotten:
+/// a start reads the file anew, and an edit that nobody applied would open what was just closed.
+fn file_says(node: &Node, name: &str, endpoint_type: EndpointType) -> bool {
+    let says = |loaded: &Loaded| {
+        let api = candidate::model(loaded, name);
+        api.is_some_and(|api| api.endpoint_type.unwrap_or(EndpointType::Edge) == endpoint_type)
+    };
+    says(&node.running().loaded) && candidate::load(&node.config).is_ok_and(|loaded| says(&loaded))
 }
 
 async fn change(node: &Node, next: Candidate, plan_only: bool) -> Result<Changed, Problem> {
@@ -112,7 +130,7 @@ fn same_generation(node: &Node, shown: Option<u64>) -> Result<(), Problem> {
     }
 }
 
-fn same_files(shown: Option<&str>, loaded: &crate::config::Loaded) -> Result<(), Problem> {
+fn same_files(shown: Option<&str>, loaded: &Loaded) -> Result<(), Problem> {
     match shown {
         Some(shown) if shown != digest(loaded) => {
             let what = "the files changed since the plan was made";

@@ -6,7 +6,7 @@ use super::kernel::Kernel;
 use super::node::Node;
 use super::status::{kernel_rule, serves, serving};
 use super::types::{Change, KernelChange, Plan};
-use crate::config::Document;
+use crate::config::{Document, Remembered};
 use crate::guard::endpoint;
 use crate::model::EndpointType;
 use crate::snapshot::{Api, Listener, Snapshot};
@@ -113,6 +113,12 @@ fn apis(running: &Running, next: &Candidate) -> Vec<Change> {
             continue;
         };
         differences(before, api).into_iter().for_each(&mut push);
+        let switched = |remembered: &Remembered| remembered.endpoint_types.contains_key(&api.name);
+        match (switched(&running.remembered), switched(&next.remembered)) {
+            (true, false) => push("follows its file again, `set-endpoint` is forgotten".into()),
+            (false, true) => push("`set-endpoint` wins over its file from now on".into()),
+            _ => {}
+        }
         let documents = (model(&running.loaded, &api.name), model(&next.loaded, &api.name));
         let policy = |api: Option<&crate::model::RestApi>| {
             api.and_then(|api| api.policy.as_ref()).map(|(policy, _)| policy.clone())

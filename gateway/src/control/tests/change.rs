@@ -322,3 +322,52 @@ fn a_switch_that_overrules_the_file_is_a_warning() {
         assert_eq!(status::status(&served.node).warnings, vec![]);
     });
 }
+
+#[test]
+fn a_switch_to_what_the_file_says_is_forgotten() {
+    for (file, away, back) in [("PRIVATE", Regional, Private), ("REGIONAL", Private, Regional)] {
+        let folder = files(file);
+        block_on(async {
+            let served = serve(&folder).await;
+            let stored = || served.node.store.remembered().unwrap().endpoint_types;
+            switch(&served, away).await.unwrap();
+            assert_eq!(stored()["orders"], away);
+            let calls = served.calls();
+            assert!(switch(&served, back).await.unwrap().done);
+            assert!(stored().is_empty(), "{file}");
+            // In front of the kernel where it closes, behind it where it opens: a crash leaves it private.
+            assert_eq!(
+                served.stored(calls).contains("PRIVATE"),
+                back == Regional,
+                "{}",
+                served.stored(calls)
+            );
+            assert!(!served.stored(calls).contains("REGIONAL"));
+            assert!(served.kernel_private(calls, "orders"));
+            folder.write(
+                "orders.yaml",
+                &document("orders", if back == Private { "REGIONAL" } else { "PRIVATE" }),
+            );
+            reload(&served).await.unwrap();
+            assert_eq!(
+                served.ask("orders", OUTSIDE),
+                if back == Private { 200 } else { 403 },
+                "the file rules"
+            );
+        });
+    }
+}
+
+/// Whoever closes an API must not find it open after a restart, by an edit that was never applied.
+#[test]
+fn an_edit_that_was_not_applied_keeps_the_switch() {
+    let folder = files("PRIVATE");
+    block_on(async {
+        let served = serve(&folder).await;
+        switch(&served, Regional).await.unwrap();
+        folder.write("orders.yaml", &document("orders", "REGIONAL"));
+        switch(&served, Private).await.unwrap();
+        drop(served);
+        assert_eq!(serve(&folder).await.ask("orders", OUTSIDE), 403);
+    });
+}

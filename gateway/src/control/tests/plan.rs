@@ -107,7 +107,8 @@ fn the_plan_of_a_switch_says_who_will_be_kept_away_by_whom() {
         let served = serve(&folder).await;
         let request = EndpointRequest { endpoint_type: EndpointType::Private, plan: true, generation: None };
         let plan = set_endpoint(&served.node, "orders", &request).await.unwrap().plan;
-        assert_eq!(lines(&plan), ["api orders: endpoint type REGIONAL → PRIVATE"]);
+        let switched = "api orders: `set-endpoint` wins over its file from now on";
+        assert_eq!(lines(&plan), ["api orders: endpoint type REGIONAL → PRIVATE", switched]);
         assert_eq!(plan.kernel, []);
         assert_eq!(plan.warnings.len(), 1, "{:?}", plan.warnings);
         assert!(plan.warnings[0].contains("listener orders also serves APIs that are not private"));
