@@ -34,7 +34,7 @@ impl Kernel {
             mode: document.mode,
             pins: document.pins.clone(),
         };
-        match KernelGuard::attach(&settings, rules) {
+        match rules.may_stay().and_then(|()| KernelGuard::attach(&settings, rules)) {
             Ok(guard) => Self::On(Box::new(guard)),
             Err(XdpError { what, mend }) => {
                 log(
@@ -54,6 +54,11 @@ impl Kernel {
     /// On, and on all interfaces that it was attached to: only then is it said that the kernel enforces.
     pub(super) fn enforces(&self) -> bool {
         self.off().is_none()
+    }
+
+    /// Said before anything is begun.
+    pub(super) fn may_hold(&self, rules: &Rules) -> Result<(), Problem> {
+        if self.is_on() { rules.may_stay().map_err(problem) } else { Ok(()) }
     }
 
     pub(super) fn apply(&mut self, rules: &Rules) -> Result<(), Problem> {

@@ -31,6 +31,7 @@ struct Begun {
 /// Returns how many client connections were closed. The caller holds `node.changing`.
 pub(super) async fn publish(node: &Node, candidate: Candidate) -> Result<usize, Problem> {
     let old = node.running();
+    node.kernel.borrow().may_hold(&Rules::of(&candidate.snapshot))?;
     let (next, bound) = bind(candidate, node.workers.len(), Some(&old.snapshot))?;
     warn_of_names(&resolve::first(&next.snapshot.targets).await);
     let mut begun = Begun::default();

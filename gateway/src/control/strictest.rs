@@ -145,6 +145,23 @@ mod tests {
         assert_eq!(strict.vpcs[strict.listeners[0].private.unwrap()], shared);
     }
 
+    /// What each side may hold, both may hold together while the workers change over.
+    #[test]
+    fn many_listeners_are_replaced_by_as_many_others() {
+        let addresses =
+            |host: u8| -> Vec<String> { (1..=512).map(|port| format!("10.0.0.{host}:{port}")).collect() };
+        let side = |addresses: &[String]| {
+            let all: Vec<_> = addresses.iter().map(|address| (address.as_str(), Some(0))).collect();
+            rules(&[&["10.0.0.0/8"]], &all)
+        };
+        let (old, new) = (side(&addresses(1)), side(&addresses(2)));
+        assert!(old.may_stay().is_ok() && new.may_stay().is_ok());
+        let strict = strictest(&old, &new);
+        assert_eq!(strict.listeners.len(), 1024);
+        assert!(strict.may_stay().is_err());
+        assert!(strict.listeners.iter().all(|rule| rule.private.is_some()));
+    }
+
     #[test]
     fn disjoint_vpcs_let_nobody_in() {
         let old = rules(&[&["10.0.0.0/16"]], &[("10.0.0.6:80", Some(0))]);

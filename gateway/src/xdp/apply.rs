@@ -248,6 +248,12 @@ mod tests {
         let (first, vpcs) = plan(&full(1), &BTreeMap::new(), &BTreeMap::new());
         let (second, _) = plan(&full(2), &first.listeners, &vpcs);
         assert_eq!(second.new_slots.len(), abi::LISTENERS_MAX);
+        // As it really goes: through rules that hold both.
+        let mut both = full(1);
+        both.listeners.extend(full(2).listeners);
+        let (between, vpcs) = plan(&both, &first.listeners, &vpcs);
+        let (after, _) = plan(&full(2), &between.listeners, &vpcs);
+        assert!(after.new_slots.is_empty() && after.listeners.len() == abi::LISTENERS_MAX);
         assert!(first.new_slots.is_disjoint(&second.new_slots));
     }
 }

@@ -37,6 +37,17 @@ impl Rules {
         });
         Self { listeners: listeners.collect(), vpcs }
     }
+
+    /// Rules that are to stay must fit half of the maps: the rules between them and the next ones hold both.
+    pub fn may_stay(&self) -> Result<(), XdpError> {
+        within("listeners", self.listeners.len(), abi::LISTENERS_MAX)?;
+        within("CIDRs of private listeners", self.private_cidrs(), abi::CIDRS_MAX)
+    }
+
+    fn private_cidrs(&self) -> usize {
+        let used: BTreeSet<usize> = self.listeners.iter().filter_map(|rule| rule.private).collect();
+        used.iter().filter_map(|vpc| self.vpcs.get(*vpc)).map(Vec::len).sum()
+    }
 }
 
 /// A prefix in CIDRS, without its VPC: bits of the address, and the address.
@@ -55,12 +66,11 @@ pub(super) struct WantedListener {
 }
 
 impl Wanted {
+    /// What goes into the maps at all, for as long as a change takes; see `Rules::may_stay`.
     pub(super) fn of(rules: &Rules) -> Result<Self, XdpError> {
-        if rules.listeners.len() > abi::LISTENERS_MAX {
-            return Err(too_many("listeners", rules.listeners.len(), abi::LISTENERS_MAX));
-        }
+        within("listeners", rules.listeners.len(), 2 * abi::LISTENERS_MAX)?;
+        within("CIDRs of private listeners", rules.private_cidrs(), 2 * abi::CIDRS_MAX)?;
         let mut listeners = BTreeMap::new();
-        let mut used = BTreeSet::new();
         for rule in &rules.listeners {
             if rule.address.port() == 0 {
                 return Err(XdpError::new(
@@ -69,19 +79,12 @@ impl Wanted {
                 ));
             }
             let private = rule.private.map(|vpc| vpc_prefixes(rules, rule, vpc)).transpose()?;
-            if let Some(vpc) = rule.private {
-                used.insert(vpc);
-            }
             if listeners.insert(key(rule.address), WantedListener { private }).is_some() {
                 return Err(XdpError::new(
                     format!("listener {}: {} is listed twice", rule.name, rule.address),
                     "give each listener its own address and port",
                 ));
             }
-        }
-        let cidrs = used.iter().filter_map(|vpc| rules.vpcs.get(*vpc)).map(Vec::len).sum();
-        if cidrs > abi::CIDRS_MAX {
-            return Err(too_many("CIDRs of private listeners", cidrs, abi::CIDRS_MAX));
         }
         Ok(Self { listeners })
     }
@@ -98,11 +101,14 @@ fn vpc_prefixes(rules: &Rules, rule: &ListenerRule, vpc: usize) -> Result<BTreeS
     Ok(cidrs.iter().map(prefix).collect())
 }
 
-fn too_many(what: &str, count: usize, max: usize) -> XdpError {
-    XdpError::new(
+fn within(what: &str, count: usize, max: usize) -> Result<(), XdpError> {
+    if count <= max {
+        return Ok(());
+    }
+    Err(XdpError::new(
         format!("{count} {what}: the kernel guard holds {max}"),
         "merge some of them, or set `mode = \"off\"` under [xdp]: the workers enforce the same rules",
-    )
+    ))
 }
 
 pub(super) fn key(address: SocketAddr) -> ListenerKey {
@@ -175,7 +181,11 @@ mod tests {
         }
         let many: Vec<String> = (1..=abi::LISTENERS_MAX + 1).map(|port| format!("10.0.0.1:{port}")).collect();
         let many: Vec<_> = many.iter().map(|address| (address.as_str(), None)).collect();
-        assert!(Wanted::of(&rules(&many, &[])).unwrap_err().what.contains("holds 512"));
+        let one_more = rules(&many, &[]);
+        assert!(one_more.may_stay().unwrap_err().what.contains("holds 512"));
+        assert!(Wanted::of(&one_more).is_ok(), "old and new ones together, while a change is under way");
+        let both = rules(&[many.as_slice(), &many].concat(), &[]);
+        assert!(Wanted::of(&both).unwrap_err().what.contains("holds 1024"));
     }
 
     #[test]
