@@ -23,7 +23,7 @@ impl Check {
     pub(crate) fn run(&self, global: &Global) -> Result<End, Problem> {
         let mut report = Report { ok: true, findings: Vec::new() };
         let checked = if self.files.is_empty() {
-            let config = global.config();
+            let config = global.readable_config()?;
             match control::check(&config) {
                 Ok(warnings) => report.findings = warnings,
                 Err(problem) if problem.diagnostics.is_empty() => return Err(problem),
@@ -36,7 +36,7 @@ impl Check {
                 report.ok &= ok;
                 report.findings.extend(found);
             }
-            format!("{} documents", self.files.len())
+            output::count(self.files.len(), "document")
         };
         if global.json {
             output::json(&report)?;
@@ -52,7 +52,8 @@ fn summary(checked: &str, report: &Report) -> String {
     let errors = report.findings.iter().filter(|finding| finding.severity == "error").count();
     let warnings = report.findings.len() - errors;
     let verdict = if report.ok { "ok" } else { "refused" };
-    format!("{checked}: {verdict}, {errors} errors, {warnings} warnings\n")
+    let (errors, warnings) = (output::count(errors, "error"), output::count(warnings, "warning"));
+    format!("{checked}: {verdict}, {errors}, {warnings}\n")
 }
 
 fn document(file: &Path) -> Result<(bool, Vec<Finding>), Problem> {

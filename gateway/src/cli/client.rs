@@ -42,7 +42,7 @@ pub(crate) fn socket(global: &Global) -> Result<PathBuf, Problem> {
     match &global.socket {
         Some(path) => Ok(path.clone()),
         None => {
-            let store = setting(&global.config(), "control", "store", STORE_DEFAULT)?;
+            let store = setting(&global.readable_config()?, "control", "store", STORE_DEFAULT)?;
             Ok(socket_path(&store))
         }
     }

@@ -1,6 +1,7 @@
 //! What the host allows, read from /proc and /sys and tried out: the findings of `gateway doctor`.
 
 use super::doctor::Examined;
+use super::output;
 use crate::config::{self, XdpMode};
 use crate::{net, xdp};
 use std::path::Path;
@@ -8,9 +9,10 @@ use std::path::Path;
 /// Listener backlog; the kernel cuts it to somaxconn.
 const SOMAXCONN_WANTED: u64 = 4096;
 const FILES_WANTED: u64 = 65_536;
-/// XDP links (pinned, replaced atomically) came with 5.9; multishot receive with 6.0.
-const KERNEL_LEAST: (u32, u32) = (5, 9);
-const KERNEL_WANTED: (u32, u32) = (6, 0);
+/// Programs for packets of several fragments (`xdp.frags`), and `bpf_xdp_load_bytes`, came with 5.18.
+const KERNEL_FOR_XDP: (u32, u32) = (5, 18);
+/// Multishot receive.
+const KERNEL_FOR_IO_URING: (u32, u32) = (6, 0);
 
 pub(crate) fn examine(config: Option<&Path>, pins: &Path) -> Vec<Examined> {
     let mut all = vec![kernel(), io_uring(), bpf(pins), bpffs(), jit(), open_files(), memlock(), somaxconn()];
@@ -29,7 +31,7 @@ pub(crate) fn examine(config: Option<&Path>, pins: &Path) -> Vec<Examined> {
             }
         }
         Some((file, Err(diagnostics))) => {
-            let what = format!("{}: {} errors", file.display(), diagnostics.len());
+            let what = format!("{}: {}", file.display(), output::count(diagnostics.len(), "error"));
             all.push(fail("config", what, "gateway check"));
         }
         None => all.push(warn("config", "no gateway.toml here", "gateway doctor --config FILE")),
@@ -42,17 +44,24 @@ pub(crate) fn examine(config: Option<&Path>, pins: &Path) -> Vec<Examined> {
 }
 
 fn kernel() -> Examined {
-    let release = read("/proc/sys/kernel/osrelease").unwrap_or_default();
-    match version(&release) {
-        Some(found) if found >= KERNEL_WANTED => ok("kernel", release),
-        Some(found) if found >= KERNEL_LEAST => {
-            let (major, minor) = KERNEL_WANTED;
-            let what = format!("{release}: io_uring as we use it needs {major}.{minor}, epoll serves");
-            warn("kernel", what, format!("boot a kernel of {major}.{minor} or later"))
-        }
-        Some(_) => fail("kernel", format!("{release} is too old"), "boot a kernel of 5.9 or later"),
-        None => warn("kernel", format!("{release:?} is not a version"), ""),
+    kernel_of(&read("/proc/sys/kernel/osrelease").unwrap_or_default())
+}
+
+fn kernel_of(release: &str) -> Examined {
+    let Some(found) = version(release) else {
+        return warn("kernel", format!("{release:?} is not a version"), "");
+    };
+    if found >= KERNEL_FOR_IO_URING {
+        return ok("kernel", release);
     }
+    let (major, minor) = KERNEL_FOR_IO_URING;
+    let mend = format!("boot a kernel of {major}.{minor} or later");
+    let mut what = format!("{release}: io_uring is off (it needs {major}.{minor}), epoll serves");
+    if found < KERNEL_FOR_XDP {
+        let (major, minor) = KERNEL_FOR_XDP;
+        what.push_str(&format!("; XDP is off (it needs {major}.{minor}), the workers enforce"));
+    }
+    warn("kernel", what, mend)
 }
 
 fn io_uring() -> Examined {
@@ -209,7 +218,20 @@ mod tests {
         assert_eq!(version("5.10"), Some((5, 10)));
         assert_eq!(version("6.18.44-fc-v669"), Some((6, 18)));
         assert_eq!(version("unknown"), None);
-        assert!((6, 1) > KERNEL_WANTED && (5, 10) > KERNEL_LEAST);
+    }
+
+    #[test]
+    fn an_older_kernel_is_told_what_is_off() {
+        for (release, verdict, io_uring, xdp) in [
+            ("6.1.0-28-amd64", "ok", false, false),
+            ("5.18.0", "warn", true, false),
+            ("5.15.0-91", "warn", true, true),
+        ] {
+            let found = kernel_of(release);
+            assert_eq!(found.verdict, verdict, "{release}");
+            let off = |name: &str| found.what.contains(&format!("{name} is off"));
+            assert_eq!((off("io_uring"), off("XDP")), (io_uring, xdp), "{}", found.what);
+        }
     }
 
     #[test]

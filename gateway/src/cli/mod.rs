@@ -14,6 +14,7 @@ mod run;
 mod status;
 mod xdp;
 
+use crate::control::types::Problem;
 use clap::{Parser, Subcommand};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -31,6 +32,8 @@ pub(crate) struct Cli {
 const EXIT_CODES: &str = "\
 Exit codes: 0 done (explain: allowed), 1 refused or failed, 2 wrong usage or a missing --yes.\n\
 Without --config, ./gateway.toml is read, else /etc/gateway/gateway.toml.";
+
+const CONFIG_MEND: &str = "name the configuration with --config, or a running gateway's socket with --socket";
 
 #[derive(clap::Args)]
 pub(crate) struct Global {
@@ -95,7 +98,7 @@ pub fn main() -> ExitCode {
     }
 }
 
-fn dispatch(cli: &Cli) -> Result<End, crate::control::types::Problem> {
+fn dispatch(cli: &Cli) -> Result<End, Problem> {
     let global = &cli.global;
     match &cli.command {
         Command::Run(command) => command.run(global),
@@ -120,6 +123,17 @@ impl Global {
         let (here, system) = (Path::new("gateway.toml"), Path::new("/etc/gateway/gateway.toml"));
         let found = if here.exists() || !system.exists() { here } else { system };
         found.to_path_buf()
+    }
+
+    /// It is there and may be read: what is in it is for others to judge.
+    fn readable_config(&self) -> Result<PathBuf, Problem> {
+        let file = self.config();
+        let Err(error) = std::fs::File::open(&file) else { return Ok(file) };
+        if self.config.is_none() && error.kind() == std::io::ErrorKind::NotFound {
+            let what = "there is no configuration: neither ./gateway.toml nor /etc/gateway/gateway.toml";
+            return Err(Problem::host(what, CONFIG_MEND));
+        }
+        Err(Problem::host(format!("{} cannot be read: {error}", file.display()), CONFIG_MEND))
     }
 
     fn config_exists(&self) -> bool {
@@ -162,6 +176,20 @@ mod tests {
             "gateway man --dir man",
         ] {
             assert!(Cli::try_parse_from(line.split(' ')).is_ok(), "{line}");
+        }
+    }
+
+    #[test]
+    fn a_configuration_that_is_not_there_is_named() {
+        let global = |config| Global { config, socket: None, json: false };
+        let named = global(Some("/nonexistent/gateway.toml".into())).readable_config().unwrap_err();
+        assert!(named.what.starts_with("/nonexistent/gateway.toml cannot be read"), "{named}");
+        // Tests run in a folder without one; a host that has the system's is not wrong.
+        if let Err(none) = global(None).readable_config() {
+            assert!(
+                none.what.contains("./gateway.toml") && none.what.contains("/etc/gateway/gateway.toml"),
+                "{none}"
+            );
         }
     }
 

@@ -62,6 +62,11 @@ pub(crate) fn row<const N: usize>(cells: [&str; N]) -> Vec<String> {
     cells.iter().map(ToString::to_string).collect()
 }
 
+/// `1 error`, `2 errors`
+pub(crate) fn count(number: usize, what: &str) -> String {
+    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
+}
+
 /// "-" where there is nothing.
 pub(crate) fn join(names: &[String]) -> String {
     if names.is_empty() { "-".into() } else { names.join(", ") }
@@ -127,6 +132,11 @@ mod tests {
         let rows = [row(["NAME", "TYPE"]), row(["orders", "PRIVATE"]), row(["ä", "x"])];
         assert_eq!(table(&rows), "NAME    TYPE\norders  PRIVATE\nä       x\n");
         assert_eq!(table(&[]), "");
+    }
+
+    #[test]
+    fn one_is_not_many() {
+        assert_eq!([0, 1, 2].map(|n| count(n, "error")), ["0 errors", "1 error", "2 errors"]);
     }
 
     #[test]

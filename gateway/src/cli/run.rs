@@ -26,7 +26,7 @@ impl Run {
             IoArgument::IoUring => Io::IoUring,
             IoArgument::Epoll => Io::Epoll,
         };
-        control::run(&Options { config: global.config(), io, json: global.json })?;
+        control::run(&Options { config: global.readable_config()?, io, json: global.json })?;
         Ok(End::Done)
     }
 }
