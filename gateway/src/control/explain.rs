@@ -338,7 +338,9 @@ fn choose_listener(snapshot: &Snapshot, url: &Url, name: Option<&str>) -> Result
         [(index, _)] => Ok(*index),
         [] => {
             let what = format!("no listener has {}", url.authority_with_port());
-            Err(Problem::new(Kind::Unknown, what, known()))
+            let mend =
+                format!("give the URL a listener's port, or name one with --listener NAME; {}", known());
+            Err(Problem::new(Kind::Unknown, what, mend))
         }
         several => {
             let names: Vec<&str> = several.iter().map(|(_, listener)| listener.name.as_str()).collect();

@@ -7,8 +7,10 @@ use super::types::{
 };
 use crate::config::ApiEntry;
 use crate::guard::endpoint;
+use crate::http::Method;
 use crate::integrate::Integration;
 use crate::model::EndpointType;
+use crate::route::Asked;
 use crate::snapshot::{Api, ApiIndex, Listener, Snapshot};
 use crate::worker::Handle;
 use std::sync::atomic::Ordering::Relaxed;
@@ -183,9 +185,24 @@ fn urls(snapshot: &Snapshot, index: ApiIndex) -> Vec<String> {
                 if address.is_ipv4() { [127, 0, 0, 1].into() } else { std::net::Ipv6Addr::LOCALHOST.into() };
             address.set_ip(local);
         }
+        urls.push(format!("http://{}.execute-api.<anything>:{port}/{}/", api.id, api.stage));
+        if reached_by_any_host(snapshot, listener, index) {
+            urls.push(format!("http://{address}/{}/", api.stage));
+        }
         urls.push(format!("http://{address}/restapis/{}/{}/_user_request_/", api.id, api.stage));
     }
     urls
+}
+
+/// Asks the routes themselves: does any host mean this API there?
+fn reached_by_any_host(snapshot: &Snapshot, listener: &Listener, api: ApiIndex) -> bool {
+    let at = snapshot.listeners.iter().position(|other| other.name == listener.name);
+    at.is_some_and(|listener| {
+        let path = format!("/{}/", snapshot.apis[api].stage);
+        let (host, path) = ("any.invalid", path.as_str());
+        let asked = Asked { listener, host, path, method: Method::Get, api_id: None };
+        snapshot.routes.reach(&asked).is_ok_and(|reached| reached.api == api)
+    })
 }
 
 fn routes(snapshot: &Snapshot, index: ApiIndex) -> Vec<RouteStatus> {

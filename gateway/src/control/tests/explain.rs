@@ -24,6 +24,38 @@ fn last(explanation: &Explanation) -> (&str, &str) {
 }
 
 #[test]
+fn a_url_without_a_listeners_port_is_told_the_ports() {
+    let folder = files("REGIONAL");
+    block_on(async {
+        let served = serve(&folder).await;
+        let mut asked = request([127, 0, 0, 1], served.address("orders"), "/");
+        asked.url = "http://example.com/prod/ping".into();
+        let problem = explain(&served.node.running().snapshot, &xdp(false), &asked).unwrap_err();
+        assert!(problem.mend.contains("--listener NAME"), "{problem}");
+        assert!(problem.mend.contains(&served.address("orders").to_string()), "{problem}");
+    });
+}
+
+#[test]
+fn every_form_of_an_address_is_shown_where_it_holds() {
+    let folder = files("REGIONAL");
+    block_on(async {
+        let served = serve(&folder).await;
+        let address = served.address("orders");
+        let urls = || crate::control::status::api(&served.node, "orders").unwrap().urls;
+        let any = format!("http://{address}/prod/");
+        assert!(
+            urls().contains(&format!("http://a1b2c3d4e5.execute-api.<anything>:{}/prod/", address.port()))
+        );
+        assert!(urls().contains(&any), "{:?}", urls());
+        folder
+            .write("gateway.toml", &NODE.replace("apis = [\"orders\"]", "apis = [\"orders\", \"catalog\"]"));
+        crate::control::change::apply(&served.node, &Default::default()).await.unwrap();
+        assert!(!urls().contains(&any), "two APIs: a host must say which: {:?}", urls());
+    });
+}
+
+#[test]
 fn xdp_decides_where_it_is_on_and_the_endpoint_type_where_not() {
     let folder = files("PRIVATE");
     block_on(async {
