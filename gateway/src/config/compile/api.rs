@@ -2,7 +2,7 @@
 
 use super::Compiler;
 use crate::config::ApiEntry;
-use crate::guard::policy::{Owner, Policy};
+use crate::guard::policy::{Owner, Policy, Warning};
 use crate::integrate::{self, Integration, Surroundings};
 use crate::mapping::{Side, Source, Template, Unread};
 use crate::model::{self, EndpointType, Place, RestApi, Severity};
@@ -125,8 +125,8 @@ impl Compiler<'_> {
         let node = &self.document.node;
         match Policy::parse(document, Owner { region: &node.region, account: &node.account, api: id }) {
             Ok(parsed) => {
-                for what in parsed.warnings {
-                    self.find(Severity::Warning, &api.file, *place, what, "");
+                for Warning { what, instead } in parsed.warnings {
+                    self.find(Severity::Warning, &api.file, *place, what, &instead);
                 }
                 Some(parsed.policy)
             }

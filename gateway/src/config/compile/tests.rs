@@ -137,7 +137,7 @@ fn the_resource_policy_is_the_file_s() {
     let (code, body) = status(&answer);
     assert_eq!(code, 403);
     assert!(body.contains("arn:aws:execute-api:us-east-1:********9999:0rd3rsd3m0/prod/GET/orders"), "{body}");
-    assert!(warnings.iter().any(|warning| warning.what.contains("names another")), "{warnings:?}");
+    assert!(warnings.iter().any(|warning| warning.instead.contains("[node] account")), "{warnings:?}");
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Resource policies: `x-amazon-apigateway-policy`, evaluated.
 
 mod condition;
+mod foreign;
 mod glob;
 mod parse;
 
@@ -13,7 +14,7 @@ use condition::Condition;
 use std::borrow::Cow;
 use std::net::IpAddr;
 
-pub use parse::{Owner, Parsed};
+pub use parse::{Owner, Parsed, Warning};
 
 /// A compiled policy. What it cannot evaluate counts against the caller: such a Deny denies, such an Allow does not
 /// allow.

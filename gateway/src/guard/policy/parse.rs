@@ -1,7 +1,8 @@
 //! A policy's JSON → Policy. What is no policy is an error; what cannot be evaluated here is a warning.
 
 use super::condition::{Comparison, Condition, Key, Test};
-use super::{Patterns, Policy, Statement, Truth, glob};
+use super::foreign::{consequence, foreign};
+use super::{Patterns, Policy, Statement, Truth};
 use crate::guard::endpoint::CidrSet;
 use ipnet::IpNet;
 use serde_json::{Map, Value};
@@ -18,8 +19,15 @@ pub struct Owner<'a> {
 #[derive(Debug)]
 pub struct Parsed {
     pub policy: Policy,
-    /// What in it counts against every caller, because it cannot be evaluated.
-    pub warnings: Vec<String>,
+    /// What in it counts against every caller, because it cannot be evaluated, and what matches nothing.
+    pub warnings: Vec<Warning>,
+}
+
+#[derive(Debug)]
+pub struct Warning {
+    pub what: String,
+    /// What to write; may be empty.
+    pub instead: String,
 }
 
 impl Policy {
@@ -61,7 +69,7 @@ fn unpack(text: &str) -> Result<Value, String> {
 
 struct Reader<'a> {
     owner: Owner<'a>,
-    warnings: Vec<String>,
+    warnings: Vec<Warning>,
 }
 
 const ELEMENTS: &[&str] = &[
@@ -91,12 +99,7 @@ impl Reader<'_> {
         let actions = patterns(object, "Action", "NotAction", str::to_owned)?;
         let owner = self.owner;
         let resources = patterns(object, "Resource", "NotResource", |text| expand(text, owner))?;
-        for resource in resources.patterns.iter().filter(|resource| !may_mean(resource, owner)) {
-            self.warn(
-                name,
-                &format!("`{resource}` names another region, account or API, and matches nothing here"),
-            );
-        }
+        self.foreign(name, deny, &resources);
         let mut conditions = Vec::new();
         match object.get("Condition") {
             None => {}
@@ -114,8 +117,24 @@ impl Reader<'_> {
         Ok(Statement { name: name.to_owned(), deny, principal, actions, resources, conditions })
     }
 
+    /// Names the resources that match nothing here, and what follows if there are no others.
+    fn foreign(&mut self, statement: &str, deny: bool, resources: &Patterns) {
+        let owner = self.owner;
+        let found = resources.patterns.iter().filter_map(|text| Some((text, foreign(text, owner)?)));
+        let found: Vec<_> = found.collect();
+        let all = found.len() == resources.patterns.len();
+        for (resource, (differs, instead)) in found {
+            let mut what = format!("{statement}: `{resource}` matches nothing here: {differs}");
+            if all {
+                what.push_str("; ");
+                what.push_str(consequence(deny, resources));
+            }
+            self.warnings.push(Warning { what, instead });
+        }
+    }
+
     fn warn(&mut self, statement: &str, what: &str) {
-        self.warnings.push(format!("{statement}: {what}"));
+        self.warnings.push(Warning { what: format!("{statement}: {what}"), instead: String::new() });
     }
 
     /// Callers are anonymous here: only `*` is sure to mean them.
@@ -252,13 +271,4 @@ fn expand(text: &str, owner: Owner<'_>) -> String {
         Some(shorter) if shorter.matches('/').count() >= 3 => shorter.to_owned(),
         _ => full,
     }
-}
-
-/// Can the pattern match any ARN of the owner?
-fn may_mean(pattern: &str, owner: Owner<'_>) -> bool {
-    let parts: Vec<&str> = pattern.splitn(6, ':').collect();
-    let [_, _, _, region, account, rest] = parts.as_slice() else { return pattern.contains('*') };
-    let api = rest.split('/').next().unwrap_or_default();
-    let is = |pattern: &str, text: &str| glob::matches(pattern.as_bytes(), text.as_bytes());
-    is(region, owner.region) && is(account, owner.account) && is(api, owner.api)
 }

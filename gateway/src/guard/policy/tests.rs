@@ -123,7 +123,8 @@ fn actions_principals_and_their_opposites() {
         assert_eq!(passes(&json!([statement]), &request("pets")), allowed, "{key} {value}");
         let deny = with(statement, "Effect", json!("Deny"));
         // What is not sure to spare the caller refuses him: only what matches surely not lets him pass.
-        let spared = !allowed && !parsed(&json!([deny])).warnings.iter().any(|w| w.contains("principals"));
+        let spared =
+            !allowed && !parsed(&json!([deny])).warnings.iter().any(|w| w.what.contains("principals"));
         assert_eq!(passes(&json!([allow(), deny]), &request("pets")), spared, "Deny {key} {value}");
     }
 }
@@ -212,9 +213,41 @@ fn exported_texts_are_read() {
         let policy = Policy::parse(&Value::String(text), OWNER).unwrap().policy;
         assert!(policy.evaluate(&request("pets")).is_ok());
     }
-    let foreign = statement("Deny", "arn:aws:execute-api:us-east-1:999999999999:a1/*");
-    let warnings = parsed(&json!([allow(), foreign])).warnings;
-    assert!(warnings.len() == 1 && warnings[0].contains("names another"), "{warnings:?}");
+}
+
+#[test]
+fn what_names_another_api_is_told_with_both_values_and_what_follows() {
+    let told = |statement: Value| -> Vec<(String, String)> {
+        parsed(&json!([statement])).warnings.into_iter().map(|w| (w.what, w.instead)).collect()
+    };
+    let arn = "arn:aws:execute-api:eu-west-1:999999999999:b2/*";
+    let short = "execute-api:/stage/METHOD/path as the Resource, which means this API";
+    assert_eq!(
+        told(statement("Allow", arn)),
+        [(
+            format!(
+                "statement 1: `{arn}` matches nothing here: its region is `eu-west-1`, here it is `us-east-1`; its \
+                 account is `999999999999`, here it is `123456789012`; its API is `b2`, here it is `a1`; it is an \
+                 Allow that matches nothing: every request gets 403, unless another statement allows it"
+            ),
+            format!(
+                "write [node] region = \"eu-west-1\", [node] account = \"999999999999\", [[api]] id = \"b2\" in \
+                 gateway.toml, or {short}"
+            )
+        )]
+    );
+    let account = "arn:aws:execute-api:*:99*:a1/*";
+    let [(what, instead)] = &told(statement("Deny", account))[..] else { panic!() };
+    assert!(
+        what.ends_with("`123456789012`; it is a Deny that matches nothing: it denies no request"),
+        "{what}"
+    );
+    assert_eq!(*instead, format!("write {short}"));
+    // Beside one that matches, nothing follows.
+    let both = with(allow(), "Resource", json!(["execute-api:/*", account]));
+    let [(what, _)] = &told(both)[..] else { panic!() };
+    assert!(what.ends_with("its account is `99*`, here it is `123456789012`"), "{what}");
+    assert_eq!(told(allow()), []);
 }
 
 #[test]
