@@ -42,13 +42,13 @@ pub enum Refusal {
     IntegrationBroken(&'static str),
     /// 504 Endpoint request timed out
     IntegrationTimeout,
-    /// 429
+    /// 429; nobody raises it yet
     Throttled,
-    /// 400, 414, 431, 501, 505; the connection closes
+    /// 400, 414, 417, 431, 501, 505; the connection closes
     Malformed(Malformed),
     /// 408: the head or the body did not come in time; the connection closes
     ClientTooSlow,
-    /// 503: this worker's tables are full
+    /// 503; nobody raises it yet
     Overloaded,
 }
 
