@@ -89,7 +89,8 @@ impl Wanted {
         Ok(Self { listeners })
     }
 
-    pub(super) fn privates(&self) -> impl Iterator<Item = &WantedListener> {
+    #[cfg(test)]
+    fn privates(&self) -> impl Iterator<Item = &WantedListener> {
         self.listeners.values().filter(|listener| listener.private.is_some())
     }
 }
