@@ -76,35 +76,29 @@ pub(super) async fn bind(path: &Path) -> Result<UnixListener, Problem> {
 }
 
 pub(super) async fn serve(node: Rc<Node>, listener: UnixListener) {
+    accept(node, Door::Operator, async || Ok(listener.accept().await?.0)).await;
+}
+
+pub(super) async fn serve_status(node: Rc<Node>, listener: TcpListener) {
+    accept(node, Door::ReadOnly, async || Ok(listener.accept().await?.0)).await;
+}
+
+async fn accept<S>(node: Rc<Node>, door: Door, next: impl AsyncFn() -> std::io::Result<S>)
+where
+    S: AsyncRead + AsyncWrite + Unpin + 'static,
+{
     let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     loop {
         let Ok(place) = places.clone().acquire_owned().await else { return };
-        match listener.accept().await {
-            Ok((stream, _)) => drop(tokio::task::spawn_local({
+        match next().await {
+            Ok(stream) => drop(tokio::task::spawn_local({
                 let node = node.clone();
                 async move {
-                    connection(node, stream, Door::Operator).await;
+                    connection(node, stream, door).await;
                     drop(place);
                 }
             })),
             // Out of descriptors: they come back when connections end.
-            Err(_) => tokio::time::sleep(Duration::from_millis(100)).await,
-        }
-    }
-}
-
-pub(super) async fn serve_status(node: Rc<Node>, listener: TcpListener) {
-    let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
-    loop {
-        let Ok(place) = places.clone().acquire_owned().await else { return };
-        match listener.accept().await {
-            Ok((stream, _)) => drop(tokio::task::spawn_local({
-                let node = node.clone();
-                async move {
-                    connection(node, stream, Door::ReadOnly).await;
-                    drop(place);
-                }
-            })),
             Err(_) => tokio::time::sleep(Duration::from_millis(100)).await,
         }
     }
