@@ -6,7 +6,9 @@
 mod entitlement;
 mod frames;
 mod lab;
+mod life;
 mod namespaces;
 mod oracle;
+mod process;
 mod verdicts;
 mod world;

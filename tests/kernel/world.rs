@@ -38,19 +38,22 @@ impl World {
         let pins = Pins::new()?;
         let world =
             Self { pins, gateway: Namespace::new(), inside: Namespace::new(), outside: Namespace::new() };
-        for (namespace, interface, net) in [(&world.inside, "vpc0", 77), (&world.outside, "out0", 78)] {
-            let peer =
-                ["link", "add", interface, "type", "veth", "peer", "name", "eth0", "netns", &namespace.0];
-            world.gateway.ip(&peer);
-            for (on, device, host) in [(&world.gateway, interface, 1), (namespace, "eth0", 2)] {
-                on.ip(&["address", "add", &format!("10.{net}.0.{host}/24"), "dev", device]);
-                on.ip(&["address", "add", &format!("fd00:{net}::{host}/64"), "dev", device, "nodad"]);
-                on.ip(&["link", "set", device, "up"]);
-            }
-            namespace.ip(&["route", "add", "default", "via", &format!("10.{net}.0.1")]);
-            namespace.ip(&["-6", "route", "add", "default", "via", &format!("fd00:{net}::1")]);
-        }
+        world.join(&world.inside, INTERFACES[0], 77);
+        world.join(&world.outside, INTERFACES[1], 78);
         Some(world)
+    }
+
+    /// Also again, after the interface was deleted.
+    pub(crate) fn join(&self, namespace: &Namespace, interface: &str, net: u32) {
+        let peer = ["link", "add", interface, "type", "veth", "peer", "name", "eth0", "netns", &namespace.0];
+        self.gateway.ip(&peer);
+        for (on, device, host) in [(&self.gateway, interface, 1), (namespace, "eth0", 2)] {
+            on.ip(&["address", "add", &format!("10.{net}.0.{host}/24"), "dev", device]);
+            on.ip(&["address", "add", &format!("fd00:{net}::{host}/64"), "dev", device, "nodad"]);
+            on.ip(&["link", "set", device, "up"]);
+        }
+        namespace.ip(&["route", "add", "default", "via", &format!("10.{net}.0.1")]);
+        namespace.ip(&["-6", "route", "add", "default", "via", &format!("fd00:{net}::1")]);
     }
 
     pub(crate) fn settings(&self, mode: XdpMode) -> Settings {

@@ -3,7 +3,7 @@
 use super::types::{Problem, XdpInterface, XdpStatus, XdpSummary};
 use crate::config::{self, XdpMode};
 use crate::observe::log;
-use crate::xdp::{self, KernelGuard, Rules, XdpError};
+use crate::xdp::{self, KernelGuard, Regained, Rules, XdpError};
 use std::path::Path;
 
 pub(super) enum Kernel {
@@ -79,17 +79,27 @@ impl Kernel {
         .map_err(problem)
     }
 
+    /// Attaches again where an interface came back; says so. Why one cannot have it stands in `off`.
+    pub(super) fn reattach(&mut self) {
+        let Self::On(guard) = self else { return };
+        for Regained { interface, mode, before } in guard.reattach() {
+            let changed = if mode == before { String::new() } else { format!(", it was {before} before") };
+            log("info", "xdp", format_args!("{interface} is attached again, in {mode} mode{changed}"));
+        }
+    }
+
     pub(super) fn off(&self) -> Option<String> {
         match self {
             Self::Off { why } => Some(why.clone()),
-            Self::On(guard) => match guard.lost() {
-                Ok(0) => None,
-                Ok(lost) => Some(format!(
-                    "{lost} of its interfaces went away or lost the program, there the workers alone enforce; \
-                     a restart of the gateway attaches it again"
-                )),
-                Err(error) => Some(error.to_string()),
-            },
+            Self::On(guard) => {
+                let lost: Vec<String> = guard
+                    .lost()
+                    .into_iter()
+                    .map(|lost| format!("{}: {}", lost.interface, lost.why))
+                    .collect();
+                let why = || format!("not everywhere, there the workers alone enforce: {}", lost.join("; "));
+                (!lost.is_empty()).then(why)
+            }
             #[cfg(test)]
             Self::Recorded(_) => None,
         }

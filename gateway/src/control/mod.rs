@@ -206,7 +206,8 @@ async fn watch(node: &Node) -> Problem {
     let mut known = None;
     loop {
         tokio::time::sleep(WATCH_EVERY).await;
-        let kernel = node.kernel.borrow();
+        let mut kernel = node.kernel.borrow_mut();
+        kernel.reattach();
         let lost = kernel.off().filter(|_| kernel.is_on());
         drop(kernel);
         if lost != known {

@@ -2,6 +2,7 @@
 
 use super::load::Loaded;
 use super::maps::Maps;
+use super::reattach::Post;
 use super::rules::{Rules, Wanted};
 use super::sys::{self, Attached, InterfaceFacts};
 use super::{Settings, Status, XdpError, apply, inspect, pins, status};
@@ -11,13 +12,15 @@ use aya::programs::{ProgramError, Xdp, xdp};
 use gateway_ebpf::abi;
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// The attached program and its maps. Dropping it leaves program and maps in force (they are pinned).
 pub struct KernelGuard {
-    pins: PathBuf,
+    pub(super) settings: Settings,
     maps: Maps,
-    interfaces: usize,
+    /// For interfaces that come back.
+    pub(super) loaded: Loaded,
+    pub(super) posts: Vec<Post>,
     _lock: Option<File>,
 }
 
@@ -52,7 +55,8 @@ impl KernelGuard {
             }
         }
         pins::remove_other_versions(&settings.pins)?;
-        Ok(Self { pins: settings.pins.clone(), maps, interfaces: places.len(), _lock: lock })
+        let posts = places.into_iter().map(|place| Post::of(place.name, place.index)).collect();
+        Ok(Self { settings: settings.clone(), maps, loaded, posts, _lock: lock })
     }
 
     /// Brings the maps in step. Closing rules (becoming private) are written first, opening ones last.
@@ -61,17 +65,12 @@ impl KernelGuard {
     }
 
     pub fn status(&self) -> Result<Status, XdpError> {
-        status::of(&self.pins, Some(&self.maps))
-    }
-
-    /// Interfaces that lost the program since `attach`: they vanished, or somebody took it off.
-    pub fn lost(&self) -> Result<usize, XdpError> {
-        Ok(self.interfaces.saturating_sub(status::interfaces(&self.pins)?.len()))
+        status::of(&self.settings.pins, Some(&self.maps))
     }
 
     /// Takes everything away: links, maps, pins. Returns the interfaces that were freed.
     pub fn detach(&self) -> Result<Vec<String>, XdpError> {
-        take_away(&self.pins)
+        take_away(&self.settings.pins)
     }
 }
 
@@ -120,9 +119,9 @@ fn release(path: &Path) -> Result<bool, XdpError> {
 }
 
 /// One interface of the settings.
-struct Place {
+pub(super) struct Place {
     name: String,
-    index: u32,
+    pub(super) index: u32,
     facts: InterfaceFacts,
     /// Our link from an earlier attach that still holds the interface.
     ours: bool,
@@ -139,7 +138,7 @@ impl Place {
         Ok(places.into_values().collect())
     }
 
-    fn of(name: &str, settings: &Settings) -> Result<Self, XdpError> {
+    pub(super) fn of(name: &str, settings: &Settings) -> Result<Self, XdpError> {
         let (index, facts) = inspect::interface(name)?;
         if !inspect::has_ethernet_frames(&facts) {
             return Err(XdpError::new(
@@ -175,7 +174,12 @@ impl Place {
     }
 
     /// Puts the program there. A link made here is noted in `fresh`.
-    fn occupy(&self, settings: &Settings, program: &mut Xdp, fresh: &mut Vec<u32>) -> Result<(), XdpError> {
+    pub(super) fn occupy(
+        &self,
+        settings: &Settings,
+        program: &mut Xdp,
+        fresh: &mut Vec<u32>,
+    ) -> Result<(), XdpError> {
         let path = pins::link(&settings.pins, self.index);
         if self.ours && self.has_wanted_mode(settings.mode) {
             return replace(program, &path);

@@ -7,12 +7,14 @@ mod inspect;
 mod load;
 mod maps;
 mod pins;
+mod reattach;
 mod rules;
 mod status;
 mod sys;
 
 pub use attach::{KernelGuard, detach};
 pub use inspect::{available, inspect};
+pub use reattach::{Lost, Regained};
 pub use rules::{ListenerRule, Rules};
 pub use status::status;
 

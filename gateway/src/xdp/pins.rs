@@ -98,6 +98,11 @@ pub(super) fn reachable(pins: &Path) -> Result<(), XdpError> {
     Ok(())
 }
 
+/// The folders that `prepare` has made.
+pub(super) fn are_there(pins: &Path) -> bool {
+    maps(pins).is_dir() && links(pins).is_dir()
+}
+
 /// Asks the nearest folder that exists.
 fn on_bpffs(pins: &Path) -> bool {
     pins.ancestors()

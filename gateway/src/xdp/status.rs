@@ -28,7 +28,7 @@ pub(super) fn of(pins: &Path, maps: Option<&Maps>) -> Result<Status, XdpError> {
     Ok(status)
 }
 
-pub(super) fn interfaces(pins: &Path) -> Result<Vec<InterfaceStatus>, XdpError> {
+fn interfaces(pins: &Path) -> Result<Vec<InterfaceStatus>, XdpError> {
     let mut found = Vec::new();
     for (index, path) in pins::pinned_links(pins)? {
         let facts = sys::PinnedLink::open(&path)
@@ -56,7 +56,7 @@ pub(super) fn interfaces(pins: &Path) -> Result<Vec<InterfaceStatus>, XdpError> 
     Ok(found)
 }
 
-fn mode(attached: Option<Attached>) -> &'static str {
+pub(super) fn mode(attached: Option<Attached>) -> &'static str {
     match attached {
         Some(Attached::Native) => "native",
         Some(Attached::Generic) => "generic",

@@ -1,0 +1,239 @@
+//! The guard and its process: one that is killed again and again, and the gateway itself on interfaces that come and go.
+
+use crate::lab::{Pins, attach, rules};
+use crate::world::{INSIDE, INTERFACES, SERVER, VPC, World};
+use aya::programs::loaded_programs;
+use gateway::config::XdpMode;
+use gateway::xdp::{self, Rules, Settings};
+use gateway_ebpf::abi;
+use serde_json::Value;
+use std::collections::BTreeSet;
+use std::io::{BufRead, BufReader};
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+const CHILD_PINS: &str = "GATEWAY_TEST_CRASHING_PINS";
+const KILLS: u64 = 20;
+/// A start of the child, until it is attached, takes less.
+const KILLED_WITHIN_MS: u64 = 400;
+const PATIENCE: Duration = Duration::from_secs(20);
+
+fn private() -> Rules {
+    rules(&[(SERVER[0], Some(0)), (SERVER[1], Some(0))], &[&VPC])
+}
+
+fn settings(pins: PathBuf) -> Settings {
+    Settings { interfaces: INTERFACES.map(str::to_owned).to_vec(), mode: XdpMode::Auto, pins }
+}
+
+/// The process that the next test kills; alone it does nothing.
+#[test]
+fn child_that_attaches_again_and_again() {
+    let Some(pins) = std::env::var_os(CHILD_PINS) else { return };
+    let settings = settings(pins.into());
+    loop {
+        drop(attach(&settings, &private()));
+        println!("attached");
+    }
+}
+
+fn child(world: &World) -> Child {
+    world.gateway.run(|| {
+        Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "process::child_that_attaches_again_and_again", "--nocapture"])
+            .env(CHILD_PINS, &world.pins.0)
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap()
+    })
+}
+
+/// Our programs that read the maps which are pinned, of whatever version.
+fn programs(pins: &Pins) -> BTreeSet<u32> {
+    let id = |pin: PathBuf| aya::maps::MapData::from_pin(pin).unwrap().info().unwrap().id();
+    let folders = entries(&pins.0).into_iter().filter(|name| name != "links").map(|name| pins.0.join(name));
+    let pinned = |folder: PathBuf| entries(&folder).into_iter().map(move |name| id(folder.join(name)));
+    let maps: BTreeSet<u32> = folders.flat_map(pinned).collect();
+    let ours = loaded_programs().filter_map(Result::ok).filter(|p| p.name_as_str() == Some(abi::PROGRAM));
+    ours.filter(|p| {
+        p.map_ids().is_ok_and(|ids| ids.is_some_and(|ids| ids.iter().any(|id| maps.contains(id))))
+    })
+    .map(|program| program.id())
+    .collect()
+}
+
+fn entries(folder: &Path) -> BTreeSet<String> {
+    let entries = std::fs::read_dir(folder).unwrap();
+    entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
+}
+
+/// What each interface runs.
+fn attached(world: &World) -> [Option<u32>; 2] {
+    world.gateway.run(|| INTERFACES.map(|name| xdp::inspect(name).unwrap().present.map(|present| present.1)))
+}
+
+fn eventually(what: &str, holds: impl Fn() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !holds() {
+        assert!(Instant::now() < deadline, "{what}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+#[test]
+fn a_crash_loop_opens_no_door_and_leaves_nothing_behind() {
+    let Some(world) = World::new() else { return };
+    let server = world.serve();
+    // Killed before it has ever attached: whatever it leaves is no obstacle.
+    let mut draw = u64::from(std::process::id());
+    let mut killed_after = || {
+        draw = draw.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        Duration::from_millis((draw >> 33) % KILLED_WITHIN_MS)
+    };
+    for _ in 0..KILLS / 4 {
+        let mut child = child(&world);
+        std::thread::sleep(killed_after() / 8);
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+    let mut first = child(&world);
+    let output = BufReader::new(first.stdout.take().unwrap());
+    assert!(output.lines().map_while(Result::ok).any(|line| line.contains("attached")));
+    first.kill().unwrap();
+    first.wait().unwrap();
+
+    let load = world.load();
+    let current = format!("maps-v{}", abi::VERSION);
+    for turn in 0..KILLS {
+        let maps = [current.as_str(), "maps-v0"].map(|name| world.pins.0.join(name));
+        if turn % 3 == 0 && maps[0].exists() && !maps[1].exists() {
+            // The next one has to migrate.
+            std::fs::rename(&maps[0], &maps[1]).unwrap();
+        }
+        let mut child = child(&world);
+        std::thread::sleep(killed_after());
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let found = attached(&world);
+        assert!(found.iter().all(Option::is_some), "an interface lost its guard: {found:?}");
+        assert_eq!(entries(&world.pins.0.join("links")).len(), 2);
+        // One may run the program of this child, the other still that of an earlier one.
+        let expected: BTreeSet<u32> = found.into_iter().flatten().collect();
+        eventually("a program that no interface runs is still loaded", || programs(&world.pins) == expected);
+    }
+    let guard = world.gateway.run(|| attach(&settings(world.pins.0.clone()), &private()));
+    assert_eq!(load.stop(), 0, "an insider was refused");
+    let entitled: BTreeSet<IpAddr> = INSIDE.iter().map(|text| text.parse().unwrap()).collect();
+    assert_eq!(server.guests(&entitled), entitled);
+
+    let found = attached(&world);
+    assert_eq!(found[0], found[1], "both run the program of the last one");
+    assert_eq!(entries(&world.pins.0), BTreeSet::from(["links".to_owned(), current.clone()]));
+    let maps = abi::MAPS.iter().map(|name| (*name).to_owned()).collect();
+    assert_eq!(entries(&world.pins.0.join(current)), maps);
+    eventually("more than one program is loaded", || programs(&world.pins) == found[0].into_iter().collect());
+
+    let last = found[0].unwrap();
+    assert_eq!(world.gateway.run(|| guard.detach().unwrap().len()), 2);
+    drop(guard);
+    assert_eq!(attached(&world), [None, None]);
+    assert!(!world.pins.0.exists());
+    eventually("the program outlives its detachment", || !crate::lab::Program::exists(last));
+}
+
+const BINARY: &str = env!("CARGO_BIN_EXE_gateway");
+
+/// A gateway with one PRIVATE API in the world's host; killed, and its folder removed, when the test ends.
+struct Gateway {
+    child: Child,
+    folder: PathBuf,
+}
+
+impl Gateway {
+    fn start(world: &World) -> Self {
+        let folder = std::env::temp_dir().join(format!("gateway-kernel-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let [v4, v6] = SERVER;
+        let toml = format!(
+            "[node]\nworkers = 1\n[control]\nstore = \"store\"\n[xdp]\ninterfaces = {INTERFACES:?}\npins = {:?}\n\
+             [[vpc]]\nid = \"vpc-main\"\ncidrs = {VPC:?}\n\
+             [[listener]]\nname = \"v4\"\naddress = \"{v4}\"\nvpc = \"vpc-main\"\n\
+             [[listener]]\nname = \"v6\"\naddress = \"{v6}\"\nvpc = \"vpc-main\"\n\
+             [[api]]\nname = \"orders\"\nfile = \"orders.json\"\nstage = \"prod\"\n",
+            world.pins.0
+        );
+        std::fs::write(folder.join("gateway.toml"), toml).unwrap();
+        std::fs::write(folder.join("orders.json"), API).unwrap();
+        let log = std::fs::File::create(folder.join("stderr")).unwrap();
+        let mut child = world.gateway.run(|| {
+            let mut command = Command::new(BINARY);
+            command.args(["run", "--json", "--config"]).arg(folder.join("gateway.toml"));
+            command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log).spawn().unwrap()
+        });
+        let output = BufReader::new(child.stdout.take().unwrap());
+        let gateway = Self { child, folder };
+        let ready = output.lines().map_while(Result::ok).any(|line| line.contains("\"ready\":true"));
+        assert!(ready, "{}", gateway.log());
+        gateway
+    }
+
+    fn log(&self) -> String {
+        std::fs::read_to_string(self.folder.join("stderr")).unwrap()
+    }
+
+    /// `xdp` of `gateway status --json`.
+    fn xdp(&self) -> Value {
+        let config = self.folder.join("gateway.toml");
+        let output =
+            Command::new(BINARY).args(["status", "--json", "--config"]).arg(config).output().unwrap();
+        let status: Value = serde_json::from_slice(&output.stdout).unwrap();
+        status["xdp"].clone()
+    }
+}
+
+impl Drop for Gateway {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if std::thread::panicking() {
+            eprintln!("the gateway said:\n{}", self.log());
+        }
+        let _ = std::fs::remove_dir_all(&self.folder);
+    }
+}
+
+const API: &str = r#"{
+  "openapi": "3.0.1",
+  "info": { "title": "orders", "version": "1" },
+  "x-amazon-apigateway-endpoint-configuration": { "types": ["PRIVATE"] },
+  "x-amazon-apigateway-policy": { "Version": "2012-10-17", "Statement": [
+    { "Effect": "Allow", "Principal": "*", "Action": "execute-api:Invoke", "Resource": "execute-api:/*" } ] },
+  "paths": { "/x": { "get": { "x-amazon-apigateway-integration": { "type": "mock",
+    "requestTemplates": { "application/json": "{\"statusCode\": 200}" },
+    "responses": { "default": { "statusCode": "200" } } } } } }
+}"#;
+
+#[test]
+fn a_gateway_attaches_again_without_a_restart() {
+    let Some(world) = World::new() else { return };
+    let gateway = Gateway::start(&world);
+    assert_eq!(gateway.xdp()["off"], Value::Null);
+    assert_eq!(world.outsider_connects(), [false, false]);
+
+    world.gateway.ip(&["link", "del", INTERFACES[1]]);
+    let said = |what: &str| gateway.log().lines().filter(|line| line.contains(what)).count();
+    eventually("the loss is not told", || said("no interface out0") == 1);
+    let status = gateway.xdp();
+    assert!(status["off"].as_str().unwrap().contains("out0"), "{status}");
+    assert!(status["interfaces"].get("out0").is_none(), "{status}");
+
+    world.join(&world.outside, INTERFACES[1], 78);
+    eventually("it is not attached again", || said("out0 is attached again, in native mode") == 1);
+    let status = gateway.xdp();
+    assert_eq!((&status["off"], status["interfaces"]["out0"].as_str()), (&Value::Null, Some("native")));
+    assert_eq!(world.outsider_connects(), [false, false]);
+    assert!(world.insider_connects());
+    assert_eq!(said("no interface out0"), 1, "told once:\n{}", gateway.log());
+}
