@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::type_complexity)] // a test that cannot go on panics
 
 mod entitlement;
+mod evasion;
 mod frames;
 mod lab;
 mod life;

@@ -42,6 +42,11 @@ impl Bench {
         verdict
     }
 
+    /// The program's verdict, and the oracle's.
+    pub(crate) fn verdicts(&self, frame: &[u8]) -> (bool, bool) {
+        (self.program.passes(frame), oracle::passes(&self.rules, frame))
+    }
+
     fn expect(&self, passes: bool, frame: &Frame) {
         assert_eq!(self.passes(&frame.bytes()), passes, "{frame:?}");
     }

@@ -152,6 +152,11 @@ impl Server {
             let address: SocketAddr = address.parse().unwrap();
             let socket = Socket::new(Domain::for_address(address), Type::STREAM, None).unwrap();
             socket.set_reuse_address(true).unwrap();
+            // As the gateway's: any address beside one of them, and `[::]` beside `0.0.0.0`.
+            socket.set_reuse_port(true).unwrap();
+            if address.is_ipv6() {
+                socket.set_only_v6(true).unwrap();
+            }
             socket.bind(&address.into()).unwrap();
             socket.listen(128).unwrap();
             socket.set_read_timeout(Some(POLL)).unwrap();
