@@ -1,5 +1,6 @@
 //! `cargo xtask`: every task on this repository, one subcommand each.
 
+mod bench;
 mod ebpf;
 mod gateway;
 mod lab;
@@ -37,12 +38,8 @@ enum Task {
     },
     /// A network of namespaces with clients inside and outside a VPC, on one machine (root)
     Lab(lab::Options),
-    /// Micro-benchmarks
-    Bench {
-        /// Passed on to `cargo bench`
-        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
-        arguments: Vec<String>,
-    },
+    /// Benchmarks: the HTTP codec, the kernel guard
+    Bench(bench::Options),
     /// A client of the lab, started by it inside a namespace
     #[command(hide = true)]
     LabClient(lab::client::Options),
@@ -61,7 +58,7 @@ fn main() -> ExitCode {
         Task::Ci => suite::ci(),
         Task::Tidy => tidy::run(),
         Task::Ebpf { check } => ebpf::run(check),
-        Task::Bench { arguments } => shell::cargo(&["bench", "-p", "benches", "--"]).args(arguments).run(),
+        Task::Bench(options) => bench::run(&options),
         Task::Lab(options) => lab::run(&options),
         Task::LabClient(options) => lab::client::run(&options),
         Task::Upstream { address } => quickstart::upstream::serve(address),

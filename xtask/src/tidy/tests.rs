@@ -58,6 +58,8 @@ fn anyhow_unsafe_and_the_clock_have_their_places() {
     assert_eq!(rules("gateway/src/net/ring.rs", bad), [(2, "anyhow"), (4, "clock")]);
     assert_eq!(rules("gateway/src/net/timer.rs", bad), [(2, "anyhow")]);
     assert_eq!(rules("tests/e2e/harness.rs", bad), []);
+    assert_eq!(rules("benches/xdp/sys.rs", bad), []);
+    assert_eq!(rules("benches/xdp/veth.rs", bad), [(3, "unsafe")]);
     let date = "//! X.\nfn f() { std::time::SystemTime::now(); }\n";
     assert_eq!(rules("gateway/src/worker/clock.rs", date), []);
     assert_eq!(rules("gateway/src/worker/exchange.rs", date), [(2, "clock")]);

@@ -1,0 +1,166 @@
+//! What is shown: the same tables on stdout and in BASELINE.md, and JSON.
+
+use crate::network;
+use crate::peers::Contender;
+use crate::runner::Cost;
+use crate::stats::Spread;
+use crate::veth::{Drops, Missing, Outcome};
+use anyhow::Result;
+use serde::Serialize;
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+/// Drops per second of the receiver's CPU, as a multiple of a peer's.
+const GOALS: [(Contender, f64); 2] = [(Contender::Nftables, 4.5), (Contender::XdpFilter, 1.5)];
+
+const OPENING: &str = include_str!("opening.md");
+
+#[derive(Serialize)]
+pub(crate) struct Report {
+    /// Machine, kernel, commit and so on; what is shown of them, in this order.
+    pub(crate) about: Vec<(&'static str, String)>,
+    pub(crate) versions: BTreeMap<&'static str, String>,
+    pub(crate) runner: Vec<Cost>,
+    pub(crate) veth: Vec<Drops>,
+    pub(crate) missing: Vec<Missing>,
+    /// Floods of which no round was calm.
+    pub(crate) disturbed: Vec<String>,
+}
+
+impl Report {
+    pub(crate) fn new(runner: Vec<Cost>, veth: Outcome) -> Result<Self> {
+        let Outcome { drops, missing, versions, disturbed } = veth;
+        Ok(Self { about: about()?, versions, runner, veth: drops, missing, disturbed })
+    }
+
+    pub(crate) fn tables(&self) -> Result<String, std::fmt::Error> {
+        let mut out = String::new();
+        if !self.runner.is_empty() {
+            self.runner_table(&mut out)?;
+        }
+        for drops in self.veth.chunk_by(|a, b| (a.flood, a.layout) == (b.flood, b.layout)) {
+            veth_table(&mut out, drops)?;
+        }
+        for missing in &self.missing {
+            writeln!(out, "\nNOT MEASURED: {}: {}", missing.filter.name(), missing.why)?;
+        }
+        for flood in &self.disturbed {
+            writeln!(out, "\nNOT MEASURED: {flood}: every round was disturbed; let the machine rest")?;
+        }
+        Ok(out)
+    }
+
+    /// The whole of BASELINE.md; `command` is what wrote it.
+    pub(crate) fn baseline(&self, command: &str) -> Result<String, std::fmt::Error> {
+        let mut out = format!("{OPENING}\n`{command}` writes this file, as root.\n\n");
+        for (what, value) in &self.about {
+            writeln!(out, "- {what}: {value}")?;
+        }
+        for (name, version) in self.versions.iter().filter(|(_, version)| !version.is_empty()) {
+            writeln!(out, "- {name}: {version}")?;
+        }
+        writeln!(out, "\n![The same as bars](baseline.svg)")?;
+        out.push_str(&self.tables()?);
+        Ok(out)
+    }
+
+    fn runner_table(&self, out: &mut String) -> std::fmt::Result {
+        writeln!(out, "\n### Nanoseconds per packet in the kernel's test runner\n")?;
+        writeln!(
+            out,
+            "| packet | | empty | gateway | over empty | times empty | goal | windows (disturbed) |"
+        )?;
+        writeln!(out, "| --- | --- | ---: | ---: | ---: | ---: | --- | ---: |")?;
+        for cost in &self.runner {
+            let goal = cost
+                .goal
+                .map_or(String::new(), |goal| format!("≤ {goal:.0}: {}", verdict(cost.over.median <= goal)));
+            writeln!(
+                out,
+                "| {} | {} | {:.1} | {:.1} | {} | {} | {goal} | {} ({}) |",
+                cost.name,
+                cost.family,
+                cost.empty.median,
+                cost.ours.median,
+                shown(&cost.over, 1),
+                shown(&cost.ratio, 1),
+                cost.windows,
+                cost.disturbed
+            )?;
+        }
+        Ok(())
+    }
+}
+
+fn veth_table(out: &mut String, drops: &[Drops]) -> std::fmt::Result {
+    let [first, ..] = drops else { return Ok(()) };
+    writeln!(out, "\n### Drops on veth: {}, {}\n", first.flood, first.layout.name())?;
+    writeln!(
+        out,
+        "| filter | ns of CPU per drop | million drops per CPU second | the gateway's rate is … times this | goal \
+         | rounds (disturbed) |"
+    )?;
+    writeln!(out, "| --- | ---: | ---: | --- | --- | ---: |")?;
+    let guard = drops.iter().find(|drops| drops.filter == Contender::Guard);
+    for row in drops {
+        let ratio = row.guard_ratio.as_ref().map_or(String::new(), |ratio| {
+            let claim = guard.map_or("", |guard| claim(&guard.rate, &row.rate));
+            format!("{}{claim}", shown(ratio, 2))
+        });
+        let goal = GOALS.iter().find(|(filter, _)| *filter == row.filter);
+        let goal = goal.zip(row.guard_ratio.as_ref()).map_or(String::new(), |((_, goal), ratio)| {
+            format!("≥ {goal}: {}", verdict(ratio.median >= *goal))
+        });
+        writeln!(
+            out,
+            "| {} | {} | {} | {ratio} | {goal} | {} ({}) |",
+            row.filter.name(),
+            shown(&row.cost, 1),
+            shown(&row.rate, 2),
+            row.repeats,
+            row.disturbed
+        )?;
+    }
+    Ok(())
+}
+
+fn claim(guard: &Spread, other: &Spread) -> &'static str {
+    if guard.leads(other) {
+        ", faster"
+    } else if other.leads(guard) {
+        ", slower"
+    } else {
+        ", no clear difference"
+    }
+}
+
+fn verdict(met: bool) -> &'static str {
+    if met { "met" } else { "**missed**" }
+}
+
+/// Median and quartiles.
+fn shown(spread: &Spread, places: usize) -> String {
+    let Spread { q1, median, q3 } = spread;
+    format!("{median:.places$} [{q1:.places$}–{q3:.places$}]")
+}
+
+fn about() -> Result<Vec<(&'static str, String)>> {
+    let cpus = std::fs::read_to_string("/proc/cpuinfo")?;
+    let model = cpus.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));
+    let model = model.map_or("unknown", |(_, model)| model);
+    let count = cpus.lines().filter(|line| line.starts_with("processor")).count();
+    let guest = if cpus.contains(" hypervisor") { ", a virtual machine" } else { "" };
+    let kernel = std::fs::read_to_string("/proc/sys/kernel/osrelease")?;
+    let git = |arguments: &[&str]| {
+        network::run(&[&["git", "-C", env!("CARGO_MANIFEST_DIR")], arguments].concat())
+            .map_or_else(|_| "unknown".to_owned(), |text| text.trim().to_owned())
+    };
+    let changed =
+        if git(&["status", "--porcelain", "--untracked-files=no"]).is_empty() { "" } else { ", changed" };
+    Ok(vec![
+        ("date", network::run(&["date", "-u", "+%Y-%m-%d %H:%M UTC"])?.trim().to_owned()),
+        ("commit", format!("{}{changed}", git(&["rev-parse", "--short=12", "HEAD"]))),
+        ("machine", format!("{model}, {count} CPUs{guest}")),
+        ("kernel", kernel.trim().to_owned()),
+    ])
+}
