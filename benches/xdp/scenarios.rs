@@ -3,6 +3,7 @@
 use crate::code::{DROP, PASS, Sources};
 use crate::frames::Frame;
 use anyhow::{Context as _, Result};
+use gateway::model::SourceLimits;
 use gateway::xdp::{ListenerRule, Rules};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
@@ -39,11 +40,13 @@ pub(crate) fn rules() -> Result<Rules> {
     for ip in HOST {
         for (port, private) in [(PRIVATE_PORT, Some(0)), (PUBLIC_PORT, None), (8443, Some(1))] {
             let address = SocketAddr::new(ip, port);
-            listeners.push(ListenerRule { name: address.to_string(), address, private });
+            let name = address.to_string();
+            let limits = SourceLimits::NONE;
+            listeners.push(ListenerRule { name, address, private, limits, dry_run: false });
         }
     }
     let vpc = |cidrs: &[&str]| cidrs.iter().map(|cidr| cidr.parse()).collect::<Result<Vec<_>, _>>();
-    Ok(Rules { listeners, vpcs: vec![vpc(&VPC)?, vpc(&OTHER_VPC)?] })
+    Ok(Rules { listeners, vpcs: vec![vpc(&VPC)?, vpc(&OTHER_VPC)?], trusted: Vec::new() })
 }
 
 /// One kind of packet.

@@ -3,10 +3,11 @@
 use crate::guard::endpoint::CidrSet;
 use crate::guard::policy::Policy;
 use crate::integrate;
-use crate::model::EndpointType;
+use crate::model::{EndpointType, SourceLimits};
 use crate::refusal::GatewayResponses;
 use crate::route;
 use crate::upstream::Target;
+use ipnet::IpNet;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -22,6 +23,8 @@ pub struct Snapshot {
     pub account: String,
     pub listeners: Vec<Listener>,
     pub vpcs: Vec<Vpc>,
+    /// Sources that no limit and no ban applies to, in the kernel.
+    pub trusted: Vec<IpNet>,
     pub apis: Vec<Api>,
     /// Hosts, base paths and each API's resource tree.
     pub routes: route::Table,
@@ -58,6 +61,10 @@ pub struct Listener {
     pub apis: Option<Vec<ApiIndex>>,
     /// Every API that it can serve is PRIVATE: the kernel drops everybody outside `vpc`.
     pub kernel_private: bool,
+    /// What each source may send; the kernel enforces it.
+    pub limits: SourceLimits,
+    /// The kernel counts what it would drop there, and lets it pass. The workers refuse as ever.
+    pub dry_run: bool,
 }
 
 #[derive(Debug)]

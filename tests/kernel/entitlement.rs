@@ -4,6 +4,7 @@
 use crate::frames::Frame;
 use crate::verdicts::{Bench, Random};
 use gateway::guard::endpoint::{CidrSet, admit_connection};
+use gateway::model::SourceLimits;
 use gateway::route;
 use gateway::snapshot::{Listener, Snapshot, Vpc};
 use gateway::xdp::Rules;
@@ -85,6 +86,8 @@ fn node(random: &mut Random) -> Snapshot {
             vpc,
             apis: None,
             kernel_private: vpc.is_some() && random.below(4) > 0,
+            limits: SourceLimits::NONE,
+            dry_run: false,
         });
     }
     Snapshot {
@@ -93,6 +96,7 @@ fn node(random: &mut Random) -> Snapshot {
         account: "000000000000".to_owned(),
         listeners,
         vpcs,
+        trusted: Vec::new(),
         apis: Vec::new(),
         routes: route::Table::default(),
         targets: Vec::new(),

@@ -2,6 +2,7 @@
 #![allow(unsafe_code)]
 
 use gateway::config::XdpMode;
+use gateway::model::SourceLimits;
 use gateway::xdp::{self, KernelGuard, ListenerRule, Rules, Settings};
 use std::fs::File;
 use std::io::Write;
@@ -97,9 +98,11 @@ pub(crate) fn rules(listeners: &[(&str, Option<usize>)], vpcs: &[&[&str]]) -> Ru
         name: (*address).to_owned(),
         address: address.parse().unwrap(),
         private: *private,
+        limits: SourceLimits::NONE,
+        dry_run: false,
     });
     let vpcs = vpcs.iter().map(|cidrs| cidrs.iter().map(|cidr| cidr.parse().unwrap()).collect());
-    Rules { listeners: listeners.collect(), vpcs: vpcs.collect() }
+    Rules { listeners: listeners.collect(), vpcs: vpcs.collect(), trusted: Vec::new() }
 }
 
 pub(crate) fn attach(settings: &Settings, rules: &Rules) -> KernelGuard {

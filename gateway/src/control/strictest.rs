@@ -1,46 +1,81 @@
 //! The kernel rules between two snapshots: whatever either of them refuses is refused while the workers change over.
 
+use crate::model::{RateLimit, SourceLimits};
 use crate::xdp::{ListenerRule, Rules};
 use ipnet::{IpNet, Ipv4Net};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-/// Lets pass only what both `old` and `new` let pass.
+/// Lets pass only what both `old` and `new` let pass: a dry run lets all pass. Of two limits the new one.
 ///
 /// Per address: a rule of an exact address hides the rule of the unspecified address on its port, so each address of
 /// either side is compared with the rule that applies to it on the other side, not only with its namesake.
 pub(super) fn strictest(old: &Rules, new: &Rules) -> Rules {
-    let mut strict = Rules::default();
+    let mut strict = Rules { trusted: new.trusted.clone(), ..Rules::default() };
     let mut seen = BTreeSet::new();
     for rule in new.listeners.iter().chain(&old.listeners) {
         if !seen.insert(rule.address) {
             continue;
         }
-        let private = match (cidrs_at(old, rule.address), cidrs_at(new, rule.address)) {
-            (None, None) => None,
-            (Some(cidrs), None) | (None, Some(cidrs)) => Some(normal(cidrs)),
-            (Some(old), Some(new)) => Some(intersection(old, new)),
-        };
-        let private = private.map(|cidrs| index_of(&mut strict.vpcs, cidrs));
-        strict.listeners.push(ListenerRule { name: rule.name.clone(), address: rule.address, private });
+        let merged = merged(side(old, rule.address), side(new, rule.address));
+        strict.listeners.push(ListenerRule {
+            name: rule.name.clone(),
+            address: rule.address,
+            private: merged.private.map(|cidrs| index_of(&mut strict.vpcs, cidrs)),
+            limits: merged.limits,
+            dry_run: merged.dry_run,
+        });
     }
     strict
 }
 
 /// Do both let the same packets pass, whatever their order and names?
 pub(super) fn equal(a: &Rules, b: &Rules) -> bool {
-    let plain = |rules: &Rules| -> BTreeMap<SocketAddr, Option<Vec<IpNet>>> {
-        let listeners = rules.listeners.iter();
-        listeners.map(|rule| (rule.address, cidrs_at(rules, rule.address).map(normal))).collect()
+    let plain = |rules: &Rules| -> BTreeMap<SocketAddr, Option<Side>> {
+        rules.listeners.iter().map(|rule| (rule.address, side(rules, rule.address))).collect()
     };
-    plain(a) == plain(b)
+    plain(a) == plain(b) && normal(&a.trusted) == normal(&b.trusted)
 }
 
-/// The sources that may reach the address; None: everybody.
-fn cidrs_at(rules: &Rules, address: SocketAddr) -> Option<&[IpNet]> {
-    let private = rule_at(rules, address)?.private?;
+/// What one set of rules says of an address.
+#[derive(Clone, Debug, Default, PartialEq)]
+struct Side {
+    /// The sources that may reach it; None: everybody.
+    private: Option<Vec<IpNet>>,
+    limits: SourceLimits,
+    dry_run: bool,
+}
+
+/// None: no rule is for the address.
+fn side(rules: &Rules, address: SocketAddr) -> Option<Side> {
+    let rule = rule_at(rules, address)?;
     // A rule whose VPC is missing lets nobody in.
-    Some(rules.vpcs.get(private).map_or(&[], Vec::as_slice))
+    let private = rule.private.map(|vpc| normal(rules.vpcs.get(vpc).map_or(&[], Vec::as_slice)));
+    Some(Side { private, limits: rule.limits, dry_run: rule.dry_run })
+}
+
+fn merged(old: Option<Side>, new: Option<Side>) -> Side {
+    let (old, new) = match (old, new) {
+        (Some(old), Some(new)) => (old, new),
+        (Some(one), None) | (None, Some(one)) => return one,
+        (None, None) => return Side::default(),
+    };
+    match (old.dry_run, new.dry_run) {
+        (false, true) => old,
+        (true, false) => new,
+        (dry_run, _) => {
+            let private = match (old.private, new.private) {
+                (Some(old), Some(new)) => Some(intersection(&old, &new)),
+                (one, other) => one.or(other),
+            };
+            let or = |new: Option<RateLimit>, old| new.or(old);
+            let limits = SourceLimits {
+                packets: or(new.limits.packets, old.limits.packets),
+                connections: or(new.limits.connections, old.limits.connections),
+            };
+            Side { private, limits, dry_run }
+        }
+    }
 }
 
 /// As the kernel looks it up: the exact address, else any address of its family on that port.
@@ -98,6 +133,7 @@ fn unmapped(cidr: IpNet) -> IpNet {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::Period;
     use proptest::prelude::*;
 
     fn rules(vpcs: &[&[&str]], listeners: &[(&str, Option<usize>)]) -> Rules {
@@ -106,13 +142,82 @@ mod tests {
             name: format!("at {address}"),
             address: address.parse().unwrap(),
             private: *private,
+            limits: SourceLimits::NONE,
+            dry_run: false,
         };
-        Rules { vpcs, listeners: listeners.iter().map(rule).collect() }
+        Rules { vpcs, listeners: listeners.iter().map(rule).collect(), trusted: Vec::new() }
     }
 
-    /// What the kernel does with a packet from `source` to `address`.
+    /// What the kernel does with a packet from `source` to `address` within its limits.
     fn passes(rules: &Rules, address: SocketAddr, source: IpAddr) -> bool {
-        cidrs_at(rules, address).is_none_or(|cidrs| normal(cidrs).iter().any(|cidr| cidr.contains(&source)))
+        side(rules, address).is_none_or(|side| {
+            let inside = |cidrs: &Vec<IpNet>| cidrs.iter().any(|cidr| cidr.contains(&source));
+            side.dry_run || side.private.as_ref().is_none_or(inside)
+        })
+    }
+
+    fn packets(count: u32) -> SourceLimits {
+        let packets = Some(RateLimit { count, period: Period::Second, burst: count });
+        SourceLimits { packets, ..SourceLimits::NONE }
+    }
+
+    fn with(rules: &Rules, limits: SourceLimits, dry_run: bool) -> Rules {
+        let listeners = rules.listeners.iter().cloned();
+        let listeners = listeners.map(|rule| ListenerRule { limits, dry_run, ..rule }).collect();
+        Rules { listeners, ..rules.clone() }
+    }
+
+    #[test]
+    fn what_either_side_enforces_is_enforced_in_between() {
+        let open = rules(&[], &[("10.0.0.6:80", None)]);
+        let closed = rules(&[&["10.0.0.0/16"]], &[("10.0.0.6:80", Some(0))]);
+        let dry = with(&closed, SourceLimits::NONE, true);
+        for (old, new, between) in [
+            (&closed, &dry, &closed),
+            (&dry, &closed, &closed),
+            (&dry, &open, &open),
+            (&open, &dry, &open),
+            (&dry, &dry, &dry),
+        ] {
+            assert_eq!(strictest(old, new).listeners, between.listeners, "{old:?} {new:?}");
+        }
+        assert!(!equal(&closed, &dry));
+    }
+
+    #[test]
+    fn a_limit_that_both_have_is_never_none_in_between() {
+        let open = rules(&[], &[("10.0.0.6:80", None)]);
+        let (slow, fast, dry) = (
+            with(&open, packets(5), false),
+            with(&open, packets(500), false),
+            with(&open, packets(500), true),
+        );
+        for (old, new, between) in [
+            (&slow, &fast, packets(500)),
+            (&fast, &slow, packets(5)),
+            (&slow, &open, packets(5)),
+            (&open, &slow, packets(5)),
+            (&slow, &dry, packets(5)),
+            (&dry, &slow, packets(5)),
+            (&dry, &dry, packets(500)),
+        ] {
+            let strict = strictest(old, new);
+            assert_eq!(strict.listeners[0].limits, between, "{old:?} {new:?}");
+            assert_eq!(strict.listeners[0].dry_run, old.listeners[0].dry_run && new.listeners[0].dry_run);
+        }
+        assert!(!equal(&slow, &fast) && !equal(&fast, &dry));
+    }
+
+    #[test]
+    fn trusted_sources_are_the_new_ones_and_count() {
+        let trust = |cidrs: &[&str]| Rules {
+            trusted: cidrs.iter().map(|cidr| cidr.parse().unwrap()).collect(),
+            ..Rules::default()
+        };
+        let (old, new) = (trust(&["10.0.0.0/8"]), trust(&["192.0.2.0/24", "10.0.0.0/8"]));
+        assert_eq!(strictest(&old, &new).trusted, new.trusted);
+        assert!(!equal(&old, &new));
+        assert!(equal(&new, &trust(&["10.0.0.0/8", "192.0.2.0/24"])), "their order does not matter");
     }
 
     #[test]
@@ -200,15 +305,19 @@ mod tests {
             IpNet::V4(Ipv4Net::new(Ipv4Addr::new(10, 0, low, low), prefix).unwrap())
         });
         let vpcs = prop::collection::vec(prop::collection::vec(cidr, 0..4), 2..=2);
-        let listeners = prop::collection::btree_map(address, prop::option::of(0usize..2), 0..4);
+        let rule = (prop::option::of(0usize..2), prop::bool::weighted(0.3));
+        let listeners = prop::collection::btree_map(address, rule, 0..4);
         (vpcs, listeners).prop_map(|(vpcs, listeners)| Rules {
             vpcs,
+            trusted: Vec::new(),
             listeners: listeners
                 .into_iter()
-                .map(|(address, private)| ListenerRule {
+                .map(|(address, (private, dry_run))| ListenerRule {
                     name: address.into(),
                     address: address.parse().unwrap(),
                     private,
+                    limits: SourceLimits::NONE,
+                    dry_run,
                 })
                 .collect(),
         })

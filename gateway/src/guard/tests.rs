@@ -5,6 +5,7 @@ use super::*;
 use crate::http::HeadLimits;
 use crate::integrate::Integration;
 use crate::model::EndpointType::{self, Edge, Private, Regional};
+use crate::model::SourceLimits;
 use crate::refusal::GatewayResponses;
 use crate::route::{ApiDoor, Asked, Table, Tree, parameters_of};
 use crate::snapshot::{ApiIndex, Listener, Vpc};
@@ -41,7 +42,15 @@ fn api(endpoint_type: EndpointType, methods: Vec<Method>) -> Api {
 
 fn listener(vpc: Option<usize>, apis: Option<Vec<ApiIndex>>, kernel_private: bool) -> Listener {
     let address = "127.0.0.1:1".parse().unwrap();
-    Listener { name: "vpce-1".to_owned(), address, vpc, apis, kernel_private }
+    Listener {
+        name: "vpce-1".to_owned(),
+        address,
+        vpc,
+        apis,
+        kernel_private,
+        limits: SourceLimits::NONE,
+        dry_run: false,
+    }
 }
 
 /// APIs 0 REGIONAL, 1 EDGE, 2 PRIVATE. Listeners 0 public, 1 of the VPC, 2 of the VPC and dedicated to all,
@@ -59,6 +68,7 @@ fn node() -> Snapshot {
             listener(None, all(), false),
             listener(Some(0), Some(vec![2]), true),
         ],
+        trusted: Vec::new(),
         vpcs: vec![Vpc { id: "vpc-main".to_owned(), cidrs: cidrs(&["10.0.0.0/16", "fd00:10::/48"]) }],
         apis: [Regional, Edge, Private].map(|kind| api(kind, Vec::new())).into(),
         routes: Table::default(),

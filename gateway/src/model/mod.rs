@@ -1,5 +1,9 @@
 //! AWS API Gateway's objects as plain data, with their places in the file they came from; no I/O.
 
+mod limit;
+
+pub use limit::{Frequency, LimitError, Period, RateLimit, SourceLimits};
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;

@@ -166,6 +166,7 @@ fn collapse(path: &str, from: usize) -> Range<usize> {
 mod tests {
     use super::*;
     use crate::http::Method;
+    use crate::model::SourceLimits;
 
     #[test]
     fn the_asterisk_form_reaches_no_api() {
@@ -178,6 +179,8 @@ mod tests {
             vpc: None,
             apis: None,
             kernel_private: false,
+            limits: SourceLimits::NONE,
+            dry_run: false,
         };
         let table = Table::new(vec![door], &[listener], &[Some(0)]);
         let asked = |path| Asked { listener: 0, host: "h", path, method: Method::Options, api_id: None };

@@ -1,6 +1,7 @@
 //! Every URL form, every rule of precedence, and a slow obvious oracle.
 
 use super::*;
+use crate::model::SourceLimits;
 use crate::snapshot::Listener;
 use proptest::prelude::*;
 
@@ -211,7 +212,15 @@ proptest! {
 
 fn listener(vpc: Option<usize>, apis: Option<Vec<ApiIndex>>) -> Listener {
     let address = "127.0.0.1:1".parse().unwrap();
-    Listener { name: "l".to_owned(), address, vpc, apis, kernel_private: false }
+    Listener {
+        name: "l".to_owned(),
+        address,
+        vpc,
+        apis,
+        kernel_private: false,
+        limits: SourceLimits::NONE,
+        dry_run: false,
+    }
 }
 
 /// 0: public · 1: of a VPC · 2: dedicated to `two` · 3: dedicated to both stages of `one`. `any_host`: what any host

@@ -180,9 +180,12 @@ mod tests {
             name: (*address).to_owned(),
             address: address.parse().unwrap(),
             private: *private,
+            limits: crate::model::SourceLimits::NONE,
+            dry_run: false,
         });
         let vpcs = vpcs.iter().map(|cidrs| cidrs.iter().map(|cidr| cidr.parse().unwrap()).collect());
-        Wanted::of(&Rules { listeners: listeners.collect(), vpcs: vpcs.collect() }).unwrap()
+        Wanted::of(&Rules { listeners: listeners.collect(), vpcs: vpcs.collect(), trusted: Vec::new() })
+            .unwrap()
     }
 
     /// A plan, and what the maps hold once it is carried out.

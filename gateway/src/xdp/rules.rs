@@ -1,6 +1,7 @@
 //! What the kernel must enforce, as plain data, and its form in the maps.
 
 use super::XdpError;
+use crate::model::SourceLimits;
 use crate::snapshot::Snapshot;
 use gateway_ebpf::abi::{self, Address, ListenerKey, VpcAddress};
 use gateway_ebpf::packet::TCP;
@@ -13,6 +14,8 @@ use std::net::{IpAddr, SocketAddr};
 pub struct Rules {
     pub listeners: Vec<ListenerRule>,
     pub vpcs: Vec<Vec<IpNet>>,
+    /// No limit and no ban applies to them; a private listener's VPC does.
+    pub trusted: Vec<IpNet>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -22,6 +25,10 @@ pub struct ListenerRule {
     pub address: SocketAddr,
     /// Some(index into vpcs): only its CIDRs pass.
     pub private: Option<usize>,
+    /// Of each source.
+    pub limits: SourceLimits,
+    /// What would be dropped is counted and passes.
+    pub dry_run: bool,
 }
 
 impl Rules {
@@ -34,8 +41,10 @@ impl Rules {
             name: listener.name.clone(),
             address: listener.address,
             private: listener.kernel_private.then(|| listener.vpc.unwrap_or(nobody)),
+            limits: listener.limits,
+            dry_run: listener.dry_run,
         });
-        Self { listeners: listeners.collect(), vpcs }
+        Self { listeners: listeners.collect(), vpcs, trusted: snapshot.trusted.clone() }
     }
 
     /// Rules that are to stay must fit half of the maps: the rules between them and the next ones hold both.
@@ -156,9 +165,12 @@ mod tests {
                     name: (*address).to_owned(),
                     address: address.parse().unwrap(),
                     private: *private,
+                    limits: SourceLimits::NONE,
+                    dry_run: false,
                 })
                 .collect(),
             vpcs: vpcs.iter().map(|cidrs| cidrs.iter().map(|cidr| cidr.parse().unwrap()).collect()).collect(),
+            trusted: Vec::new(),
         }
     }
 

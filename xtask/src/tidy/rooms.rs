@@ -61,7 +61,11 @@ const ROOMS: &[Room] = &[
         ],
         not: NO_RUNTIME,
     },
-    Room { name: "xdp", uses: &["config", "snapshot"], not: &["tokio", "hyper", "httparse", "clap"] },
+    Room {
+        name: "xdp",
+        uses: &["config", "model", "snapshot"],
+        not: &["tokio", "hyper", "httparse", "clap"],
+    },
     Room {
         name: "control",
         // The data plane's rooms for `explain`, which asks the same functions that a worker asks.

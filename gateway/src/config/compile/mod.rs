@@ -59,6 +59,7 @@ pub fn compile(
         account: document.node.account.clone(),
         listeners,
         vpcs: document.vpcs.iter().map(vpc).collect(),
+        trusted: Vec::new(),
         apis,
         routes,
         targets: compiler.targets.list,
@@ -165,6 +166,8 @@ impl Compiler<'_> {
             address: listener.address,
             vpc,
             kernel_private: vpc.is_some() && all_private,
+            limits: crate::model::SourceLimits::NONE,
+            dry_run: false,
             apis: dedicated,
         }
     }

@@ -95,6 +95,8 @@ fn snapshot(path: &str, integration: &model::Integration) -> Snapshot {
         vpc: None,
         apis: None,
         kernel_private: false,
+        limits: model::SourceLimits::NONE,
+        dry_run: false,
     };
     let door = ApiDoor { id: "a1".to_owned(), stage: "prod".to_owned(), hosts: Vec::new(), tree };
     Snapshot {
@@ -104,6 +106,7 @@ fn snapshot(path: &str, integration: &model::Integration) -> Snapshot {
         routes: Table::new(vec![door], std::slice::from_ref(&listener), &[Some(0)]),
         listeners: vec![listener],
         vpcs: Vec::new(),
+        trusted: Vec::new(),
         apis: vec![api],
         targets: vec![Arc::new(Target::new("127.0.0.1".to_owned(), 8090))],
     }
