@@ -6,10 +6,12 @@
 mod entitlement;
 mod evasion;
 mod frames;
+mod fuzz;
 mod lab;
 mod life;
 mod namespaces;
 mod oracle;
+mod random;
 mod process;
 mod verdicts;
 mod world;
