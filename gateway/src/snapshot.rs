@@ -8,7 +8,7 @@ use crate::refusal::GatewayResponses;
 use crate::route;
 use crate::upstream::Target;
 use ipnet::IpNet;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 /// Indices into a Snapshot's tables.
@@ -23,7 +23,7 @@ pub struct Snapshot {
     pub account: String,
     pub listeners: Vec<Listener>,
     pub vpcs: Vec<Vpc>,
-    /// Sources that no limit and no ban applies to, in the kernel.
+    /// Sources that no limit and no ban applies to.
     pub trusted: Vec<IpNet>,
     pub apis: Vec<Api>,
     /// Hosts, base paths and each API's resource tree.
@@ -33,6 +33,12 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
+    /// May no ban and no limit keep `source` away?
+    pub fn is_trusted(&self, source: IpAddr) -> bool {
+        let source = source.to_canonical();
+        self.trusted.iter().any(|range| range.contains(&source))
+    }
+
     /// Takes over the targets of the snapshot before it that have the same host and port, with the addresses that they
     /// resolved to. To be called before it is published.
     pub fn adopt_targets(&mut self, before: &Self) {

@@ -41,7 +41,7 @@ impl CidrSet {
 }
 
 /// `::ffff:10.0.0.0/104` is `10.0.0.0/8`.
-fn unmapped(cidr: IpNet) -> IpNet {
+pub(super) fn unmapped(cidr: IpNet) -> IpNet {
     let IpNet::V6(net) = cidr else { return cidr };
     let mapped = net.network().to_ipv4_mapped().filter(|_| net.prefix_len() >= 96);
     let v4 = mapped.and_then(|address: Ipv4Addr| ipnet::Ipv4Net::new(address, net.prefix_len() - 96).ok());

@@ -1,6 +1,8 @@
 //! May the request pass? Pure rules; the only way to a `Permit`.
 
+pub mod ban;
 pub mod endpoint;
+pub mod offence;
 pub mod policy;
 
 use crate::http::RequestHead;

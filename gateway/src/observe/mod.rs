@@ -11,6 +11,8 @@ pub struct Counters {
     pub connections_accepted: AtomicU64,
     pub connections_open: AtomicU64,
     pub connections_refused: AtomicU64,
+    /// Of banned sources: closed when they were accepted, or when the ban came.
+    pub connections_banned: AtomicU64,
     pub requests: AtomicU64,
     pub refused: AtomicU64,
     pub upstream_connects: AtomicU64,

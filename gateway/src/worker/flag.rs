@@ -18,6 +18,10 @@ impl Flag {
         }
     }
 
+    pub(super) fn is_raised(&self) -> bool {
+        self.raised.get()
+    }
+
     /// Ends once the flag is raised.
     pub(super) async fn raised(&self) {
         poll_fn(|context| {

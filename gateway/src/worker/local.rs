@@ -3,14 +3,15 @@
 use super::clock::Clock;
 use super::flag::Flag;
 use super::{Adopted, Limits, OpenConnection};
+use crate::guard::ban::BanTable;
 use crate::guard::endpoint;
 use crate::net::{self, Stream};
-use crate::observe::Counters;
+use crate::observe::{self, Counters};
 use crate::snapshot::{ApiIndex, ListenerIndex, Snapshot};
 use crate::upstream::Pool;
 use slab::Slab;
 use std::cell::{Cell, RefCell};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -24,6 +25,7 @@ pub(super) struct Local {
     pub(super) pool: Pool,
     pub(super) clock: RefCell<Clock>,
     snapshot: RefCell<Rc<Current>>,
+    bans: RefCell<Arc<BanTable>>,
     open: RefCell<Slab<Rc<Open>>>,
     /// When the last line was logged on behalf of a request.
     said: Cell<Option<Instant>>,
@@ -94,7 +96,12 @@ impl Open {
 }
 
 impl Local {
-    pub(super) fn new(limits: Limits, counters: Arc<Counters>, snapshot: Arc<Snapshot>) -> Self {
+    pub(super) fn new(
+        limits: Limits,
+        counters: Arc<Counters>,
+        snapshot: Arc<Snapshot>,
+        bans: Arc<BanTable>,
+    ) -> Self {
         let pool = Pool::new(counters.clone(), limits.connect_timeout);
         Self {
             limits,
@@ -102,6 +109,7 @@ impl Local {
             pool,
             clock: RefCell::new(Clock::new()),
             snapshot: RefCell::new(Rc::new(Current(snapshot))),
+            bans: RefCell::new(bans),
             open: RefCell::default(),
             said: Cell::new(None),
             draining: Cell::new(false),
@@ -112,6 +120,24 @@ impl Local {
     /// The snapshot to serve the next request by. Not an atomic operation.
     pub(super) fn snapshot(&self) -> Rc<Current> {
         self.snapshot.borrow().clone()
+    }
+
+    /// Always false, at next to no cost, while nobody is banned.
+    pub(super) fn is_banned(&self, source: IpAddr) -> bool {
+        let bans = self.bans.borrow();
+        !bans.is_empty()
+            && bans.is_banned(source, self.clock.borrow_mut().since_epoch())
+            && !self.snapshot.borrow().is_trusted(source)
+    }
+
+    /// Serves none of these from now on, and closes their connections. Returns how many.
+    pub(super) fn ban(&self, bans: Arc<BanTable>) -> usize {
+        *self.bans.borrow_mut() = bans;
+        let open = self.open.borrow();
+        let banned = open.iter().filter(|(_, open)| !open.cut.is_raised() && self.is_banned(open.peer.ip()));
+        let closed = banned.map(|(_, open)| open.end()).count();
+        observe::add(&self.counters.connections_banned, closed as u64);
+        closed
     }
 
     /// May a line be logged on behalf of a request? Clients must not be able to flood the log, which may block.

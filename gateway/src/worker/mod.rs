@@ -9,6 +9,7 @@ mod proxy;
 mod respond;
 mod serve;
 
+use crate::guard::ban::BanTable;
 use crate::net::{IoKind, MailSender};
 use crate::observe::Counters;
 use crate::snapshot::Snapshot;
@@ -24,6 +25,9 @@ pub enum Order {
     /// listeners that stay (same name and address) keep theirs, those that are gone are closed.
     /// Connections that the new snapshot no longer allows are closed before `done` runs.
     Adopt { snapshot: Arc<Snapshot>, sockets: Vec<(usize, OwnedFd)>, done: Box<dyn FnOnce(Adopted) + Send> },
+    /// Serve none of these sources from now on: their connections are closed before `done` is told how many there were,
+    /// and new ones as soon as they are accepted.
+    Ban { bans: Arc<BanTable>, done: Box<dyn FnOnce(usize) + Send> },
     /// Tell the connections that are open now.
     Connections { reply: Box<dyn FnOnce(Vec<OpenConnection>) + Send> },
     /// Accept no more, finish what runs, close idle connections, end by the deadline.

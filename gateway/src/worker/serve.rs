@@ -4,6 +4,7 @@ use super::client;
 use super::flag::Flag;
 use super::local::{Local, Open, same_listener};
 use super::{Adopted, Order, Settings};
+use crate::guard::ban::BanTable;
 use crate::net::{self, Either, Listener, MailReceiver, Runtime};
 use crate::observe::{self, Counters};
 use crate::snapshot::Snapshot;
@@ -33,12 +34,15 @@ pub(super) fn run(
         Err(error) => return drop(started.send(Err(error))),
     };
     drop(started.send(Ok(())));
-    runtime.block_on(Serving { settings, counters, local: None, accepting: Vec::new() }.obey(orders));
+    runtime.block_on(
+        Serving { settings, counters, bans: Arc::default(), local: None, accepting: Vec::new() }.obey(orders),
+    );
 }
 
 struct Serving {
     settings: Settings,
     counters: Arc<Counters>,
+    bans: Arc<BanTable>,
     /// None before the first snapshot.
     local: Option<Rc<Local>>,
     accepting: Vec<Accepting>,
@@ -56,6 +60,7 @@ impl Serving {
         while let Some(order) = orders.recv().await {
             match order {
                 Order::Adopt { snapshot, sockets, done } => done(self.adopt(snapshot, sockets)),
+                Order::Ban { bans, done } => done(self.ban(bans)),
                 Order::Connections { reply } => {
                     reply(self.local.as_ref().map(|local| local.open_connections()).unwrap_or_default());
                 }
@@ -67,7 +72,8 @@ impl Serving {
 
     fn adopt(&mut self, snapshot: Arc<Snapshot>, sockets: Vec<(usize, OwnedFd)>) -> Adopted {
         let Some(local) = self.local.clone() else {
-            let local = Rc::new(Local::new(self.settings.limits, self.counters.clone(), snapshot));
+            let local = Local::new(self.settings.limits, self.counters.clone(), snapshot, self.bans.clone());
+            let local = Rc::new(local);
             net::spawn(sweep(Rc::downgrade(&local)));
             self.local = Some(local);
             self.listen(sockets);
@@ -87,6 +93,11 @@ impl Serving {
         });
         self.listen(sockets);
         adopted
+    }
+
+    fn ban(&mut self, bans: Arc<BanTable>) -> usize {
+        self.bans = bans.clone();
+        self.local.as_ref().map_or(0, |local| local.ban(bans))
     }
 
     fn listen(&mut self, sockets: Vec<(usize, OwnedFd)>) {
@@ -132,6 +143,11 @@ async fn accept(local: Rc<Local>, socket: Listener, listener: Rc<Cell<usize>>, s
 }
 
 fn admit(local: &Rc<Local>, stream: net::Stream, peer: SocketAddr, listener: usize) {
+    if local.is_banned(peer.ip()) {
+        observe::add(&local.counters.connections_banned, 1);
+        stream.reset_on_close();
+        return;
+    }
     let open = Rc::new(Open {
         stream: Rc::new(stream),
         peer,
