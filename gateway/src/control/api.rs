@@ -2,8 +2,10 @@
 //! on the control address.
 
 use super::node::Node;
-use super::types::{ApplyRequest, EndpointRequest, ExplainRequest, Failure, Kind, Problem};
-use super::{change, explain, status};
+use super::types::{
+    ApplyRequest, BanRequest, EndpointRequest, ExplainRequest, Failure, Kind, Problem, UnbanRequest,
+};
+use super::{bans, change, explain, status};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::{Bytes, Incoming};
 use hyper::header::{CONTENT_TYPE, HOST, HeaderValue};
@@ -15,6 +17,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::convert::Infallible;
 use std::io::ErrorKind;
+use std::net::IpAddr;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::Path;
 use std::rc::Rc;
@@ -26,6 +29,8 @@ use tokio::sync::Semaphore;
 
 const CONNECTIONS_MAX: usize = 64;
 const BODY_BYTES_MAX: usize = 64 << 10;
+/// A file of bans, as many as there may be.
+const BANS_BYTES_MAX: usize = 32 << 20;
 const HEAD_WITHIN: Duration = Duration::from_secs(10);
 const BODY_WITHIN: Duration = Duration::from_secs(10);
 /// A whole connection: longer than the longest change.
@@ -152,10 +157,20 @@ async fn operate(node: &Node, request: Request<Incoming>) -> Result<Answer, Prob
             let xdp = node.kernel.borrow().summary();
             json(&explain::explain(&node.running().snapshot, &xdp, &request)?)
         }
+        (&Method::GET, ["bans"]) => json(&node.bans.shown(None)),
+        (&Method::GET, ["bans", address]) => json(&node.bans.shown(Some(parse_address(address)?))),
+        (&Method::POST, ["bans"]) => {
+            let request: BanRequest = read_up_to(body, BANS_BYTES_MAX).await?;
+            json(&bans::add(node, &request).await?)
+        }
+        (&Method::POST, ["bans", "remove"]) => {
+            let request: UnbanRequest = read_up_to(body, BANS_BYTES_MAX).await?;
+            json(&bans::remove(node, &request).await?)
+        }
         (&Method::POST, ["xdp", "detach"]) => json(&change::detach(node).await?),
         (method, _) => {
-            let mend =
-                "GET /status /apis /apis/{name} /xdp; POST /apply /apis/{name}/endpoint /explain /xdp/detach";
+            let mend = "GET /status /apis /apis/{name} /bans /bans/{address} /xdp; \
+                 POST /apply /apis/{name}/endpoint /bans /bans/remove /explain /xdp/detach";
             Err(Problem::new(Kind::Unknown, format!("{method} {path} is not part of this API"), mend))
         }
     }
@@ -165,7 +180,7 @@ async fn operate(node: &Node, request: Request<Incoming>) -> Result<Answer, Prob
 fn read_only(node: &Node, request: &Request<Incoming>) -> Result<Answer, Problem> {
     let host = request.headers().get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
     let name = host.rsplit_once(':').filter(|(_, port)| !port.ends_with(']')).map_or(host, |(name, _)| name);
-    let local = name == "localhost" || name.trim_matches(['[', ']']).parse::<std::net::IpAddr>().is_ok();
+    let local = name == "localhost" || name.trim_matches(['[', ']']).parse::<IpAddr>().is_ok();
     match (request.method(), request.uri().path()) {
         (&Method::GET, "/status") if local => json(&status::status(node)),
         (&Method::GET, "/status") => {
@@ -180,9 +195,19 @@ fn read_only(node: &Node, request: &Request<Incoming>) -> Result<Answer, Problem
     }
 }
 
+fn parse_address(text: &str) -> Result<IpAddr, Problem> {
+    let bad =
+        |_| Problem::new(Kind::Request, format!("{text} is not an address"), "write for example 203.0.113.7");
+    text.parse().map_err(bad)
+}
+
 async fn read<T: DeserializeOwned>(body: Incoming) -> Result<T, Problem> {
+    read_up_to(body, BODY_BYTES_MAX).await
+}
+
+async fn read_up_to<T: DeserializeOwned>(body: Incoming, bytes_max: usize) -> Result<T, Problem> {
     let bad = |what: String| Problem::new(Kind::Request, what, "see the operator's API in docs/reference");
-    let body = tokio::time::timeout(BODY_WITHIN, Limited::new(body, BODY_BYTES_MAX).collect()).await;
+    let body = tokio::time::timeout(BODY_WITHIN, Limited::new(body, bytes_max).collect()).await;
     let body = body.map_err(|_| bad("the body did not come in time".into()))?;
     let bytes = body.map_err(|error| bad(format!("the body was not read: {error}")))?.to_bytes();
     serde_json::from_slice(&bytes).map_err(|error| bad(format!("the body is not understood: {error}")))

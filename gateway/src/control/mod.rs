@@ -2,12 +2,14 @@
 //! on one thread owns it all; nothing in it can block a worker.
 
 mod api;
+mod bans;
 mod candidate;
 mod change;
 mod digest;
 mod explain;
 mod kernel;
 mod node;
+mod orders;
 mod plan;
 mod publish;
 mod resolve;
@@ -21,10 +23,11 @@ pub mod types;
 #[cfg(test)]
 mod tests;
 
+pub use bans::{Fault as RangeFault, broad, parse_range, parse_ranges};
 pub use candidate::type_name;
 pub use store::socket_path;
 
-use crate::config::{Remembered, XdpMode};
+use crate::config::Remembered;
 use crate::observe::log;
 use crate::worker::Order;
 use node::Node;
@@ -40,8 +43,6 @@ const DRAIN_WITHIN: Duration = Duration::from_secs(10);
 /// Past the drain's end, for the workers to close what is left.
 const DRAIN_GRACE: Duration = Duration::from_secs(2);
 const WATCH_EVERY: Duration = Duration::from_secs(1);
-/// Addresses of the host are looked at each so many turns of the watch.
-const ADDRESSES_EVERY: u32 = 30;
 const BLOCKING_THREADS_MAX: usize = 16;
 
 pub struct Options {
@@ -74,35 +75,14 @@ pub fn run(options: &Options) -> Result<(), Problem> {
 
 /// What `check` says of a whole configuration: it compiles, with these warnings. Nothing is started or changed.
 pub fn check(config: &Path) -> Result<Vec<Finding>, Problem> {
-    let candidate = offline(config)?;
-    let mut warnings = candidate.all_warnings();
-    let interfaces = &candidate.loaded.document.xdp.interfaces;
-    // Files are checked on other hosts too, whose addresses say nothing.
-    if interfaces.iter().all(|name| crate::xdp::is_here(name)) {
-        warnings.extend(unguarded(&candidate));
-    }
-    Ok(warnings)
-}
-
-/// Private listeners of a configuration that packets can reach past the guard on this host.
-pub fn check_host(config: &Path) -> Result<Vec<Finding>, Problem> {
-    Ok(unguarded(&offline(config)?))
-}
-
-fn unguarded(candidate: &candidate::Candidate) -> Vec<Finding> {
-    let document = &candidate.loaded.document;
-    let xdp = &document.xdp;
-    if xdp.mode == XdpMode::Off || xdp.interfaces.is_empty() {
-        return Vec::new();
-    }
-    kernel::unguarded(document, &candidate.snapshot, &xdp.interfaces)
+    Ok(offline(config)?.all_warnings())
 }
 
 /// `explain` from the files alone, as a gateway would answer that starts now.
 pub fn explain_offline(config: &Path, request: &ExplainRequest) -> Result<Explanation, Problem> {
     let candidate = offline(config)?;
     let xdp = &candidate.loaded.document.xdp;
-    let on = xdp.mode != XdpMode::Off;
+    let on = xdp.mode != crate::config::XdpMode::Off;
     let interfaces = xdp.interfaces.iter().filter(|_| on);
     let summary = XdpSummary {
         interfaces: interfaces.map(|name| (name.clone(), "not attached yet".to_string())).collect(),
@@ -137,6 +117,7 @@ async fn serve(options: &Options) -> Result<(), Problem> {
         tokio::task::spawn_local(api::serve_status(node.clone(), status));
     }
     tokio::task::spawn_local(refresh_names(node.clone()));
+    tokio::task::spawn_local(bans::keep(node.clone()));
     loop {
         tokio::select! {
             asked = signals.next() => match asked {
@@ -216,6 +197,9 @@ async fn drain(node: &Node, signals: &mut Signals) -> Result<(), Problem> {
         }
         () = signals.end() => log("warning", "control", format_args!("second signal: ending at once")),
     }
+    if let Err(problem) = bans::write_down(node) {
+        log("error", "bans", format_args!("{}", problem.what));
+    }
     if node.kernel.borrow().is_on() {
         log("info", "xdp", format_args!("rules stay in force; `gateway xdp detach` removes them"));
     }
@@ -227,9 +211,7 @@ async fn drain(node: &Node, signals: &mut Signals) -> Result<(), Problem> {
 /// starts a whole one.
 async fn watch(node: &Node) -> Problem {
     let mut known = None;
-    let mut addresses = Addresses::default();
     loop {
-        addresses.watch(node);
         tokio::time::sleep(WATCH_EVERY).await;
         let mut kernel = node.kernel.borrow_mut();
         kernel.reattach();
@@ -246,30 +228,6 @@ async fn watch(node: &Node) -> Problem {
             let mend = "this is a fault in the gateway: please report it with the log";
             return Problem::host(format!("worker {number} ended by itself"), mend);
         }
-    }
-}
-
-/// Private listeners that packets can reach past the guard: told at the start, after a change, when an address moved.
-#[derive(Default)]
-struct Addresses {
-    generation: u64,
-    turns: u32,
-    told: Vec<Finding>,
-}
-
-impl Addresses {
-    fn watch(&mut self, node: &Node) {
-        let generation = node.running().snapshot.generation;
-        self.turns = (self.turns + 1) % ADDRESSES_EVERY;
-        if generation == self.generation && self.turns != 0 {
-            return;
-        }
-        self.generation = generation;
-        let found = node.unguarded();
-        for finding in found.iter().filter(|finding| !self.told.contains(finding)) {
-            log("warning", "xdp", format_args!("{}; {}", finding.what, finding.instead));
-        }
-        self.told = found;
     }
 }
 

@@ -1,9 +1,10 @@
 //! The running node: what serves, what was refused, the workers and the kernel guard. One thread owns it.
 
+use super::bans::Bans;
 use super::candidate::Running;
-use super::kernel::{self, Kernel};
+use super::kernel::Kernel;
 use super::store::Store;
-use super::types::{Finding, Problem, RefusedChange};
+use super::types::{Problem, RefusedChange};
 use crate::config::Loaded;
 use crate::net::IoKind;
 use crate::observe;
@@ -25,6 +26,7 @@ pub(super) struct Node {
     pub(super) changing: tokio::sync::Mutex<()>,
     /// Never borrowed over an await.
     pub(super) kernel: RefCell<Kernel>,
+    pub(super) bans: Bans,
     /// A way back failed: kernel, workers or store may not be what `running` says.
     pub(super) astray: Cell<bool>,
     running: RefCell<Rc<Running>>,
@@ -38,6 +40,7 @@ impl Node {
         store: Store,
         (workers, io): (Vec<Handle>, IoKind),
         kernel: Kernel,
+        bans: Bans,
         running: Running,
     ) -> Self {
         Self {
@@ -49,6 +52,7 @@ impl Node {
             started_with: running.loaded.clone(),
             changing: tokio::sync::Mutex::new(()),
             kernel: RefCell::new(kernel),
+            bans,
             astray: Cell::new(false),
             generation: Cell::new(running.snapshot.generation),
             running: RefCell::new(Rc::new(running)),
@@ -62,16 +66,6 @@ impl Node {
 
     pub(super) fn runs(&self, running: Running) {
         *self.running.borrow_mut() = Rc::new(running);
-    }
-
-    /// Private listeners that packets can reach past the guard, where there is one.
-    pub(super) fn unguarded(&self) -> Vec<Finding> {
-        if !self.kernel.borrow().is_on() {
-            return Vec::new();
-        }
-        let running = self.running();
-        let interfaces = &self.started_with.document.xdp.interfaces;
-        kernel::unguarded(&running.loaded.document, &running.snapshot, interfaces)
     }
 
     /// A number that no snapshot had before, not even one that was taken back.

@@ -3,6 +3,7 @@
 
 use super::candidate::{Candidate, Running};
 use super::node::Node;
+use super::orders;
 use super::resolve;
 use super::sockets::{self, Bound};
 use super::strictest::{equal, strictest};
@@ -14,11 +15,6 @@ use crate::worker::{Handle, Order};
 use crate::xdp::Rules;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
-use std::time::Duration;
-use tokio::sync::oneshot;
-
-/// A worker that does not answer for so long is stuck.
-const ADOPT_WITHIN: Duration = Duration::from_secs(10);
 
 /// What was begun: all of it is taken back when a later step fails.
 #[derive(Default)]
@@ -85,33 +81,13 @@ pub(super) async fn adopt(
     snapshot: &Arc<Snapshot>,
     bound: Vec<(usize, Bound)>,
 ) -> Result<usize, Problem> {
-    let mut answers = Vec::new();
-    let mut full = None;
-    for (number, (worker, sockets)) in workers.iter().zip(share(bound, workers.len())).enumerate() {
-        let (sender, answer) = oneshot::channel();
-        // Nobody listens any more once publishing has given up.
-        let done = Box::new(move |adopted| {
-            let _ = sender.send(adopted);
-        });
-        let order = Order::Adopt { snapshot: snapshot.clone(), sockets, done };
-        match worker.mail.send(order) {
-            Ok(()) => answers.push((number, answer)),
-            Err(_) => full = Some(number),
-        }
-    }
-    let deadline = tokio::time::sleep(ADOPT_WITHIN);
-    tokio::pin!(deadline);
-    let mut closed = 0;
-    for (number, answer) in answers {
-        tokio::select! {
-            adopted = answer => match adopted {
-                Ok(adopted) => closed += adopted.connections_closed,
-                Err(_) => return Err(stuck(number, "ended")),
-            },
-            () = &mut deadline => return Err(stuck(number, "does not answer")),
-        }
-    }
-    full.map_or(Ok(closed), |number| Err(stuck(number, "takes no orders")))
+    let mut shares = share(bound, workers.len()).into_iter();
+    let adopted = orders::all(workers, |done| Order::Adopt {
+        snapshot: snapshot.clone(),
+        sockets: shares.next().unwrap_or_default(),
+        done,
+    });
+    Ok(adopted.await?.iter().map(|adopted| adopted.connections_closed).sum())
 }
 
 async fn forward(
@@ -208,13 +184,6 @@ fn share(bound: Vec<(usize, Bound)>, workers: usize) -> Vec<Vec<(usize, OwnedFd)
         }
     }
     shares
-}
-
-fn stuck(number: usize, what: &str) -> Problem {
-    Problem::host(
-        format!("worker {number} {what}"),
-        "look at the log; when it does not recover, restart the gateway (kernel rules stay in force meanwhile)",
-    )
 }
 
 pub(super) fn warn_of_names(failures: &[String]) {

@@ -1,5 +1,6 @@
 //! From the command line to a node that serves.
 
+use super::bans::Bans;
 use super::candidate::{self, Candidate, Running};
 use super::kernel::Kernel;
 use super::node::{Node, io_name};
@@ -41,6 +42,7 @@ pub(super) async fn start(options: &Options) -> Result<Started, Problem> {
     let operator = api::bind(&store.socket()).await?;
     let status = bind_status(&document).await?;
     let remembered = store.remembered()?;
+    let bans = Bans::load(&store)?;
     let first = candidate::compile_first(loaded, &remembered)?;
     say_findings(&first);
     if first.remembered != remembered {
@@ -51,20 +53,22 @@ pub(super) async fn start(options: &Options) -> Result<Started, Problem> {
     publish::warn_of_names(&resolve::first(&running.snapshot.targets).await);
     // The kernel's rules stand before the first socket listens.
     let kernel = Kernel::attach(&document.xdp, &Rules::of(&running.snapshot));
-    serve_first(&workers, &running, bound).await.inspect_err(|_| {
+    serve_first(&workers, &running, &bans, bound).await.inspect_err(|_| {
         if kernel.is_on() {
             log("warning", "xdp", format_args!("rules stay in force; `gateway xdp detach` removes them"));
         }
     })?;
-    let node = Node::new(config, store, (workers, io), kernel, running);
+    let node = Node::new(config, store, (workers, io), kernel, bans, running);
     Ok(Started { node: Rc::new(node), operator, status })
 }
 
 async fn serve_first(
     workers: &[Handle],
     running: &Running,
+    bans: &Bans,
     bound: Vec<(usize, Bound)>,
 ) -> Result<(), Problem> {
+    bans.order(workers).await?;
     publish::listen(&bound, &running.snapshot)?;
     publish::adopt(workers, &running.snapshot, bound).await.map(drop)
 }

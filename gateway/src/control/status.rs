@@ -39,7 +39,7 @@ pub(super) fn status(node: &Node) -> Status {
         listeners: listeners(&running.snapshot, kernel.enforces()),
         apis,
         xdp: kernel.summary(),
-        warnings: [running.warnings.clone(), node.unguarded()].concat(),
+        warnings: running.warnings.clone(),
     }
 }
 
@@ -104,6 +104,7 @@ pub(super) fn worker_status(number: usize, worker: &Handle) -> WorkerStatus {
         connections_accepted: counters.connections_accepted.load(Relaxed),
         connections_open: counters.connections_open.load(Relaxed),
         connections_refused: counters.connections_refused.load(Relaxed),
+        connections_banned: counters.connections_banned.load(Relaxed),
         requests: counters.requests.load(Relaxed),
         refused: counters.refused.load(Relaxed),
         upstream_connects: counters.upstream_connects.load(Relaxed),

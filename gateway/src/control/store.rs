@@ -9,7 +9,6 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsE
 use std::path::{Path, PathBuf};
 
 const STATE: &str = "state.json";
-const STATE_NEW: &str = "state.json.new";
 const LOCK: &str = "gateway.lock";
 const SOCKET: &str = "gateway.sock";
 const VERSION: u32 = 1;
@@ -55,18 +54,32 @@ impl Store {
         socket_path(&self.folder)
     }
 
+    /// A file of the folder; None: it is not there.
+    pub(super) fn read(&self, name: &str, bytes_max: u64) -> Result<Option<Vec<u8>>, Problem> {
+        read_file(&self.folder.join(name), bytes_max)
+    }
+
+    pub(super) fn path(&self, name: &str) -> PathBuf {
+        self.folder.join(name)
+    }
+
     pub(super) fn remembered(&self) -> Result<Remembered, Problem> {
         read(&self.folder)
     }
 
-    /// On disk when it returns: a crash at any point leaves the old state or the new one.
+    /// On disk when it returns.
     pub(super) fn remember(&self, remembered: &Remembered) -> Result<(), Problem> {
         let state = State { version: VERSION, remembered: remembered.clone() };
         let mut text =
             serde_json::to_vec_pretty(&state).map_err(|error| failed("write", &self.folder, &error))?;
         text.push(b'\n');
-        let (new, path) = (self.folder.join(STATE_NEW), self.folder.join(STATE));
-        write_new(&new, &text).map_err(|error| failed("write", &new, &error))?;
+        self.replace(STATE, &text)
+    }
+
+    /// On disk when it returns: a crash at any point leaves the old file or the new one.
+    pub(super) fn replace(&self, name: &str, text: &[u8]) -> Result<(), Problem> {
+        let (new, path) = (self.folder.join(format!("{name}.new")), self.folder.join(name));
+        write_new(&new, text).map_err(|error| failed("write", &new, &error))?;
         std::fs::rename(&new, &path).map_err(|error| failed("replace", &path, &error))?;
         let synced = File::open(&self.folder).and_then(|folder| folder.sync_all());
         synced.map_err(|error| failed("sync", &self.folder, &error))
@@ -80,13 +93,7 @@ pub fn socket_path(folder: &Path) -> PathBuf {
 /// What the folder remembers, without locking it. A missing file is an empty memory; a damaged one is an error.
 pub(super) fn read(folder: &Path) -> Result<Remembered, Problem> {
     let path = folder.join(STATE);
-    let mut text = Vec::new();
-    let file = match File::open(&path) {
-        Ok(file) => file,
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Remembered::default()),
-        Err(error) => return Err(failed("read", &path, &error)),
-    };
-    file.take(STATE_BYTES_MAX + 1).read_to_end(&mut text).map_err(|error| failed("read", &path, &error))?;
+    let Some(text) = read_file(&path, STATE_BYTES_MAX)? else { return Ok(Remembered::default()) };
     if text.len() as u64 > STATE_BYTES_MAX {
         return Err(damaged(&path, "it is larger than any state that a gateway writes"));
     }
@@ -96,6 +103,18 @@ pub(super) fn read(folder: &Path) -> Result<Remembered, Problem> {
         return Err(damaged(&path, &what));
     }
     Ok(state.remembered)
+}
+
+/// Up to one byte more than the most, so that the caller can tell.
+fn read_file(path: &Path, bytes_max: u64) -> Result<Option<Vec<u8>>, Problem> {
+    let file = match File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(failed("read", path, &error)),
+    };
+    let mut text = Vec::new();
+    file.take(bytes_max + 1).read_to_end(&mut text).map_err(|error| failed("read", path, &error))?;
+    Ok(Some(text))
 }
 
 /// The socket and the ids inside are the operator's alone.
@@ -194,7 +213,7 @@ mod tests {
         let folder = Folder::new();
         let store = Store::open(&folder.path("store")).unwrap();
         store.remember(&remembered()).unwrap();
-        std::fs::write(folder.path("store").join(STATE_NEW), b"{\"version\": 1, \"remem").unwrap();
+        std::fs::write(folder.path("store").join("state.json.new"), b"{\"version\": 1, \"remem").unwrap();
         assert_eq!(store.remembered().unwrap(), remembered());
         store.remember(&Remembered::default()).unwrap();
         assert_eq!(store.remembered().unwrap(), Remembered::default());
@@ -225,7 +244,7 @@ mod tests {
         let folder = Folder::new();
         let store = Store::open(&folder.path("store")).unwrap();
         store.remember(&remembered()).unwrap();
-        std::fs::create_dir(folder.path("store").join(STATE_NEW)).unwrap();
+        std::fs::create_dir(folder.path("store").join("state.json.new")).unwrap();
         assert!(store.remember(&Remembered::default()).is_err());
         assert_eq!(store.remembered().unwrap(), remembered());
     }

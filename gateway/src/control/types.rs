@@ -1,5 +1,6 @@
 //! What the operator's API hears and says, shared by the server, the CLI and every other client: stable JSON keys.
 
+pub use super::bans::types::{BanEntry, BanList, BanRequest, BansChanged, Exempt, UnbanRequest};
 use crate::model::{Diagnostic, EndpointType, Severity};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -149,6 +150,7 @@ pub struct WorkerStatus {
     pub connections_accepted: u64,
     pub connections_open: u64,
     pub connections_refused: u64,
+    pub connections_banned: u64,
     pub requests: u64,
     pub refused: u64,
     pub upstream_connects: u64,

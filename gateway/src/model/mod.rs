@@ -1,7 +1,9 @@
 //! AWS API Gateway's objects as plain data, with their places in the file they came from; no I/O.
 
+mod duration;
 mod limit;
 
+pub use duration::{duration_text, parse_duration};
 pub use limit::{Frequency, LimitError, Period, RateLimit, SourceLimits};
 
 use std::collections::BTreeMap;

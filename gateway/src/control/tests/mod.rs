@@ -1,9 +1,11 @@
 //! What the tests of this room share: a folder, a configuration in it, and a node with real workers.
 
+mod bans;
 mod change;
 mod explain;
 mod plan;
 
+use super::bans::Bans;
 use super::candidate;
 use super::kernel::Kernel;
 use super::node::Node;
@@ -126,12 +128,14 @@ async fn serve(folder: &Folder) -> Served {
     store.remember(&first.remembered).unwrap();
     let settings = worker::Settings { io: IoKind::Epoll, limits: Limits::default() };
     let workers: Vec<_> = (0..2).map(|number| worker::start(number, settings).unwrap()).collect();
+    let bans = Bans::load(&store).unwrap();
+    bans.order(&workers).await.unwrap();
     let (running, bound) = publish::bind(first, workers.len(), None).unwrap();
     publish::listen(&bound, &running.snapshot).unwrap();
     publish::adopt(&workers, &running.snapshot, bound).await.unwrap();
     let told = Rc::new(RefCell::new(Told::default()));
     let kernel = Kernel::Recorded(recorder(told.clone(), folder.path("store/state.json")));
-    let node = Node::new(folder.path("gateway.toml"), store, (workers, IoKind::Epoll), kernel, running);
+    let node = Node::new(folder.path("gateway.toml"), store, (workers, IoKind::Epoll), kernel, bans, running);
     Served { node, told }
 }
 
@@ -183,12 +187,16 @@ impl Served {
 }
 
 fn connect(address: SocketAddr, from: IpAddr) -> TcpStream {
+    try_connect(address, from).unwrap()
+}
+
+fn try_connect(address: SocketAddr, from: IpAddr) -> std::io::Result<TcpStream> {
     let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
     socket.bind(&SocketAddr::new(from, 0).into()).unwrap();
-    socket.connect_timeout(&address.into(), Duration::from_secs(5)).unwrap();
+    socket.connect_timeout(&address.into(), Duration::from_secs(5))?;
     let stream = TcpStream::from(socket);
-    stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
-    stream
+    stream.set_read_timeout(Some(Duration::from_secs(10)))?;
+    Ok(stream)
 }
 
 /// Asks on a connection that stays open; all answers here have empty or short bodies, sent with their head.

@@ -1,0 +1,169 @@
+//! The operator's commands: ban and unban, as a plan or for real; all or nothing.
+
+use super::list::{Ban, By, Full, Undo};
+use super::text::{Fault, broad, parse_range};
+use super::types::{BanRequest, BansChanged, Exempt, UnbanRequest};
+use super::{now, order};
+use crate::control::node::Node;
+use crate::control::types::{Kind, Problem};
+use crate::guard::ban::{BanTable, End};
+use crate::observe::{log, rfc3339};
+use crate::worker::Handle;
+use ipnet::IpNet;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::{Duration, UNIX_EPOCH};
+
+const REASON_CHARACTERS_MAX: usize = 200;
+
+/// Bans all of them, or none. What stands is on disk, in the kernel and with every worker when this returns.
+pub(in crate::control) async fn add(node: &Node, request: &BanRequest) -> Result<BansChanged, Problem> {
+    let _changing = node.bans.changing.lock().await;
+    let ranges = ranges(&request.ranges)?;
+    check_reason(&request.reason)?;
+    let since = now();
+    let end = request.for_s.map_or(End::Never, |seconds| End::At(since + Duration::from_secs(seconds)));
+    let ban = Ban { since, end, reason: request.reason.clone(), by: By::Operator };
+    let there = |range: &&IpNet| node.bans.list.borrow().ban(range).is_some();
+    let replaced = ranges.iter().filter(there).count();
+    let table = BanTable::new(ranges.iter().map(|range| (*range, End::Never)));
+    let planned = BansChanged {
+        added: ranges.len() - replaced,
+        replaced,
+        until: match end {
+            End::At(end) => Some(rfc3339(UNIX_EPOCH + end)),
+            End::Never => None,
+        },
+        connections: 0,
+        exempt: exempt(node, &table),
+        warnings: warnings(node, &ranges, request),
+        ..BansChanged::default()
+    };
+    let bans = ranges.iter().map(|range| (*range, ban.clone())).collect();
+    let undo = node.bans.list.borrow_mut().add(bans).map_err(full)?;
+    let after = node.bans.list.borrow().len();
+    if request.plan {
+        node.bans.list.borrow_mut().put_back(&undo);
+        let connections = would_cut(node, &table);
+        return Ok(BansChanged { connections, bans: after, ..planned });
+    }
+    let connections = come_into_force(node, &undo).await?;
+    let what = named(&ranges);
+    let until = planned.until.as_deref().unwrap_or("it is removed");
+    let reason = if ban.reason.is_empty() { "no reason given" } else { &ban.reason };
+    log(
+        "info",
+        "bans",
+        format_args!("operator bans {what} until {until}: {reason}; {connections} connections closed"),
+    );
+    Ok(BansChanged { done: true, connections, bans: after, ..planned })
+}
+
+/// Lifts all of them, or none.
+pub(in crate::control) async fn remove(node: &Node, request: &UnbanRequest) -> Result<BansChanged, Problem> {
+    let _changing = node.bans.changing.lock().await;
+    let ranges: Vec<IpNet> = if request.all {
+        node.bans.list.borrow().iter().map(|(range, _)| range).collect()
+    } else {
+        let ranges = ranges(&request.ranges)?;
+        ranges.iter().try_for_each(|range| is_banned(node, *range))?;
+        ranges
+    };
+    let before = node.bans.list.borrow().len();
+    let planned =
+        BansChanged { removed: ranges.len(), bans: before - ranges.len(), ..BansChanged::default() };
+    if request.plan || ranges.is_empty() {
+        return Ok(planned);
+    }
+    let undo = node.bans.list.borrow_mut().remove(ranges.iter().copied());
+    come_into_force(node, &undo).await?;
+    log("info", "bans", format_args!("operator lifts the ban of {}", named(&ranges)));
+    Ok(BansChanged { done: true, ..planned })
+}
+
+/// Disk, then the workers: whoever was told that a ban stands can rely on it. What fails on disk is taken back. Returns how
+/// many connections were closed.
+async fn come_into_force(node: &Node, undo: &Undo) -> Result<usize, Problem> {
+    let bans = &node.bans;
+    if let Err(mut problem) = bans.write(&node.store) {
+        bans.list.borrow_mut().put_back(undo);
+        problem.what = format!("{}; nothing was changed", problem.what);
+        return Err(problem);
+    }
+    let table = Arc::new(bans.list.borrow().table());
+    order(&node.workers, &table).await
+}
+
+/// Each once.
+fn ranges(texts: &[String]) -> Result<Vec<IpNet>, Problem> {
+    if texts.is_empty() {
+        return Err(Problem::new(Kind::Request, "no address or range is named", "name one: 203.0.113.7"));
+    }
+    let parsed: Result<BTreeSet<IpNet>, Fault> = texts.iter().map(|text| parse_range(text)).collect();
+    let bad = |Fault { what, instead }| Problem::new(Kind::Request, what, instead);
+    parsed.map(|ranges| ranges.into_iter().collect()).map_err(bad)
+}
+
+fn check_reason(reason: &str) -> Result<(), Problem> {
+    if reason.chars().count() > REASON_CHARACTERS_MAX || reason.chars().any(char::is_control) {
+        let mend = format!("write one line of at most {REASON_CHARACTERS_MAX} characters");
+        return Err(Problem::new(Kind::Request, "the reason is too long, or more than one line", mend));
+    }
+    Ok(())
+}
+
+fn full(Full { kind, max, over }: Full) -> Problem {
+    let mend =
+        "lift bans that are not needed any more (`gateway ban list`), or ban ranges in place of addresses";
+    Problem::new(Kind::Conflict, format!("{over} {kind} more than the {max} that can be banned"), mend)
+}
+
+fn is_banned(node: &Node, range: IpNet) -> Result<(), Problem> {
+    let list = node.bans.list.borrow();
+    if list.ban(&range).is_some() {
+        return Ok(());
+    }
+    let around = list.holding(range.addr(), now()).into_iter().map(|(around, _)| around);
+    let around: Vec<String> =
+        around.filter(|around| around.contains(&range)).map(|around| around.to_string()).collect();
+    let mend = match around.as_slice() {
+        [] => "`gateway ban list` shows the bans".to_string(),
+        around => format!("it is held by the ban of {}: lift that one", around.join(", ")),
+    };
+    Err(Problem::new(Kind::Unknown, format!("there is no ban of {}", short(range)), mend))
+}
+
+/// Trusted ranges that the bans meet.
+fn exempt(node: &Node, table: &BanTable) -> Vec<Exempt> {
+    let running = node.running();
+    let met = running.snapshot.trusted.iter().filter(|range| table.overlaps(**range));
+    met.map(|range| Exempt { range: *range, why: "[xdp] trusted".into() }).collect()
+}
+
+fn warnings(node: &Node, ranges: &[IpNet], request: &BanRequest) -> Vec<String> {
+    let mut warnings: Vec<String> = ranges.iter().filter_map(|range| broad(*range)).collect();
+    let _ = (node, request);
+    warnings.truncate(8);
+    warnings
+}
+
+fn would_cut(node: &Node, table: &BanTable) -> usize {
+    let open = node.workers.iter().flat_map(Handle::open_connections);
+    open.filter(|open| table.is_banned(open.peer.ip(), Duration::ZERO)).count()
+}
+
+/// The first of them, and how many more.
+fn named(ranges: &[IpNet]) -> String {
+    const NAMED_MAX: usize = 8;
+    let named: Vec<String> = ranges.iter().take(NAMED_MAX).map(|range| short(*range)).collect();
+    let more = match ranges.len().saturating_sub(NAMED_MAX) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    format!("{}{more}", named.join(", "))
+}
+
+/// One address without its prefix.
+fn short(range: IpNet) -> String {
+    if range.prefix_len() == range.max_prefix_len() { range.addr().to_string() } else { range.to_string() }
+}

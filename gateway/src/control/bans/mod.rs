@@ -1,0 +1,135 @@
+//! Bans: the list and its place in the store, the operator's commands, and what the kernel and the workers are told.
+
+mod change;
+mod file;
+mod list;
+mod text;
+pub(super) mod types;
+
+pub(super) use change::{add, remove};
+pub use text::{Fault, broad, parse_range, parse_ranges};
+
+use super::node::Node;
+use super::orders;
+use super::store::Store;
+use super::types::Problem;
+use crate::guard::ban::{BanTable, End};
+use crate::observe::{log, rfc3339};
+use crate::worker::{Handle, Order};
+use list::{Ban, By, List, SourcePrefix};
+use std::cell::{Cell, RefCell};
+use std::net::IpAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use types::{BanEntry, BanList};
+
+/// How often bans that are over are taken away, and automatic ones written down.
+const KEEP_EVERY: Duration = Duration::from_secs(1);
+
+/// The bans of a node.
+pub(super) struct Bans {
+    /// Never borrowed over an await.
+    list: RefCell<List>,
+    /// Changes come one after the other.
+    changing: tokio::sync::Mutex<()>,
+    /// The file says something else.
+    unwritten: Cell<bool>,
+}
+
+impl Bans {
+    /// Those that the store remembers and that are not over.
+    pub(super) fn load(store: &Store) -> Result<Self, Problem> {
+        let mut list = List::new(SourcePrefix { v4: 32, v6: 64 });
+        let full =
+            |_| Problem::host("the store holds more bans than a gateway takes", "remove some from bans.json");
+        list.add(file::read(store)?).map_err(full)?;
+        let swept = list.sweep(now());
+        let unwritten = Cell::new(!swept.is_empty());
+        Ok(Self { list: RefCell::new(list), changing: tokio::sync::Mutex::new(()), unwritten })
+    }
+
+    /// Before the first listener is served.
+    pub(super) async fn order(&self, workers: &[Handle]) -> Result<usize, Problem> {
+        let table = Arc::new(self.list.borrow().table());
+        order(workers, &table).await
+    }
+
+    /// The bans in force that hold the address, or all.
+    pub(super) fn shown(&self, address: Option<IpAddr>) -> BanList {
+        let (list, now) = (self.list.borrow(), now());
+        let bans = match address {
+            Some(address) => {
+                list.holding(address, now).into_iter().map(|(range, ban)| entry(range, ban, now)).collect()
+            }
+            None => {
+                let in_force = list.iter().filter(|(_, ban)| !ban.end.is_over(now));
+                in_force.map(|(range, ban)| entry(range, ban, now)).collect()
+            }
+        };
+        BanList { sources: list.sources(), ranges: list.ranges(), bans }
+    }
+
+    fn write(&self, store: &Store) -> Result<(), Problem> {
+        let list = self.list.borrow();
+        file::write(store, list.len(), list.iter())?;
+        self.unwritten.set(false);
+        Ok(())
+    }
+}
+
+/// Gives the table to every worker. Returns how many connections they closed.
+async fn order(workers: &[Handle], table: &Arc<BanTable>) -> Result<usize, Problem> {
+    let closed = orders::all(workers, |done| Order::Ban { bans: table.clone(), done });
+    Ok(closed.await?.into_iter().sum())
+}
+
+/// Takes bans away that are over and writes automatic ones down, for as long as the node runs.
+pub(super) async fn keep(node: Rc<Node>) {
+    let mut known = None;
+    loop {
+        tokio::time::sleep(KEEP_EVERY).await;
+        let kept = sweep(&node).await.and_then(|()| write_down(&node));
+        let problem = kept.err().map(|problem| problem.what);
+        if problem != known
+            && let Some(what) = &problem
+        {
+            log("error", "bans", format_args!("{what}"));
+        }
+        known = problem;
+    }
+}
+
+async fn sweep(node: &Node) -> Result<(), Problem> {
+    let bans = &node.bans;
+    let Ok(_changing) = bans.changing.try_lock() else { return Ok(()) };
+    let over = bans.list.borrow_mut().sweep(now());
+    if over.is_empty() {
+        return Ok(());
+    }
+    bans.unwritten.set(true);
+    bans.order(&node.workers).await.map(drop)
+}
+
+/// What was not written yet. Operators' changes are on disk before they are answered.
+pub(super) fn write_down(node: &Node) -> Result<(), Problem> {
+    if node.bans.unwritten.get() { node.bans.write(&node.store) } else { Ok(()) }
+}
+
+fn entry(range: ipnet::IpNet, ban: &Ban, now: Duration) -> BanEntry {
+    let (by, rule) = match ban.by {
+        By::Operator => ("operator", None),
+        By::Rule(offence) => ("rule", Some(offence.name().to_string())),
+    };
+    let (until, remaining_s) = match ban.end {
+        End::At(end) => (Some(rfc3339(UNIX_EPOCH + end)), Some(end.saturating_sub(now).as_secs())),
+        End::Never => (None, None),
+    };
+    let since = rfc3339(UNIX_EPOCH + ban.since);
+    BanEntry { range, since, until, remaining_s, reason: ban.reason.clone(), by: by.into(), rule }
+}
+
+/// Since the epoch.
+fn now() -> Duration {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
+}

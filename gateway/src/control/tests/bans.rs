@@ -1,0 +1,141 @@
+//! Bans as an operator makes them: on disk, with every worker, all or nothing.
+
+use super::*;
+use crate::control::bans::{Bans, add, remove};
+use crate::control::types::{BanRequest, Kind, UnbanRequest};
+
+/// Inside the VPC, and outside.
+const INSIDE: [u8; 4] = [127, 0, 1, 7];
+const OUTSIDE: [u8; 4] = [127, 0, 0, 1];
+
+fn request(ranges: &[&str]) -> BanRequest {
+    BanRequest { ranges: ranges.iter().map(ToString::to_string).collect(), ..BanRequest::default() }
+}
+
+fn lift(ranges: &[&str]) -> UnbanRequest {
+    UnbanRequest { ranges: request(ranges).ranges, ..UnbanRequest::default() }
+}
+
+/// The bans that a gateway would have that starts now.
+fn stored(served: &Served) -> Vec<String> {
+    let bans = Bans::load(&served.node.store).unwrap();
+    bans.shown(None).bans.into_iter().map(|ban| ban.range.to_string()).collect()
+}
+
+/// Closed without a byte: perhaps before the client has noticed that it was connected.
+fn is_shut_out(served: &Served, listener: &str, from: [u8; 4]) -> bool {
+    let Ok(mut stream) = try_connect(served.address(listener), from.into()) else { return true };
+    let _ = stream.write_all(b"GET /prod/ping HTTP/1.1\r\nHost: test\r\n\r\n");
+    matches!(stream.read(&mut [0; 64]), Ok(0) | Err(_))
+}
+
+fn counted(served: &Served) -> u64 {
+    let banned = |worker: &worker::Handle| worker.counters.connections_banned.load(Ordering::Relaxed);
+    served.node.workers.iter().map(banned).sum()
+}
+
+#[test]
+fn a_banned_source_is_cut_and_kept_out_until_the_ban_is_lifted() {
+    let folder = files("REGIONAL");
+    block_on(async {
+        let served = serve(&folder).await;
+        let mut open = connect(served.address("orders"), OUTSIDE.into());
+        assert_eq!(status_of(&mut open), 200);
+        let mut other = connect(served.address("orders"), INSIDE.into());
+        assert_eq!(status_of(&mut other), 200);
+        let planned = add(&served.node, &BanRequest { plan: true, ..request(&["127.0.0.1"]) }).await.unwrap();
+        assert_eq!((planned.done, planned.added, planned.connections, planned.bans), (false, 1, 1, 1));
+        assert_eq!((status_of(&mut open), stored(&served).len()), (200, 0), "a plan changes nothing");
+
+        let done = add(&served.node, &request(&["127.0.0.1"])).await.unwrap();
+        assert_eq!((done.done, done.connections, done.until), (true, 1, None));
+        assert_eq!(stored(&served), ["127.0.0.1/32"], "on disk when it is answered");
+        assert_eq!(open.read(&mut [0; 64]).unwrap_or(0), 0, "cut");
+        assert!(is_shut_out(&served, "orders", OUTSIDE) && is_shut_out(&served, "public", OUTSIDE));
+        assert_eq!(status_of(&mut other), 200, "others notice nothing");
+        assert_eq!(counted(&served), 3);
+
+        let lifted = remove(&served.node, &lift(&["127.0.0.1"])).await.unwrap();
+        assert_eq!((lifted.done, lifted.removed, lifted.bans), (true, 1, 0));
+        assert_eq!((served.ask("orders", OUTSIDE), stored(&served).len()), (200, 0));
+    });
+}
+
+#[test]
+fn a_ban_ends_by_itself() {
+    let folder = files("REGIONAL");
+    block_on(async {
+        let served = serve(&folder).await;
+        let done =
+            add(&served.node, &BanRequest { for_s: Some(1), ..request(&["127.0.0.0/24"]) }).await.unwrap();
+        assert!(done.until.is_some_and(|until| until.ends_with('Z')));
+        assert!(is_shut_out(&served, "orders", OUTSIDE));
+        let shown = served.node.bans.shown(Some(OUTSIDE.into())).bans;
+        assert_eq!((shown.len(), shown[0].remaining_s, shown[0].by.as_str()), (1, Some(0), "operator"));
+        while is_shut_out(&served, "orders", OUTSIDE) {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        assert!(served.node.bans.shown(Some(OUTSIDE.into())).bans.is_empty());
+        assert!(stored(&served).is_empty(), "one that is over is not loaded");
+    });
+}
+
+#[test]
+fn what_fails_bans_nobody() {
+    let folder = files("REGIONAL");
+    block_on(async {
+        let served = serve(&folder).await;
+        add(&served.node, &request(&["203.0.113.7"])).await.unwrap();
+        for (ranges, kind) in [
+            (&["127.0.0.1", "nobody"][..], Kind::Request),
+            (&["127.0.0.1", "10.0.0.1/8"], Kind::Request),
+            (&[], Kind::Request),
+        ] {
+            assert_eq!(add(&served.node, &request(ranges)).await.unwrap_err().kind, kind, "{ranges:?}");
+        }
+        let long = BanRequest { reason: "x\ny".into(), ..request(&["127.0.0.1"]) };
+        assert_eq!(add(&served.node, &long).await.unwrap_err().kind, Kind::Request);
+        // The new file cannot be made.
+        std::fs::create_dir(folder.path("store/bans.json.new")).unwrap();
+        let problem = add(&served.node, &request(&["127.0.0.1", "203.0.113.7"])).await.unwrap_err();
+        assert!(problem.what.contains("nothing was changed"), "{problem}");
+        assert!(remove(&served.node, &lift(&["203.0.113.7"])).await.is_err());
+        std::fs::remove_dir(folder.path("store/bans.json.new")).unwrap();
+        assert_eq!(
+            (served.ask("orders", OUTSIDE), stored(&served)),
+            (200, vec!["203.0.113.7/32".to_string()])
+        );
+        assert_eq!(served.node.bans.shown(None).bans.len(), 1);
+    });
+}
+
+#[test]
+fn only_bans_that_are_there_are_lifted() {
+    let folder = files("REGIONAL");
+    block_on(async {
+        let served = serve(&folder).await;
+        add(&served.node, &request(&["203.0.113.0/24", "10.0.0.0/8"])).await.unwrap();
+        let problem = remove(&served.node, &lift(&["10.0.0.0/8", "203.0.113.7"])).await.unwrap_err();
+        assert_eq!(problem.kind, Kind::Unknown);
+        assert!(problem.what.contains("no ban of 203.0.113.7"), "{problem}");
+        assert!(problem.mend.contains("203.0.113.0/24"), "{problem}");
+        assert_eq!(stored(&served).len(), 2, "all or nothing");
+        let all = UnbanRequest { all: true, ..UnbanRequest::default() };
+        let planned = remove(&served.node, &UnbanRequest { plan: true, ..all.clone() }).await.unwrap();
+        assert_eq!((planned.done, planned.removed, stored(&served).len()), (false, 2, 2));
+        assert_eq!(remove(&served.node, &all).await.unwrap().removed, 2);
+        assert!(stored(&served).is_empty());
+    });
+}
+
+#[test]
+fn bans_are_in_force_when_a_new_snapshot_serves() {
+    let folder = files("REGIONAL");
+    block_on(async {
+        let served = serve(&folder).await;
+        add(&served.node, &request(&["127.0.0.1"])).await.unwrap();
+        folder.write("orders.yaml", &document("other", "REGIONAL"));
+        crate::control::change::apply(&served.node, &Default::default()).await.unwrap();
+        assert!(is_shut_out(&served, "orders", OUTSIDE));
+    });
+}
