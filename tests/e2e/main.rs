@@ -3,6 +3,7 @@
 
 mod harness;
 
+mod bans;
 mod bodies;
 mod cli;
 mod drain;

@@ -2,8 +2,7 @@
 //! when the worker alone would hold that connection.
 
 use crate::frames::Frame;
-use crate::random::Random;
-use crate::verdicts::Bench;
+use crate::verdicts::{Bench, Random};
 use gateway::guard::endpoint::{CidrSet, admit_connection};
 use gateway::model::SourceLimits;
 use gateway::route;

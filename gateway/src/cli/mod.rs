@@ -2,6 +2,7 @@
 
 mod api;
 mod apply;
+mod ban;
 mod check;
 mod client;
 mod completions;
@@ -61,6 +62,9 @@ enum Command {
     /// List and show APIs, switch their endpoint type
     #[command(subcommand)]
     Api(api::Api),
+    /// Ban sources, list and lift bans
+    #[command(subcommand)]
+    Ban(ban::Ban),
     /// Why does a request pass, or not? Walks XDP and HTTP and names the rule that decides
     Explain(explain::Explain),
     /// The rules in the kernel; works without a running gateway
@@ -106,6 +110,7 @@ fn dispatch(cli: &Cli) -> Result<End, Problem> {
         Command::Apply(command) => command.run(global),
         Command::Status => status::run(global),
         Command::Api(command) => command.run(global),
+        Command::Ban(command) => command.run(global),
         Command::Explain(command) => command.run(global),
         Command::Xdp(command) => command.run(global),
         Command::Doctor => doctor::run(global),
@@ -167,6 +172,13 @@ mod tests {
             "gateway api show orders",
             "gateway api set-endpoint orders PRIVATE --yes",
             "gateway api set-endpoint orders regional --plan",
+            "gateway ban add 203.0.113.7 --for 10m --reason scraper",
+            "gateway ban add 203.0.113.0/24 2001:db8::/48 --plan",
+            "gateway ban import list.txt --yes",
+            "gateway ban list",
+            "gateway ban list 203.0.113.7 --json",
+            "gateway ban remove 203.0.113.7",
+            "gateway ban remove --all --yes",
             "gateway explain --from 203.0.113.9 GET http://host/prod/pets",
             "gateway explain --from fd00::1 --listener vpce --header x-apigw-api-id:abc GET http://h/",
             "gateway xdp status",
@@ -200,6 +212,11 @@ mod tests {
             "gateway run --io select",
             "gateway api set-endpoint orders",
             "gateway api set-endpoint orders INTERNAL",
+            "gateway ban add",
+            "gateway ban add 203.0.113.7/24",
+            "gateway ban add 203.0.113.7 --for 10",
+            "gateway ban remove",
+            "gateway ban remove 203.0.113.7 --all",
             "gateway explain GET http://host/",
             "gateway explain --from nobody GET http://host/",
             "gateway apply --plan --yes",
