@@ -73,6 +73,13 @@ pub struct Listener {
     pub dry_run: bool,
 }
 
+impl Listener {
+    /// Does the kernel, where XDP is on, drop everybody outside `vpc`?
+    pub fn kernel_drops(&self) -> bool {
+        self.kernel_private && !self.dry_run
+    }
+}
+
 #[derive(Debug)]
 pub struct Api {
     /// `[[api]]` name

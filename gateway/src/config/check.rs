@@ -1,7 +1,7 @@
 //! One OpenAPI document, judged without its node: imported, and compiled for a node made up around it.
 
 use super::{ApiEntry, Control, Document, Listener, Loaded, Node, Remembered, Vpc, Xdp, compile};
-use crate::model::{Diagnostic, Place, RestApi};
+use crate::model::{Diagnostic, Place, RestApi, SourceLimits};
 use crate::openapi::{self, Imported};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -32,6 +32,8 @@ fn node_around(api: &RestApi, text: &str) -> Document {
         address: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8080),
         vpc: Some(vpc.id.clone()),
         apis: Some(vec!["api".into()]),
+        limits: SourceLimits::NONE,
+        dry_run: false,
         place,
     };
     let [region, account, id] = owner(text);
@@ -48,7 +50,7 @@ fn node_around(api: &RestApi, text: &str) -> Document {
         file: PathBuf::from("gateway.toml"),
         node: Node { region, account, workers: 0 },
         control: Control { address: None, store: PathBuf::new() },
-        xdp: Xdp { interfaces: Vec::new(), mode: super::XdpMode::Off, pins: PathBuf::new() },
+        xdp: Xdp { mode: super::XdpMode::Off, ..Xdp::default() },
         vpcs: vec![vpc],
         listeners: vec![listener],
         apis: vec![entry],

@@ -1,6 +1,7 @@
 //! `gateway.toml` as plain data: node, control, XDP, VPCs, listeners, APIs.
 
-use crate::model::Place;
+use crate::model::{Place, SourceLimits};
+use ipnet::IpNet;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -50,12 +51,35 @@ pub struct Xdp {
     pub mode: XdpMode,
     /// Folder in bpffs for this node's pins; default `/sys/fs/bpf/gateway`.
     pub pins: PathBuf,
+    /// Sources that no limit and no ban applies to, without loopback.
+    pub trusted: Vec<IpNet>,
+    pub trust_loopback: bool,
+    /// Where a listener has none of its own; already in theirs.
+    pub limits: SourceLimits,
+    /// How many leading bits of an address make a source.
+    pub source_v4: u8,
+    pub source_v6: u8,
+}
+
+impl Default for Xdp {
+    fn default() -> Self {
+        Self {
+            interfaces: Vec::new(),
+            mode: XdpMode::Auto,
+            pins: PathBuf::from("/sys/fs/bpf/gateway"),
+            trusted: Vec::new(),
+            trust_loopback: true,
+            limits: SourceLimits::NONE,
+            source_v4: 32,
+            source_v6: 64,
+        }
+    }
 }
 
 #[derive(Clone, Debug)]
 pub struct Vpc {
     pub id: String,
-    pub cidrs: Vec<ipnet::IpNet>,
+    pub cidrs: Vec<IpNet>,
     pub place: Place,
 }
 
@@ -67,6 +91,9 @@ pub struct Listener {
     pub vpc: Option<String>,
     /// Names of `[[api]]`s: dedicated to them. None: serves all that its kind may.
     pub apis: Option<Vec<String>>,
+    /// Of each source: `[xdp] limit`, and this listener's own over it.
+    pub limits: SourceLimits,
+    pub dry_run: bool,
     pub place: Place,
 }
 

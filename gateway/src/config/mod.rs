@@ -14,7 +14,7 @@ pub use compile::compile;
 pub use document::{ApiEntry, Control, Document, Listener, Node, Vpc, Xdp, XdpMode};
 pub use load::load;
 
-use crate::model::{Diagnostic, EndpointType, RestApi};
+use crate::model::{Diagnostic, EndpointType, LimitChoices, RestApi};
 use std::collections::BTreeMap;
 
 /// The document with its APIs read. An API whose file has errors stands as Err: the others are not its hostages.
@@ -32,4 +32,10 @@ pub struct Remembered {
     pub ids: BTreeMap<String, String>,
     /// Endpoint types switched by `set-endpoint`; they win over the file's.
     pub endpoint_types: BTreeMap<String, EndpointType>,
+    /// By `[[listener]]` name: limits that were set live; they win over the file's.
+    #[serde(default)]
+    pub limits: BTreeMap<String, LimitChoices>,
+    /// By `[[listener]]` name: dry runs that were turned on or off live; they win over the file's.
+    #[serde(default)]
+    pub dry_runs: BTreeMap<String, bool>,
 }

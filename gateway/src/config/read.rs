@@ -2,14 +2,18 @@
 
 use super::document::{ApiEntry, Control, Document, Listener, Node, Vpc, Xdp, XdpMode};
 use super::toml;
-use crate::model::{Diagnostic, Place};
+use crate::model::{Diagnostic, Place, SourceLimits};
 use crate::openapi::findings::{Findings, meant};
 use crate::openapi::node::{Map, Node as Tree, Value, shown};
-use ipnet::IpNet;
 use std::collections::{BTreeMap, HashMap};
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 
+mod limits;
+
+const XDP_KEYS: [&str; 8] =
+    ["interfaces", "mode", "pins", "trusted", "trust_loopback", "limit", "source_v4", "source_v6"];
+const LISTENER_KEYS: [&str; 6] = ["name", "address", "vpc", "apis", "limit", "dry_run"];
 const WORKERS_MAX: u64 = 1024;
 /// AWS's limits on stage variables.
 const STAGE_VARIABLES_MAX: usize = 100;
@@ -60,7 +64,7 @@ impl Reader<'_> {
         let vpcs = self.vpcs(tree);
         let mut names = Seen::new();
         let (apis, places) = self.apis(tree, &mut names);
-        let listeners = self.listeners(tree, &vpcs, &names);
+        let listeners = self.listeners(tree, &xdp, &vpcs, &names);
         (Document { file: file.to_path_buf(), node, control, xdp, vpcs, listeners, apis }, places)
     }
 
@@ -100,7 +104,7 @@ impl Reader<'_> {
     }
 
     fn xdp(&mut self, map: &Map) -> Xdp {
-        self.findings.deny_unknown_keys(map, "[xdp]", &["interfaces", "mode", "pins"]);
+        self.findings.deny_unknown_keys(map, "[xdp]", &XDP_KEYS);
         const MODES: [(&str, XdpMode); 4] = [
             ("auto", XdpMode::Auto),
             ("native", XdpMode::Native),
@@ -122,7 +126,16 @@ impl Reader<'_> {
             }
         }
         let pins = self.text(map, "pins").map_or("/sys/fs/bpf/gateway", |(text, _)| text);
-        Xdp { interfaces, mode: mode.map(|m| MODES[m].1).unwrap_or_default(), pins: self.folder.join(pins) }
+        Xdp {
+            interfaces,
+            mode: mode.map(|m| MODES[m].1).unwrap_or_default(),
+            pins: self.folder.join(pins),
+            trusted: self.trusted(map),
+            trust_loopback: self.flag(map, "trust_loopback", true),
+            limits: self.limits(map, SourceLimits::NONE),
+            source_v4: self.prefix(map, "source_v4", (8, 32), 32),
+            source_v6: self.prefix(map, "source_v6", (16, 128), 64),
+        }
     }
 
     fn vpcs(&mut self, tree: &Map) -> Vec<Vpc> {
@@ -136,45 +149,18 @@ impl Reader<'_> {
                 let what = format!("the VPC `{id}` has no `cidrs`: nobody is inside");
                 self.findings.error(place, what, "write cidrs = [\"10.0.0.0/16\"]");
             }
-            let mut cidrs = Vec::new();
-            for (text, place) in texts {
-                let Some(cidr) = self.cidr(&text, place) else { continue };
-                if cidrs.contains(&cidr) {
-                    self.findings.error(place, format!("`{text}` stands twice"), "keep one of them");
-                } else {
-                    cidrs.push(cidr);
-                }
-            }
+            let cidrs = self.cidrs(texts);
             vpcs.push(Vpc { id, cidrs, place });
         }
         vpcs
     }
 
-    fn cidr(&mut self, text: &str, place: Place) -> Option<IpNet> {
-        match (text.parse::<IpNet>(), text.parse::<IpAddr>()) {
-            (Ok(net), _) if net.trunc() == net => return Some(net),
-            (Ok(net), _) => {
-                let what = format!("`{text}` has bits set behind its prefix");
-                self.findings.error(place, what, format!("write \"{}\"", net.trunc()));
-            }
-            (_, Ok(address)) => {
-                let what = format!("`{text}` is an address, not a CIDR");
-                self.findings.error(place, what, format!("write \"{}\"", IpNet::from(address)));
-            }
-            _ => {
-                let what = format!("`{}` is not a CIDR", shown(text));
-                self.findings.error(place, what, "write for example \"10.0.0.0/16\" or \"fd00:10::/48\"");
-            }
-        }
-        None
-    }
-
     /// `apis`: every name, also of an entry that lacks something else.
-    fn listeners(&mut self, tree: &Map, vpcs: &[Vpc], apis: &Seen) -> Vec<Listener> {
+    fn listeners(&mut self, tree: &Map, xdp: &Xdp, vpcs: &[Vpc], apis: &Seen) -> Vec<Listener> {
         let (mut names, mut addresses) = (Seen::new(), Seen::new());
         let mut listeners = Vec::new();
         for (map, place) in self.tables(tree, "listener") {
-            self.findings.deny_unknown_keys(map, "[[listener]]", &["name", "address", "vpc", "apis"]);
+            self.findings.deny_unknown_keys(map, "[[listener]]", &LISTENER_KEYS);
             let name = self.name(map, "name", place, "public", &mut names);
             let address = self.required(map, "address", place, "[[listener]]", "\"0.0.0.0:8080\"");
             let address = address.and_then(|(text, place)| {
@@ -205,8 +191,9 @@ impl Reader<'_> {
                     "name APIs, or remove `apis` to serve all that its kind may",
                 );
             }
+            let (limits, dry_run) = (self.limits(map, xdp.limits), self.flag(map, "dry_run", false));
             if let (Some(name), Some(address)) = (name, address) {
-                listeners.push(Listener { name, address, vpc, apis: dedicated, place });
+                listeners.push(Listener { name, address, vpc, apis: dedicated, limits, dry_run, place });
             }
         }
         if tree.node("listener").is_none() {

@@ -41,6 +41,11 @@ store = "state"
 interfaces = ["eth0", "eth1"]
 mode = "generic"
 pins = "/sys/fs/bpf/other"
+trusted = ["192.0.2.0/24", "2001:db8::1/128"]
+trust_loopback = false
+limit = { packets = "20000/s", packet_burst = 40000, connections = "600/m" }
+source_v4 = 24
+source_v6 = 48
 
 [[vpc]]
 id = "vpc-main"
@@ -55,6 +60,8 @@ name = "orders"
 address = "[fd00:10::5]:8080"
 apis = ["orders"]
 vpc = "vpc-main"
+limit = { packets = "500/s", connection_burst = 20 }
+dry_run = true
 
 [[api]]
 name = "orders"
@@ -88,13 +95,24 @@ fn a_whole_file_is_read_and_a_broken_api_takes_no_other_down() {
     assert_eq!(document.control.store, folder.0.join("state"));
     assert_eq!((document.xdp.mode, document.xdp.interfaces.len()), (XdpMode::Generic, 2));
     assert_eq!(document.xdp.pins, Path::new("/sys/fs/bpf/other"));
+    assert_eq!((document.xdp.trusted.len(), document.xdp.trust_loopback), (2, false));
+    assert_eq!((document.xdp.source_v4, document.xdp.source_v6), (24, 48));
+    let shown: Vec<String> = document.listeners.iter().map(|listener| listener.limits.to_string()).collect();
+    assert_eq!(
+        shown,
+        [
+            "packets 20000/s, burst 40000; connections 600/m, burst 10",
+            "packets 500/s, burst 500; connections 600/m, burst 20"
+        ]
+    );
+    assert_eq!(document.listeners.iter().map(|listener| listener.dry_run).collect::<Vec<_>>(), [false, true]);
     assert_eq!(document.vpcs[0].cidrs.len(), 2);
     assert_eq!(document.listeners[1].address, "[fd00:10::5]:8080".parse().unwrap());
     assert_eq!(document.listeners[1].apis.as_deref(), Some(&["orders".to_owned()][..]));
     assert_eq!(document.listeners[0].apis, None);
     assert_eq!(document.apis[0].hosts, ["orders.example.com"]);
     assert_eq!(document.apis[0].stage_variables["backend"], "127.0.0.1:9000");
-    assert_eq!(document.apis[0].place, Place { line: 30, column: 1 });
+    assert_eq!(document.apis[0].place, Place { line: 37, column: 1 });
     assert_eq!(apis[0].as_ref().unwrap().name, "orders");
     let errors = apis[1].as_ref().unwrap_err();
     assert_eq!(errors[0].file, folder.0.join("broken.yaml"));
@@ -167,5 +185,30 @@ proptest::proptest! {
                 proptest::prop_assert!((1..=lines).contains(&error.place.line), "{error}");
             }
         }
+    }
+}
+
+/// What `limit = ...` of a listener makes of what `[xdp]` says.
+#[test]
+fn a_listeners_limit_stands_over_the_default_key_by_key() {
+    let shown = |default: &str, own: &str| {
+        let text = format!(
+            "[xdp]\n{default}\n[[listener]]\nname = \"a\"\naddress = \"127.0.0.1:80\"\n{own}\n[[api]]\n\
+             name = \"a\"\nfile = \"a.yaml\"\nstage = \"prod\"\n"
+        );
+        let (document, _) = read::document(Path::new("gateway.toml"), &text).unwrap();
+        document.listeners[0].limits.to_string()
+    };
+    let default = "limit = { packets = \"1000/s\", packet_burst = 3000, connections = \"50/s\" }";
+    for (default, own, expected) in [
+        ("", "", "none"),
+        ("", "limit = { connections = \"5/s\" }", "connections 5/s, burst 5"),
+        (default, "", "packets 1000/s, burst 3000; connections 50/s, burst 50"),
+        (default, "limit = \"off\"", "none"),
+        (default, "limit = { packets = \"off\" }", "connections 50/s, burst 50"),
+        (default, "limit = { packet_burst = 10 }", "packets 1000/s, burst 10; connections 50/s, burst 50"),
+        (default, "limit = { packets = \"60/m\" }", "packets 60/m, burst 1; connections 50/s, burst 50"),
+    ] {
+        assert_eq!(shown(default, own), expected, "{default} {own}");
     }
 }

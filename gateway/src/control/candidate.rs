@@ -142,26 +142,50 @@ fn configured(document: &Document, name: &str) -> Option<SocketAddr> {
     document.listeners.iter().find(|listener| listener.name == name).map(|listener| listener.address)
 }
 
-/// The file was edited, but `set-endpoint` chose before: said aloud, because a file that says PRIVATE calms its reader.
+/// The file was edited, but somebody chose otherwise before: said aloud, because a file that says PRIVATE calms its
+/// reader.
 fn overruled(loaded: &Loaded, remembered: &Remembered) -> Vec<Diagnostic> {
+    let warning = |place, what, instead| {
+        let file = loaded.document.file.clone();
+        Diagnostic { severity: Severity::Warning, file, place, what, instead }
+    };
     let mut warnings = Vec::new();
     for (entry, api) in loaded.document.apis.iter().zip(&loaded.apis) {
         let (Some(chosen), Ok(api)) = (remembered.endpoint_types.get(&entry.name), api) else { continue };
         let written = api.endpoint_type.unwrap_or(EndpointType::Edge);
         if *chosen != written {
             let (chosen, written, name) = (type_name(*chosen), type_name(written), &entry.name);
-            warnings.push(Diagnostic {
-                severity: Severity::Warning,
-                file: loaded.document.file.clone(),
-                place: entry.place,
-                what: format!(
-                    "{name} is {chosen} by `set-endpoint`; its file says {written} and is overruled"
-                ),
-                instead: format!("to follow the file: `gateway api set-endpoint {name} {written}`"),
-            });
+            let what =
+                format!("{name} is {chosen} by `set-endpoint`; its file says {written} and is overruled");
+            let instead = format!("to follow the file: `gateway api set-endpoint {name} {written}`");
+            warnings.push(warning(entry.place, what, instead));
+        }
+    }
+    for listener in &loaded.document.listeners {
+        let name = &listener.name;
+        let written = listener.limits;
+        let chosen = remembered.limits.get(name).map_or(written, |choices| choices.over(written));
+        if chosen != written {
+            let what = format!(
+                "the limits of listener {name} are \"{chosen}\" by `xdp limit set`; the file's, \"{written}\", are \
+                 overruled"
+            );
+            let instead = format!("to follow the file: `gateway xdp limit clear {name}`");
+            warnings.push(warning(listener.place, what, instead));
+        }
+        if let Some(chosen) = remembered.dry_runs.get(name).filter(|chosen| **chosen != listener.dry_run) {
+            let (chosen, written) = (on_off(*chosen), on_off(listener.dry_run));
+            let what =
+                format!("the dry run of listener {name} is {chosen} by `xdp dry-run`; the file is overruled");
+            let instead = format!("to follow the file: `gateway xdp dry-run {written} {name}`");
+            warnings.push(warning(listener.place, what, instead));
         }
     }
     warnings
+}
+
+pub(super) fn on_off(on: bool) -> &'static str {
+    if on { "on" } else { "off" }
 }
 
 pub fn type_name(endpoint_type: EndpointType) -> &'static str {

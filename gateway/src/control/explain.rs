@@ -109,6 +109,11 @@ impl Walk<'_> {
             self.step("xdp", "pass", rule);
             return Ok(());
         }
+        if listener.dry_run {
+            let what = format!("{rule}: {from} is in none of its CIDRs, its packets pass and are counted");
+            self.step("xdp", "pass", what);
+            return Ok(());
+        }
         let what =
             format!("{rule}: {from} is in none of its CIDRs, every packet is dropped without an answer");
         self.step("xdp", "refuse", what);

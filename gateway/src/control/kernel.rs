@@ -166,7 +166,12 @@ mod tests {
         }
         let ip = |arguments: &[&str]| assert!(Command::new("ip").args(arguments).status().unwrap().success());
         ip(&["link", "add", &name, "type", "veth", "peer", "name", &peer]);
-        let mut document = config::Xdp { interfaces: vec![name.clone()], mode: XdpMode::Generic, pins };
+        let mut document = config::Xdp {
+            interfaces: vec![name.clone()],
+            mode: XdpMode::Generic,
+            pins,
+            ..config::Xdp::default()
+        };
         drop(Kernel::attach(&document, &Rules::default()));
         document.mode = XdpMode::Off;
         let left = Kernel::attach(&document, &Rules::default()).off().unwrap();

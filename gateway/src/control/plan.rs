@@ -1,6 +1,6 @@
 //! What a change will do, before it does it.
 
-use super::candidate::{Candidate, Running, model, type_name};
+use super::candidate::{Candidate, Running, model, on_off, type_name};
 use super::digest::digest;
 use super::kernel::Kernel;
 use super::node::Node;
@@ -11,6 +11,7 @@ use crate::guard::endpoint;
 use crate::model::EndpointType;
 use crate::snapshot::{Api, Listener, Snapshot};
 use crate::worker::Handle;
+use ipnet::IpNet;
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 
@@ -19,6 +20,7 @@ pub(super) fn plan(node: &Node, next: &Candidate) -> Plan {
     let (old, new) = (&*running.snapshot, &next.snapshot);
     let mut changes = identity(&running.loaded.document, &next.loaded.document);
     changes.extend(vpcs(old, new));
+    changes.extend(trusted(old, new));
     changes.extend(listeners(old, new));
     changes.extend(apis(running, next));
     let open =
@@ -61,6 +63,13 @@ fn identity(old: &Document, new: &Document) -> Vec<Change> {
     changed.map(|(key, before, after)| change("node", key, format!("{before} → {after}"))).collect()
 }
 
+/// Whom no limit and no ban keeps away.
+fn trusted(old: &Snapshot, new: &Snapshot) -> Option<Change> {
+    let list = |cidrs: &[IpNet]| if cidrs.is_empty() { "nobody".into() } else { join(cidrs) };
+    let what = || format!("{} → {}", list(&old.trusted), list(&new.trusted));
+    (old.trusted != new.trusted).then(|| change("xdp", "trusted", what()))
+}
+
 fn vpcs(old: &Snapshot, new: &Snapshot) -> Vec<Change> {
     let mut changes = Vec::new();
     for vpc in &new.vpcs {
@@ -92,6 +101,12 @@ fn listeners(old: &Snapshot, new: &Snapshot) -> Vec<Change> {
         let (vpc_before, vpc) = (vpc_of(old, before), vpc_of(new, listener));
         if vpc_before != vpc {
             push(format!("vpc {vpc_before} → {vpc}"));
+        }
+        if before.limits != listener.limits {
+            push(format!("limits {} → {}", before.limits, listener.limits));
+        }
+        if before.dry_run != listener.dry_run {
+            push(format!("dry run {} → {}", on_off(before.dry_run), on_off(listener.dry_run)));
         }
         let (before, after) = (served(old, before), served(new, listener));
         if before != after {
@@ -195,6 +210,14 @@ fn privacy(old: &Snapshot, new: &Snapshot, kernel: &Kernel) -> Vec<String> {
         if let Some(why) = kernel.off() {
             warnings.push(format!("the workers alone keep outsiders away from {name}: XDP is off, {why}"));
         }
+        for listener in serving.iter().filter(|listener| listener.kernel_private && listener.dry_run) {
+            let name = &listener.name;
+            warnings.push(format!(
+                "listener {name} is in a dry run: XDP only counts, the workers keep outsiders away from {}; \
+                 `gateway xdp dry-run off {name}` enforces",
+                api.name
+            ));
+        }
         for listener in serving.iter().filter(|listener| !listener.kernel_private) {
             warnings.push(format!(
                 "listener {} also serves APIs that are not private: there the workers keep outsiders away from \
@@ -215,6 +238,8 @@ fn restart(old: &Document, new: &Document) -> Vec<String> {
         ("[xdp] interfaces", old.xdp.interfaces != new.xdp.interfaces),
         ("[xdp] mode", old.xdp.mode != new.xdp.mode),
         ("[xdp] pins", old.xdp.pins != new.xdp.pins),
+        ("[xdp] source_v4", old.xdp.source_v4 != new.xdp.source_v4),
+        ("[xdp] source_v6", old.xdp.source_v6 != new.xdp.source_v6),
     ];
     let changed = fixed.iter().filter(|(_, changed)| *changed);
     changed.map(|(key, _)| format!("{key} changes only with a restart of the gateway")).collect()
@@ -233,6 +258,6 @@ fn vpc_of<'s>(snapshot: &'s Snapshot, listener: &Listener) -> &'s str {
     listener.vpc.map_or("none", |vpc| &snapshot.vpcs[vpc].id)
 }
 
-fn join(cidrs: &[ipnet::IpNet]) -> String {
+fn join(cidrs: &[IpNet]) -> String {
     cidrs.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }

@@ -9,7 +9,7 @@ use crate::config::ApiEntry;
 use crate::guard::endpoint;
 use crate::http::Method;
 use crate::integrate::Integration;
-use crate::model::EndpointType;
+use crate::model::{EndpointType, SourceLimits};
 use crate::route::Asked;
 use crate::snapshot::{Api, ApiIndex, Listener, Snapshot};
 use crate::worker::Handle;
@@ -73,13 +73,20 @@ pub(super) fn serving(snapshot: &Snapshot, api: ApiIndex) -> impl Iterator<Item 
     snapshot.listeners.iter().filter(move |listener| serves(listener, api, &snapshot.apis[api]))
 }
 
-/// The kernel's rule for a listener: "pass" or "private vpc-main".
+/// The kernel's rule for a listener: "pass", "private vpc-main", "pass; packets 2000/s, burst 4000; dry run".
 pub(super) fn kernel_rule(snapshot: &Snapshot, listener: &Listener) -> String {
-    match (listener.kernel_private, listener.vpc) {
+    let mut rule = match (listener.kernel_private, listener.vpc) {
         (true, Some(vpc)) => format!("private {}", snapshot.vpcs[vpc].id),
         (true, None) => "private, no VPC".into(),
         (false, _) => "pass".into(),
+    };
+    if listener.limits != SourceLimits::NONE {
+        rule.push_str(&format!("; {}", listener.limits));
     }
+    if listener.dry_run {
+        rule.push_str("; dry run");
+    }
+    rule
 }
 
 pub(super) fn integration(snapshot: &Snapshot, integration: &Integration) -> String {
@@ -160,12 +167,12 @@ fn api_status(running: &Running, index: usize, entry: &ApiEntry, xdp: bool) -> A
     }
 }
 
-/// The workers enforce always; XDP where every API of the listener is private.
+/// The workers enforce always; XDP where every API of the listener is private, but for a dry run.
 fn enforced_by(api: &Api, listeners: &[&Listener], xdp: bool) -> Option<String> {
     if api.endpoint_type != EndpointType::Private || listeners.is_empty() {
         return None;
     }
-    let in_kernel = listeners.iter().filter(|listener| xdp && listener.kernel_private).count();
+    let in_kernel = listeners.iter().filter(|listener| xdp && listener.kernel_drops()).count();
     let by = match in_kernel {
         0 => "worker",
         n if n == listeners.len() => "xdp",

@@ -168,7 +168,7 @@ pub struct ListenerStatus {
     pub apis: Option<Vec<String>>,
     /// Names of the APIs that it serves now.
     pub serves: Vec<String>,
-    /// The rule in the kernel: "pass", "private vpc-main", or "off" without XDP.
+    /// The rule in the kernel: "pass", "private vpc-main; packets 2000/s, burst 4000; dry run", or "off" without XDP.
     pub kernel: String,
 }
 
@@ -322,7 +322,7 @@ pub struct Change {
 pub struct KernelChange {
     pub listener: String,
     pub address: SocketAddr,
-    /// "pass", "private vpc-main", or "none" where there is no rule
+    /// "pass", "private vpc-main; packets 2000/s, burst 4000; dry run", or "none" where there is no rule
     pub before: String,
     pub after: String,
 }

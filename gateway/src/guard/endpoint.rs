@@ -104,7 +104,7 @@ pub fn shuts_out(
 }
 
 /// May `source` hold a connection to the listener at all? False only where `kernel_private` and outside the VPC:
-/// exactly the connections that XDP refuses, and that are closed when a listener becomes private.
+/// the connections that XDP refuses (but in a dry run), and that are closed when a listener becomes private.
 pub fn admit_connection(snapshot: &Snapshot, listener: ListenerIndex, source: IpAddr) -> bool {
     snapshot
         .listeners
@@ -135,6 +135,8 @@ pub enum Enforcement {
     Kernel,
     /// The listener serves others too: outsiders connect, and get 403.
     Worker,
+    /// As `Kernel`, but the packets are only counted: outsiders connect, and get 403.
+    DryRun,
 }
 
 impl Enforcement {
@@ -142,6 +144,7 @@ impl Enforcement {
         match self {
             Self::Kernel => "enforced in the kernel",
             Self::Worker => "at L7 (shared listener)",
+            Self::DryRun => "at L7 (dry run in the kernel)",
         }
     }
 }
@@ -156,8 +159,10 @@ pub fn kernel_enforced(snapshot: &Snapshot, api: ApiIndex) -> Vec<(ListenerIndex
         listener.apis.as_ref().is_none_or(|apis| apis.contains(&api))
             && serves(listener.vpc.is_some(), listener.apis.is_some(), EndpointType::Private)
     };
-    let place = |listener: &Listener| {
-        if listener.kernel_private { Enforcement::Kernel } else { Enforcement::Worker }
+    let place = |listener: &Listener| match (listener.kernel_private, listener.dry_run) {
+        (true, false) => Enforcement::Kernel,
+        (true, true) => Enforcement::DryRun,
+        (false, _) => Enforcement::Worker,
     };
     let listeners = snapshot.listeners.iter().enumerate();
     listeners.filter(|(_, listener)| served(listener)).map(|(index, l)| (index, place(l))).collect()

@@ -6,7 +6,6 @@ use std::fmt;
 use std::str::FromStr;
 
 const COUNT_MAX: u32 = 1_000_000;
-const BURST_MAX: u32 = 1_000_000;
 /// A budget that is spent is whole again after this at the latest.
 const WHOLE_WITHIN_S: u64 = 3600;
 
@@ -47,6 +46,49 @@ pub struct SourceLimits {
     pub packets: Option<RateLimit>,
     /// New ones: segments with SYN and without ACK.
     pub connections: Option<RateLimit>,
+}
+
+/// One limit as it was chosen live.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LimitChoice {
+    Off,
+    Limit(RateLimit),
+}
+
+/// Limits as they were chosen live. None: the file's.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LimitChoices {
+    #[serde(default)]
+    pub packets: Option<LimitChoice>,
+    #[serde(default)]
+    pub connections: Option<LimitChoice>,
+}
+
+impl LimitChoices {
+    /// The file's, where nothing was chosen.
+    pub fn over(self, file: SourceLimits) -> SourceLimits {
+        let over = |choice: Option<LimitChoice>, file| match choice {
+            None => file,
+            Some(LimitChoice::Off) => None,
+            Some(LimitChoice::Limit(limit)) => Some(limit),
+        };
+        SourceLimits {
+            packets: over(self.packets, file.packets),
+            connections: over(self.connections, file.connections),
+        }
+    }
+
+    pub fn is_empty(self) -> bool {
+        self.packets.is_none() && self.connections.is_none()
+    }
+}
+
+impl From<Option<RateLimit>> for LimitChoice {
+    fn from(limit: Option<RateLimit>) -> Self {
+        limit.map_or(Self::Off, Self::Limit)
+    }
 }
 
 /// What is wrong with a limit, and what to write instead.
@@ -121,13 +163,39 @@ impl fmt::Display for Frequency {
 }
 
 impl RateLimit {
+    pub const BURST_MAX: u32 = 1_000_000;
+
+    /// What was written (a rate or "off", a burst) over what applies without it. A rate that is written without a burst
+    /// has its own default burst; a burst alone changes the rate that applies.
+    pub fn chosen(
+        rate: Option<&str>,
+        burst: Option<u32>,
+        under: Option<Self>,
+    ) -> Result<Option<Self>, LimitError> {
+        match (rate, burst) {
+            (None, None) => Ok(under),
+            (Some("off"), None) => Ok(None),
+            (Some("off"), Some(_)) => {
+                Err(LimitError::new("a burst stands beside \"off\"", "remove the burst, or write a rate"))
+            }
+            (Some(rate), burst) => Self::new(rate.parse()?, burst).map(Some),
+            (None, Some(burst)) => match under {
+                Some(limit) => Self::new(limit.frequency(), Some(burst)).map(Some),
+                None => Err(LimitError::new(
+                    "a burst stands without a rate",
+                    "write a rate beside it: \"2000/s\"",
+                )),
+            },
+        }
+    }
+
     /// `burst` None: what one second brings, 1 at least.
     pub fn new(frequency: Frequency, burst: Option<u32>) -> Result<Self, LimitError> {
         let Frequency { count, period } = frequency;
         let burst = burst.unwrap_or_else(|| frequency.default_burst());
-        if !(1..=BURST_MAX).contains(&burst) {
+        if !(1..=Self::BURST_MAX).contains(&burst) {
             let what = format!("a burst of {burst} is not possible");
-            return Err(LimitError::new(what, format!("write 1 to {BURST_MAX}")));
+            return Err(LimitError::new(what, format!("write 1 to {}", Self::BURST_MAX)));
         }
         let most = u64::from(count) * WHOLE_WITHIN_S / period.seconds();
         if u64::from(burst) > most {

@@ -4,7 +4,7 @@ mod duration;
 mod limit;
 
 pub use duration::{duration_text, parse_duration};
-pub use limit::{Frequency, LimitError, Period, RateLimit, SourceLimits};
+pub use limit::{Frequency, LimitChoice, LimitChoices, LimitError, Period, RateLimit, SourceLimits};
 
 use std::collections::BTreeMap;
 use std::fmt;

@@ -3,15 +3,22 @@
 mod api;
 mod served;
 
-use super::{ApiEntry, Document, Listener, Loaded, Remembered};
+use super::{ApiEntry, Document, Listener, Loaded, Remembered, Xdp};
 use crate::guard::endpoint::CidrSet;
-use crate::model::{Diagnostic, EndpointType, Place, RestApi, Severity};
+use crate::model::{Diagnostic, EndpointType, Place, RestApi, Severity, SourceLimits};
 use crate::route::{ApiDoor, Table};
 use crate::snapshot::{self, ApiIndex, Snapshot};
 use crate::upstream::Target;
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use std::collections::HashMap;
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::path::Path;
 use std::sync::Arc;
+
+const LOOPBACK: [IpNet; 2] = [
+    IpNet::V4(Ipv4Net::new_assert(Ipv4Addr::new(127, 0, 0, 0), 8)),
+    IpNet::V6(Ipv6Net::new_assert(Ipv6Addr::LOCALHOST, 128)),
+];
 
 /// Loaded + remembered → Snapshot. `generation` numbers it. APIs that are Err in `loaded` are left out here: whether
 /// that is allowed (first start) or not (apply) is the caller's decision. Err: nothing compiled; each error names its
@@ -35,8 +42,11 @@ pub fn compile(
         index_of.insert(entry.name.as_str(), apis.len());
         apis.push(api);
     }
-    let listeners: Vec<_> =
-        document.listeners.iter().map(|listener| compiler.listener(listener, &index_of, &apis)).collect();
+    let listeners: Vec<_> = document
+        .listeners
+        .iter()
+        .map(|listener| compiler.listener(listener, remembered, &index_of, &apis))
+        .collect();
     compiler.check_names();
     compiler.check_drawn_ids(remembered);
     compiler.check_reachable(&listeners, &apis);
@@ -59,7 +69,7 @@ pub fn compile(
         account: document.node.account.clone(),
         listeners,
         vpcs: document.vpcs.iter().map(vpc).collect(),
-        trusted: Vec::new(),
+        trusted: trusted(&document.xdp),
         apis,
         routes,
         targets: compiler.targets.list,
@@ -71,6 +81,20 @@ pub fn compile(
 fn endpoint_type(entry: &ApiEntry, api: &RestApi, remembered: &Remembered) -> EndpointType {
     let switched = remembered.endpoint_types.get(&entry.name).copied();
     switched.or(api.endpoint_type).unwrap_or(EndpointType::Edge)
+}
+
+/// Chosen live > the file's.
+fn limits(listener: &Listener, remembered: &Remembered) -> SourceLimits {
+    let choices = remembered.limits.get(&listener.name).copied().unwrap_or_default();
+    choices.over(listener.limits)
+}
+
+fn dry_run(listener: &Listener, remembered: &Remembered) -> bool {
+    remembered.dry_runs.get(&listener.name).copied().unwrap_or(listener.dry_run)
+}
+
+fn trusted(xdp: &Xdp) -> Vec<IpNet> {
+    LOOPBACK.into_iter().filter(|_| xdp.trust_loopback).chain(xdp.trusted.iter().copied()).collect()
 }
 
 struct Compiler<'a> {
@@ -121,6 +145,7 @@ impl Compiler<'_> {
     fn listener(
         &mut self,
         listener: &Listener,
+        remembered: &Remembered,
         index_of: &HashMap<&str, ApiIndex>,
         apis: &[snapshot::Api],
     ) -> snapshot::Listener {
@@ -166,8 +191,8 @@ impl Compiler<'_> {
             address: listener.address,
             vpc,
             kernel_private: vpc.is_some() && all_private,
-            limits: crate::model::SourceLimits::NONE,
-            dry_run: false,
+            limits: limits(listener, remembered),
+            dry_run: dry_run(listener, remembered),
             apis: dedicated,
         }
     }

@@ -168,7 +168,7 @@ fn node(listeners: Listeners<'_>, apis: &[(&str, &str)]) -> Loaded {
         file: PathBuf::from("gateway.toml"),
         node: Node { region: "r".to_owned(), account: "1".to_owned(), workers: 1 },
         control: Control { address: None, store: PathBuf::from("store") },
-        xdp: Xdp { interfaces: Vec::new(), mode: XdpMode::Off, pins: PathBuf::from("pins") },
+        xdp: Xdp { mode: XdpMode::Off, ..Xdp::default() },
         vpcs: vec![Vpc { id: "v".to_owned(), cidrs: vec!["10.0.0.0/8".parse().unwrap()], place: place(1) }],
         listeners: listeners
             .iter()
@@ -177,6 +177,8 @@ fn node(listeners: Listeners<'_>, apis: &[(&str, &str)]) -> Loaded {
                 address: "127.0.0.1:80".parse().unwrap(),
                 vpc: vpc.map(str::to_owned),
                 apis: apis.map(|apis| apis.iter().map(|api| (*api).to_owned()).collect()),
+                limits: SourceLimits::NONE,
+                dry_run: false,
                 place: place(10),
             })
             .collect(),

@@ -150,3 +150,23 @@ fn headers_cannot_smuggle_a_second_request() {
         assert!(explain(&snapshot, &xdp(true), &method).is_err());
     });
 }
+
+/// The kernel only counts then: nobody may read that it keeps somebody away.
+#[test]
+fn in_a_dry_run_the_worker_refuses_and_is_named() {
+    let folder = files("PRIVATE");
+    folder.write("gateway.toml", &NODE.replace("apis = [\"orders\"]", "apis = [\"orders\"]\ndry_run = true"));
+    block_on(async {
+        let served = serve(&folder).await;
+        assert_eq!(served.ask("orders", [127, 0, 0, 1]), 403);
+        let explanation =
+            asked(&served, true, &request([127, 0, 0, 1], served.address("orders"), "/prod/ping"));
+        assert!(!explanation.allowed);
+        assert_eq!(last(&explanation), ("endpoint type", "refuse"));
+        let xdp = &explanation.steps[0];
+        assert_eq!((xdp.stage.as_str(), xdp.verdict.as_str()), ("xdp", "pass"));
+        assert!(xdp.rule.contains("dry run") && xdp.rule.contains("counted"), "{}", xdp.rule);
+        let detail = crate::control::status::api(&served.node, "orders").unwrap();
+        assert_eq!(detail.api.enforced_by.as_deref(), Some("worker"));
+    });
+}

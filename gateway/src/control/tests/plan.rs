@@ -127,3 +127,36 @@ fn without_xdp_the_plan_of_a_switch_says_so() {
         assert!(plan.warnings[0].contains("no BPF here"), "{plan:?}");
     });
 }
+
+#[test]
+fn limits_dry_run_and_trusted_sources_are_named_as_the_kernel_will_have_them() {
+    let folder = files("PRIVATE");
+    block_on(async {
+        let served = serve(&folder).await;
+        let orders = served.address("orders");
+        let xdp =
+            "[xdp]\ntrusted = [\"192.0.2.0/24\"]\nsource_v6 = 56\nlimit = { packets = \"2000/s\" }\n[node]";
+        let dry = "apis = [\"orders\"]\ndry_run = true";
+        folder.write("gateway.toml", &NODE.replace("[node]", xdp).replace("apis = [\"orders\"]", dry));
+        let plan = planned(&served).await;
+        assert_eq!(
+            lines(&plan),
+            [
+                "xdp trusted: 127.0.0.0/8, ::1/128 → 127.0.0.0/8, ::1/128, 192.0.2.0/24",
+                "listener public: limits none → packets 2000/s, burst 2000",
+                "listener orders: limits none → packets 2000/s, burst 2000",
+                "listener orders: dry run off → on",
+            ]
+        );
+        let kernel = plan.kernel.iter().find(|change| change.address == orders).unwrap();
+        assert_eq!(kernel.before, "private vpc-main");
+        assert_eq!(kernel.after, "private vpc-main; packets 2000/s, burst 2000; dry run");
+        assert_eq!(plan.warnings, ["[xdp] source_v6 changes only with a restart of the gateway"]);
+        apply(&served.node, &ApplyRequest::default()).await.unwrap();
+        let told = served.told.borrow();
+        let (rules, _) = told.rules.last().unwrap();
+        assert!(rules.listeners[1].dry_run && !rules.listeners[0].dry_run);
+        assert_eq!(rules.listeners[0].limits.to_string(), "packets 2000/s, burst 2000");
+        assert_eq!(rules.trusted.len(), 3);
+    });
+}
