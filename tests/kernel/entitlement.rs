@@ -2,7 +2,8 @@
 //! when the worker alone would hold that connection.
 
 use crate::frames::Frame;
-use crate::verdicts::{Bench, Random};
+use crate::random::Random;
+use crate::verdicts::Bench;
 use gateway::guard::endpoint::{CidrSet, admit_connection};
 use gateway::model::SourceLimits;
 use gateway::route;

@@ -109,12 +109,10 @@ pub(crate) fn attach(settings: &Settings, rules: &Rules) -> KernelGuard {
     KernelGuard::attach(settings, rules).unwrap_or_else(|error| panic!("{error}"))
 }
 
-/// Loads a program of two instructions (pass) and attaches it. Its id, and the link that holds it there.
-pub(crate) fn foreign_program(name: &str, interface: &str) -> (u32, OwnedFd) {
+/// Loads a program of two instructions: pass.
+pub(crate) fn load_foreign(name: &str) -> OwnedFd {
     const BPF_PROG_LOAD: libc::c_long = 5;
-    const BPF_LINK_CREATE: libc::c_long = 28;
     const BPF_PROG_TYPE_XDP: u32 = 6;
-    const BPF_XDP: u32 = 37;
     let code: [u64; 2] = [0x0000_0002_0000_00b7, 0x95];
     let mut load = [0u8; 128];
     load[..4].copy_from_slice(&BPF_PROG_TYPE_XDP.to_ne_bytes());
@@ -122,15 +120,34 @@ pub(crate) fn foreign_program(name: &str, interface: &str) -> (u32, OwnedFd) {
     load[8..16].copy_from_slice(&(code.as_ptr() as u64).to_ne_bytes());
     load[16..24].copy_from_slice(&(c"MIT".as_ptr() as u64).to_ne_bytes());
     load[48..48 + name.len()].copy_from_slice(name.as_bytes());
-    let program = bpf(BPF_PROG_LOAD, &mut load).unwrap();
+    bpf(BPF_PROG_LOAD, &mut load).unwrap()
+}
+
+/// Loads and attaches it. Its id, and the link that holds it there.
+pub(crate) fn foreign_program(name: &str, interface: &str) -> (u32, OwnedFd) {
+    const BPF_LINK_CREATE: libc::c_long = 28;
+    const BPF_XDP: u32 = 37;
+    let program = load_foreign(name);
     let index = interface_index(interface);
     let mut create = [0u8; 128];
     create[..4].copy_from_slice(&program.as_raw_fd().to_ne_bytes());
     create[4..8].copy_from_slice(&index.to_ne_bytes());
     create[8..12].copy_from_slice(&BPF_XDP.to_ne_bytes());
     let link = bpf(BPF_LINK_CREATE, &mut create).unwrap();
-    let id = xdp::inspect(interface).unwrap().present.unwrap().1;
+    let id = xdp::inspect(interface).unwrap().present.unwrap().id;
     (id, link)
+}
+
+/// Pins a program or a link.
+pub(crate) fn pin(object: &OwnedFd, path: &Path) {
+    const BPF_OBJ_PIN: libc::c_long = 6;
+    let path = std::ffi::CString::new(path.to_str().unwrap()).unwrap();
+    let mut attr = [0u8; 16];
+    attr[..8].copy_from_slice(&(path.as_ptr() as u64).to_ne_bytes());
+    attr[8..12].copy_from_slice(&object.as_raw_fd().to_ne_bytes());
+    // SAFETY: `attr` is valid for its length, and the path lives during the call.
+    let result = unsafe { libc::syscall(libc::SYS_bpf, BPF_OBJ_PIN, attr.as_mut_ptr(), attr.len()) };
+    assert_eq!(result, 0, "pin: {}", std::io::Error::last_os_error());
 }
 
 fn interface_index(interface: &str) -> u32 {

@@ -6,10 +6,13 @@
 mod entitlement;
 mod evasion;
 mod frames;
+mod fuzz;
+mod interfaces;
 mod lab;
 mod life;
 mod namespaces;
 mod oracle;
 mod process;
+mod random;
 mod verdicts;
 mod world;

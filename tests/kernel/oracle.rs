@@ -1,7 +1,8 @@
 //! The same question answered another way: from `Rules` as people write them, by eating the frame from its front.
-//! It shares no code with the program.
+//! It shares no code with the program, and no number.
 
 use gateway::xdp::Rules;
+use ipnet::IpNet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// What could be made of a frame.
@@ -20,30 +21,63 @@ enum Seen {
     NoDestination,
 }
 
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Judgement {
+    /// For no listener.
+    NotOurs,
+    /// For a listener, which may have it.
+    Admitted,
+    /// For a private listener, from outside.
+    Outside,
+    /// Perhaps for a private listener.
+    Unreadable,
+}
+
+impl Judgement {
+    pub(crate) const ALL: [Self; 4] = [Self::NotOurs, Self::Admitted, Self::Outside, Self::Unreadable];
+
+    pub(crate) fn passes(self) -> bool {
+        matches!(self, Self::NotOurs | Self::Admitted)
+    }
+}
+
 pub(crate) fn passes(rules: &Rules, frame: &[u8]) -> bool {
-    let private = |wanted: &dyn Fn(IpAddr) -> bool| {
-        rules.listeners.iter().any(|rule| rule.private.is_some() && wanted(rule.address.ip()))
-    };
+    judge(rules, frame).passes()
+}
+
+pub(crate) fn judge(rules: &Rules, frame: &[u8]) -> Judgement {
+    let unless = |private: bool| if private { Judgement::Unreadable } else { Judgement::NotOurs };
+    let mut private = rules.listeners.iter().filter(|rule| rule.private.is_some());
     match frame.get(12..).map_or(Seen::NoDestination, |rest| tagged(rest, 8)) {
-        Seen::Nothing | Seen::Ports { tcp: false, .. } => true,
-        Seen::NoDestination => !private(&|_| true),
-        Seen::NoPorts { destination } => !private(&|listener| takes(listener, destination)),
+        Seen::Nothing | Seen::Ports { tcp: false, .. } => Judgement::NotOurs,
+        Seen::NoDestination => unless(private.next().is_some()),
+        Seen::NoPorts { destination } => unless(private.any(|rule| takes(rule.address.ip(), destination))),
         Seen::Ports { source, destination, port, .. } => {
-            let best = rules
-                .listeners
-                .iter()
-                .filter(|rule| rule.address.port() == port && takes(rule.address.ip(), destination))
-                .max_by_key(|rule| (!rule.address.ip().is_unspecified(), rule.address.is_ipv4()));
+            let listeners = rules.listeners.iter();
+            let fitting =
+                listeners.filter(|rule| rule.address.port() == port && takes(rule.address.ip(), destination));
+            // One address goes before any address.
+            let Some(best) = fitting.max_by_key(|rule| !rule.address.ip().is_unspecified()) else {
+                return Judgement::NotOurs;
+            };
             // A mapped address as the source of an IPv6 packet is forged, and entitled to nothing.
             let forged = source.is_ipv6() && source.to_canonical().is_ipv4();
-            best.and_then(|rule| rule.private).is_none_or(|vpc| !forged && entitled(&rules.vpcs[vpc], source))
+            match best.private {
+                Some(vpc) if forged || !entitled(&rules.vpcs[vpc], source) => Judgement::Outside,
+                _ => Judgement::Admitted,
+            }
         }
     }
 }
 
-/// `guard::endpoint`'s question.
-pub(crate) fn entitled(cidrs: &[ipnet::IpNet], source: IpAddr) -> bool {
-    cidrs.iter().any(|cidr| cidr.contains(&source))
+/// `guard::endpoint`'s question. A network of mapped addresses is a network of IPv4.
+pub(crate) fn entitled(cidrs: &[IpNet], source: IpAddr) -> bool {
+    cidrs.iter().any(|cidr| match (cidr, source) {
+        (IpNet::V6(cidr), IpAddr::V4(source)) => {
+            cidr.prefix_len() >= 96 && cidr.contains(&source.to_ipv6_mapped())
+        }
+        (cidr, source) => cidr.contains(&source),
+    })
 }
 
 fn takes(listener: IpAddr, destination: IpAddr) -> bool {
@@ -70,14 +104,14 @@ fn version_4(packet: &[u8]) -> Seen {
     let Some((&header, rest)) = packet.split_first_chunk::<20>() else { return Seen::NoDestination };
     let words = header[0].checked_sub(0x45).filter(|words| *words <= 10);
     let Some(options) = words.map(|words| usize::from(words) * 4) else { return Seen::NoDestination };
-    let mut left = &rest[..options.min(rest.len())];
-    // One byte at the end of the frame is no option: the ports behind it are missing anyway.
-    while let [kind, second, ..] = *left_with_next(left, rest) {
-        match (kind, second) {
-            (131 | 137, _) => return Seen::NoDestination,
-            (1, _) => left = &left[1..],
-            (0, _) | (_, 0 | 1) => break,
-            (_, length) => left = left.get(usize::from(length)..).unwrap_or_default(),
+    let mut at = 0;
+    while at < options {
+        match rest.get(at..) {
+            Some([131 | 137, _, ..]) => return Seen::NoDestination,
+            Some([1, ..]) => at += 1,
+            Some([2..=255, length @ 2..=255, ..]) => at += usize::from(*length),
+            // The end of the options, of the frame, or of sense: Linux reads no further either.
+            _ => break,
         }
     }
     let source = IpAddr::from([header[12], header[13], header[14], header[15]]);
@@ -91,15 +125,6 @@ fn version_4(packet: &[u8]) -> Seen {
             None => behind(&[], protocol, source, destination, 9),
         },
     }
-}
-
-/// The options from `left` on, with the byte behind them when there is one: a kind is read with its neighbour.
-fn left_with_next<'a>(left: &'a [u8], all: &'a [u8]) -> &'a [u8] {
-    if left.is_empty() {
-        return left;
-    }
-    let start = left.as_ptr() as usize - all.as_ptr() as usize;
-    &all[start..(start + left.len() + 1).min(all.len())]
 }
 
 fn version_6(packet: &[u8]) -> Seen {

@@ -1,4 +1,4 @@
-//! The guard and its process: one that is killed again and again, and the gateway itself on interfaces that come and go.
+//! The guard and its process: one that is killed again and again, and the gateway on interfaces that come and go.
 
 use crate::lab::{Pins, attach, rules};
 use crate::world::{INSIDE, INTERFACES, SERVER, VPC, World};
@@ -71,7 +71,7 @@ fn entries(folder: &Path) -> BTreeSet<String> {
 
 /// What each interface runs.
 fn attached(world: &World) -> [Option<u32>; 2] {
-    world.gateway.run(|| INTERFACES.map(|name| xdp::inspect(name).unwrap().present.map(|present| present.1)))
+    world.gateway.run(|| INTERFACES.map(|name| xdp::inspect(name).unwrap().present.map(|present| present.id)))
 }
 
 fn eventually(what: &str, holds: impl Fn() -> bool) {
@@ -152,12 +152,12 @@ struct Gateway {
 }
 
 impl Gateway {
-    fn start(world: &World) -> Self {
+    fn start(world: &World, interfaces: &[&str]) -> Self {
         let folder = std::env::temp_dir().join(format!("gateway-kernel-{}", std::process::id()));
         std::fs::create_dir_all(&folder).unwrap();
         let [v4, v6] = SERVER;
         let toml = format!(
-            "[node]\nworkers = 1\n[control]\nstore = \"store\"\n[xdp]\ninterfaces = {INTERFACES:?}\npins = {:?}\n\
+            "[node]\nworkers = 1\n[control]\nstore = \"store\"\n[xdp]\ninterfaces = {interfaces:?}\npins = {:?}\n\
              [[vpc]]\nid = \"vpc-main\"\ncidrs = {VPC:?}\n\
              [[listener]]\nname = \"v4\"\naddress = \"{v4}\"\nvpc = \"vpc-main\"\n\
              [[listener]]\nname = \"v6\"\naddress = \"{v6}\"\nvpc = \"vpc-main\"\n\
@@ -183,13 +183,17 @@ impl Gateway {
         std::fs::read_to_string(self.folder.join("stderr")).unwrap()
     }
 
-    /// `xdp` of `gateway status --json`.
-    fn xdp(&self) -> Value {
+    /// The answer of a command, asked in the world's host.
+    fn json(&self, world: &World, command: &str) -> Value {
         let config = self.folder.join("gateway.toml");
-        let output =
-            Command::new(BINARY).args(["status", "--json", "--config"]).arg(config).output().unwrap();
-        let status: Value = serde_json::from_slice(&output.stdout).unwrap();
-        status["xdp"].clone()
+        let output = world
+            .gateway
+            .run(|| Command::new(BINARY).args([command, "--json", "--config"]).arg(config).output().unwrap());
+        serde_json::from_slice(&output.stdout).unwrap()
+    }
+
+    fn xdp(&self, world: &World) -> Value {
+        self.json(world, "status")["xdp"].clone()
     }
 }
 
@@ -218,22 +222,56 @@ const API: &str = r#"{
 #[test]
 fn a_gateway_attaches_again_without_a_restart() {
     let Some(world) = World::new() else { return };
-    let gateway = Gateway::start(&world);
-    assert_eq!(gateway.xdp()["off"], Value::Null);
+    let gateway = Gateway::start(&world, &INTERFACES);
+    assert_eq!(gateway.xdp(&world)["off"], Value::Null);
     assert_eq!(world.outsider_connects(), [false, false]);
 
     world.gateway.ip(&["link", "del", INTERFACES[1]]);
     let said = |what: &str| gateway.log().lines().filter(|line| line.contains(what)).count();
     eventually("the loss is not told", || said("no interface out0") == 1);
-    let status = gateway.xdp();
+    let status = gateway.xdp(&world);
     assert!(status["off"].as_str().unwrap().contains("out0"), "{status}");
     assert!(status["interfaces"].get("out0").is_none(), "{status}");
 
     world.join(&world.outside, INTERFACES[1], 78);
     eventually("it is not attached again", || said("out0 is attached again, in native mode") == 1);
-    let status = gateway.xdp();
+    let status = gateway.xdp(&world);
     assert_eq!((&status["off"], status["interfaces"]["out0"].as_str()), (&Value::Null, Some("native")));
     assert_eq!(world.outsider_connects(), [false, false]);
     assert!(world.insider_connects());
     assert_eq!(said("no interface out0"), 1, "told once:\n{}", gateway.log());
+}
+
+#[test]
+fn a_private_listener_that_is_reached_past_the_guard_is_told_everywhere() {
+    let Some(world) = World::new() else { return };
+    // Both listeners have their address on vpc0.
+    let gateway = Gateway::start(&world, &[INTERFACES[1]]);
+    let told = |list: &Value, text: &str| {
+        let list = list.as_array().unwrap().iter();
+        list.filter(|one| {
+            one["what"].as_str().unwrap().contains("reached by vpc0") && one.to_string().contains(text)
+        })
+        .count()
+    };
+    let mend = "add \\\"vpc0\\\" to `interfaces`";
+    assert_eq!(told(&gateway.json(&world, "status")["warnings"], mend), 2);
+    assert_eq!(told(&gateway.json(&world, "check")["findings"], mend), 2);
+    let doctor = gateway.json(&world, "doctor");
+    assert_eq!(told(&doctor["examined"], mend), 2, "{doctor}");
+    eventually("it is not logged", || gateway.log().matches("reached by vpc0").count() == 2);
+    let interface = doctor["examined"].as_array().unwrap().iter().find(|one| one["interface"].is_object());
+    let interface = &interface.unwrap()["interface"];
+    assert_eq!(
+        (interface["present"]["ours"].as_bool(), interface["present"]["mode"].as_str()),
+        (Some(true), Some("native"))
+    );
+    assert_eq!(interface["relatives"]["peer"], "in another network namespace");
+    assert_eq!(interface["driver"], "veth");
+
+    // On a host that has not the interfaces of the file, nobody is told of addresses.
+    let config = gateway.folder.join("gateway.toml");
+    let text = std::fs::read_to_string(&config).unwrap().replace("out0", "not-here0");
+    std::fs::write(&config, text).unwrap();
+    assert_eq!(gateway.json(&world, "check")["findings"], serde_json::json!([]));
 }

@@ -3,6 +3,7 @@
 use super::output::{self, row};
 use super::{End, Global, client, host};
 use crate::control::types::Problem;
+use crate::xdp::{Advice, Inspection};
 
 /// One thing that was looked at.
 #[derive(Clone, Debug, serde::Serialize)]
@@ -14,6 +15,11 @@ pub(crate) struct Examined {
     pub(crate) what: String,
     /// The command or setting that mends it; empty when ok.
     pub(crate) mend: String,
+    /// More to know about it, each with what does something about it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) notes: Vec<Advice>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) interface: Option<Inspection>,
 }
 
 #[derive(serde::Serialize)]
@@ -33,12 +39,19 @@ pub(crate) fn run(global: &Global) -> Result<End, Problem> {
         let rows: Vec<_> =
             report.examined.iter().map(|one| row([one.verdict, &one.subject, &one.what])).collect();
         let table = output::table(&rows);
-        let lines = table.lines().zip(&report.examined).map(|(line, one)| {
-            let mend =
-                if one.mend.is_empty() { String::new() } else { format!("      mend: {}\n", one.mend) };
-            format!("{line}\n{mend}")
-        });
+        let lines = table
+            .lines()
+            .zip(&report.examined)
+            .map(|(line, one)| format!("{line}\n{}{}", mend("      ", &one.mend), notes(&one.notes)));
         output::print(&lines.collect::<String>());
     }
     Ok(if report.ok { End::Done } else { End::Refused })
+}
+
+fn notes(notes: &[Advice]) -> String {
+    notes.iter().map(|note| format!("      {}\n{}", note.what, mend("        ", &note.mend))).collect()
+}
+
+fn mend(indent: &str, mend: &str) -> String {
+    if mend.is_empty() { String::new() } else { format!("{indent}mend: {mend}\n") }
 }

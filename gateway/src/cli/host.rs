@@ -3,7 +3,8 @@
 use super::doctor::Examined;
 use super::output;
 use crate::config::{self, XdpMode};
-use crate::{net, xdp};
+use crate::xdp::{Inspection, Offload, Relatives};
+use crate::{control, net, xdp};
 use std::path::Path;
 
 /// Listener backlog; the kernel cuts it to somaxconn.
@@ -40,6 +41,11 @@ pub(crate) fn examine(config: Option<&Path>, pins: &Path) -> Vec<Examined> {
         interfaces = every_interface();
     }
     all.extend(interfaces.iter().map(|name| interface(name)));
+    if let Some((file, Ok(_))) = &loaded {
+        // What keeps it from compiling was told above.
+        let unguarded = control::check_host(file).unwrap_or_default();
+        all.extend(unguarded.into_iter().map(|finding| warn("listener", finding.what, finding.instead)));
+    }
     all
 }
 
@@ -142,23 +148,39 @@ fn interface(name: &str) -> Examined {
         Ok(inspection) => inspection,
         Err(error) => return fail(&subject, error.what, error.mend),
     };
-    let driver = inspection.driver.as_deref().unwrap_or("no driver");
-    let mut what = format!("{driver}, MTU {}", inspection.mtu);
-    for note in &inspection.notes {
-        what.push_str("; ");
-        what.push_str(note);
-    }
-    match inspection.present {
-        Some((program, id, true)) => {
-            ok(&subject, format!("{what}; our program {program} ({id}) is attached"))
-        }
-        Some((program, id, false)) => {
-            what.push_str(&format!("; another program is attached: {program} ({id})"));
-            let mend = format!("detach it with its own tool, or `ip link set dev {name} xdp off`");
-            warn(&subject, what, mend)
-        }
-        None => ok(&subject, what),
-    }
+    let foreign = inspection.present.as_ref().is_some_and(|present| !present.ours);
+    let what = facts(&inspection).join(", ");
+    let examined = if foreign { warn(&subject, what, "") } else { ok(&subject, what) };
+    Examined { notes: inspection.advice.clone(), interface: Some(inspection), ..examined }
+}
+
+fn facts(of: &Inspection) -> Vec<String> {
+    let mut facts = vec![of.driver.clone().unwrap_or_else(|| "no driver".into())];
+    facts.extend((!of.up).then(|| "down".into()));
+    facts.push(match (&of.present, of.native) {
+        (Some(present), _) if present.ours => format!("guard {} (id {})", present.mode, present.id),
+        (Some(present), _) => format!("taken by {} (id {}, {})", present.name, present.id, present.mode),
+        (None, Some(native)) if native.possible => "native possible".into(),
+        (None, Some(_)) => "generic only".into(),
+        (None, None) => "native or generic".into(),
+    });
+    facts.push(format!("MTU {}", of.mtu));
+    facts.push(format!("queues {} rx {} tx", of.queues.rx, of.queues.tx));
+    let state = |name: &str, offload: Option<Offload>| {
+        offload.map(|offload| format!("{name} {}", if offload.on { "on" } else { "off" }))
+    };
+    facts.extend(state("LRO", of.lro));
+    facts.extend(state("GRO-HW", of.gro_hw));
+    let Relatives { master, ports, parent, children, peer } = &of.relatives;
+    let named = |what: &str, name: &Option<String>| name.as_ref().map(|name| format!("{what} {name}"));
+    let several =
+        |what: &str, names: &[String]| (!names.is_empty()).then(|| format!("{what} {}", names.join(" ")));
+    facts.extend(named("port of", master));
+    facts.extend(several("ports", ports));
+    facts.extend(named("on", parent));
+    facts.extend(several("beneath", children));
+    facts.extend(named("other end", peer));
+    facts
 }
 
 fn every_interface() -> Vec<String> {
@@ -197,15 +219,36 @@ fn number(n: u64) -> String {
 }
 
 fn ok(subject: &str, what: impl Into<String>) -> Examined {
-    Examined { subject: subject.into(), verdict: "ok", what: what.into(), mend: String::new() }
+    Examined {
+        subject: subject.into(),
+        verdict: "ok",
+        what: what.into(),
+        mend: String::new(),
+        notes: Vec::new(),
+        interface: None,
+    }
 }
 
 fn warn(subject: &str, what: impl Into<String>, mend: impl Into<String>) -> Examined {
-    Examined { subject: subject.into(), verdict: "warn", what: what.into(), mend: mend.into() }
+    Examined {
+        subject: subject.into(),
+        verdict: "warn",
+        what: what.into(),
+        mend: mend.into(),
+        notes: Vec::new(),
+        interface: None,
+    }
 }
 
 fn fail(subject: &str, what: impl Into<String>, mend: impl Into<String>) -> Examined {
-    Examined { subject: subject.into(), verdict: "fail", what: what.into(), mend: mend.into() }
+    Examined {
+        subject: subject.into(),
+        verdict: "fail",
+        what: what.into(),
+        mend: mend.into(),
+        notes: Vec::new(),
+        interface: None,
+    }
 }
 
 #[cfg(test)]

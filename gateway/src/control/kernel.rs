@@ -1,9 +1,10 @@
 //! The kernel guard as the node holds it: attached, or off for a reason that everybody is told.
 
-use super::types::{Problem, XdpInterface, XdpStatus, XdpSummary};
-use crate::config::{self, XdpMode};
+use super::types::{Finding, Problem, XdpInterface, XdpStatus, XdpSummary};
+use crate::config::{self, Document, XdpMode};
 use crate::observe::log;
-use crate::xdp::{self, KernelGuard, Regained, Rules, XdpError};
+use crate::snapshot::Snapshot;
+use crate::xdp::{self, KernelGuard, Regained, Rules, Unguarded, XdpError};
 use std::path::Path;
 
 pub(super) enum Kernel {
@@ -130,6 +131,34 @@ impl Kernel {
             Err(problem) => XdpSummary { off: Some(problem.to_string()), ..XdpSummary::default() },
         }
     }
+}
+
+/// Warnings of private listeners that packets can reach past `interfaces`, each with its place in `gateway.toml`.
+pub(super) fn unguarded(document: &Document, snapshot: &Snapshot, interfaces: &[String]) -> Vec<Finding> {
+    let found = match xdp::unguarded(&Rules::of(snapshot), interfaces) {
+        Ok(found) => found,
+        Err(error) => {
+            log("warning", "xdp", format_args!("{error}"));
+            return Vec::new();
+        }
+    };
+    let finding = |found: Unguarded| {
+        let listener = document.listeners.iter().find(|listener| listener.name == found.listener);
+        let place = listener.map(|listener| listener.place);
+        Finding {
+            severity: "warning".into(),
+            file: document.file.clone(),
+            line: place.map_or(0, |place| place.line),
+            column: place.map_or(0, |place| place.column),
+            what: format!(
+                "private listener {} ({}) is reached by {}, which is not among [xdp] interfaces: \
+                 there the workers alone enforce",
+                found.listener, found.address, found.interface
+            ),
+            instead: format!("add {:?} to `interfaces` under [xdp]", found.name_instead),
+        }
+    };
+    found.into_iter().map(finding).collect()
 }
 
 fn problem(XdpError { what, mend }: XdpError) -> Problem {

@@ -27,7 +27,7 @@ pub use bans::{Fault as RangeFault, broad, parse_range, parse_ranges};
 pub use candidate::type_name;
 pub use store::socket_path;
 
-use crate::config::Remembered;
+use crate::config::{Remembered, XdpMode};
 use crate::observe::log;
 use crate::worker::Order;
 use node::Node;
@@ -43,6 +43,8 @@ const DRAIN_WITHIN: Duration = Duration::from_secs(10);
 /// Past the drain's end, for the workers to close what is left.
 const DRAIN_GRACE: Duration = Duration::from_secs(2);
 const WATCH_EVERY: Duration = Duration::from_secs(1);
+/// Addresses of the host are looked at each so many turns of the watch.
+const ADDRESSES_EVERY: u32 = 30;
 const BLOCKING_THREADS_MAX: usize = 16;
 
 pub struct Options {
@@ -75,14 +77,35 @@ pub fn run(options: &Options) -> Result<(), Problem> {
 
 /// What `check` says of a whole configuration: it compiles, with these warnings. Nothing is started or changed.
 pub fn check(config: &Path) -> Result<Vec<Finding>, Problem> {
-    Ok(offline(config)?.all_warnings())
+    let candidate = offline(config)?;
+    let mut warnings = candidate.all_warnings();
+    let interfaces = &candidate.loaded.document.xdp.interfaces;
+    // Files are checked on other hosts too, whose addresses say nothing.
+    if interfaces.iter().all(|name| crate::xdp::is_here(name)) {
+        warnings.extend(unguarded(&candidate));
+    }
+    Ok(warnings)
+}
+
+/// Private listeners of a configuration that packets can reach past the guard on this host.
+pub fn check_host(config: &Path) -> Result<Vec<Finding>, Problem> {
+    Ok(unguarded(&offline(config)?))
+}
+
+fn unguarded(candidate: &candidate::Candidate) -> Vec<Finding> {
+    let document = &candidate.loaded.document;
+    let xdp = &document.xdp;
+    if xdp.mode == XdpMode::Off || xdp.interfaces.is_empty() {
+        return Vec::new();
+    }
+    kernel::unguarded(document, &candidate.snapshot, &xdp.interfaces)
 }
 
 /// `explain` from the files alone, as a gateway would answer that starts now.
 pub fn explain_offline(config: &Path, request: &ExplainRequest) -> Result<Explanation, Problem> {
     let candidate = offline(config)?;
     let xdp = &candidate.loaded.document.xdp;
-    let on = xdp.mode != crate::config::XdpMode::Off;
+    let on = xdp.mode != XdpMode::Off;
     let interfaces = xdp.interfaces.iter().filter(|_| on);
     let summary = XdpSummary {
         interfaces: interfaces.map(|name| (name.clone(), "not attached yet".to_string())).collect(),
@@ -211,7 +234,9 @@ async fn drain(node: &Node, signals: &mut Signals) -> Result<(), Problem> {
 /// starts a whole one.
 async fn watch(node: &Node) -> Problem {
     let mut known = None;
+    let mut addresses = Addresses::default();
     loop {
+        addresses.watch(node);
         tokio::time::sleep(WATCH_EVERY).await;
         let mut kernel = node.kernel.borrow_mut();
         kernel.reattach();
@@ -228,6 +253,30 @@ async fn watch(node: &Node) -> Problem {
             let mend = "this is a fault in the gateway: please report it with the log";
             return Problem::host(format!("worker {number} ended by itself"), mend);
         }
+    }
+}
+
+/// Private listeners that packets can reach past the guard: told at the start, after a change, when an address moved.
+#[derive(Default)]
+struct Addresses {
+    generation: u64,
+    turns: u32,
+    told: Vec<Finding>,
+}
+
+impl Addresses {
+    fn watch(&mut self, node: &Node) {
+        let generation = node.running().snapshot.generation;
+        self.turns = (self.turns + 1) % ADDRESSES_EVERY;
+        if generation == self.generation && self.turns != 0 {
+            return;
+        }
+        self.generation = generation;
+        let found = node.unguarded();
+        for finding in found.iter().filter(|finding| !self.told.contains(finding)) {
+            log("warning", "xdp", format_args!("{}; {}", finding.what, finding.instead));
+        }
+        self.told = found;
     }
 }
 

@@ -2,9 +2,9 @@
 
 use super::bans::Bans;
 use super::candidate::Running;
-use super::kernel::Kernel;
+use super::kernel::{self, Kernel};
 use super::store::Store;
-use super::types::{Problem, RefusedChange};
+use super::types::{Finding, Problem, RefusedChange};
 use crate::config::Loaded;
 use crate::net::IoKind;
 use crate::observe;
@@ -66,6 +66,16 @@ impl Node {
 
     pub(super) fn runs(&self, running: Running) {
         *self.running.borrow_mut() = Rc::new(running);
+    }
+
+    /// Private listeners that packets can reach past the guard, where there is one.
+    pub(super) fn unguarded(&self) -> Vec<Finding> {
+        if !self.kernel.borrow().is_on() {
+            return Vec::new();
+        }
+        let running = self.running();
+        let interfaces = &self.started_with.document.xdp.interfaces;
+        kernel::unguarded(&running.loaded.document, &running.snapshot, interfaces)
     }
 
     /// A number that no snapshot had before, not even one that was taken back.

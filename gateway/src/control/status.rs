@@ -39,7 +39,7 @@ pub(super) fn status(node: &Node) -> Status {
         listeners: listeners(&running.snapshot, kernel.enforces()),
         apis,
         xdp: kernel.summary(),
-        warnings: running.warnings.clone(),
+        warnings: [running.warnings.clone(), node.unguarded()].concat(),
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::load::Loaded;
 use super::maps::Maps;
+use super::owner::Present;
 use super::reattach::Post;
 use super::rules::{Rules, Wanted};
 use super::sys::{self, Attached, InterfaceFacts};
@@ -9,7 +10,6 @@ use super::{Settings, Status, XdpError, apply, inspect, pins, status};
 use crate::config::XdpMode;
 use aya::programs::links::{FdLink, PinnedLink};
 use aya::programs::{ProgramError, Xdp, xdp};
-use gateway_ebpf::abi;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::Path;
@@ -167,8 +167,8 @@ impl Place {
                 ));
             }
         }
-        if !ours && let Some((program, _)) = facts.xdp {
-            return Err(foreign(name, program));
+        if !ours && let Some(present) = facts.xdp {
+            return Err(foreign(name, index, present));
         }
         Ok(Self { name: name.to_owned(), index, facts, ours })
     }
@@ -237,8 +237,8 @@ impl Place {
 
     fn refused(&self, mode: xdp::XdpMode, error: &ProgramError) -> XdpError {
         // Somebody may have been faster since we asked.
-        if let Ok(InterfaceFacts { xdp: Some((program, _)), .. }) = sys::interface_facts(self.index) {
-            return foreign(&self.name, program);
+        if let Ok(InterfaceFacts { xdp: Some(present), .. }) = sys::interface_facts(self.index) {
+            return foreign(&self.name, self.index, present);
         }
         let (mode, mend) = match mode {
             xdp::XdpMode::Driver => ("native", "set `mode = \"auto\"` or `\"generic\"` under [xdp]"),
@@ -258,18 +258,10 @@ fn replace(program: &mut Xdp, path: &Path) -> Result<(), XdpError> {
     Ok(())
 }
 
-fn foreign(interface: &str, program: u32) -> XdpError {
-    let name = inspect::program_name(program);
-    let mend = if name == abi::PROGRAM {
-        format!(
-            "it is a gateway's, under other pins: run that gateway's `gateway xdp detach`, \
-             or leave {interface} out of [xdp] interfaces"
-        )
-    } else {
-        format!(
-            "take it off with `ip link set dev {interface} xdp off` if nobody needs it (a pinned one: remove its pin), \
-             or leave {interface} out of [xdp] interfaces: the workers enforce the same rules"
-        )
-    };
-    XdpError::new(format!("{interface} already runs the XDP program {name} (id {program})"), mend)
+fn foreign(interface: &str, index: u32, (program, attached): (u32, Attached)) -> XdpError {
+    let present = Present::of(program, attached, index);
+    XdpError::new(
+        format!("{interface} already runs the XDP program {}", present.describe()),
+        present.mend(interface),
+    )
 }

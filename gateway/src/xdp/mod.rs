@@ -3,20 +3,29 @@
 
 mod apply;
 mod attach;
+mod ethtool;
 mod inspect;
 mod load;
 mod maps;
+mod netlink;
+mod owner;
 mod pins;
 mod reattach;
 mod rules;
 mod status;
 mod sys;
+mod topology;
+mod unguarded;
 
 pub use attach::{KernelGuard, detach};
-pub use inspect::{available, inspect};
+pub use ethtool::{Native, Offload, Queues};
+pub use inspect::{available, inspect, is_here};
+pub use owner::{Of, Pin, Present, Process};
 pub use reattach::{Lost, Regained};
 pub use rules::{ListenerRule, Rules};
 pub use status::status;
+pub use topology::Relatives;
+pub use unguarded::{Unguarded, unguarded};
 
 use crate::config::XdpMode;
 use std::collections::BTreeMap;
@@ -101,12 +110,30 @@ pub struct ListenerStatus {
 }
 
 /// What XDP can do on one interface of this host, for `doctor`.
-#[derive(Clone, Debug, serde::Serialize)]
+#[derive(Clone, Debug, Default, serde::Serialize)]
 pub struct Inspection {
     pub interface: String,
     pub driver: Option<String>,
+    /// Of virtual interfaces: "veth", "bond", "vlan"...
+    pub kind: Option<String>,
+    pub up: bool,
     pub mtu: u32,
-    /// The program that is there: name, id, ours or not.
-    pub present: Option<(String, u32, bool)>,
-    pub notes: Vec<String>,
+    /// None: this kernel does not tell.
+    pub native: Option<Native>,
+    pub queues: Queues,
+    /// None: the driver does not know it.
+    pub lro: Option<Offload>,
+    pub gro_hw: Option<Offload>,
+    pub relatives: Relatives,
+    /// The program that is there.
+    pub present: Option<Present>,
+    #[serde(skip)]
+    pub advice: Vec<Advice>,
+}
+
+#[derive(Clone, Debug, PartialEq, serde::Serialize)]
+pub struct Advice {
+    pub what: String,
+    /// The command or setting that does something about it; empty where there is none.
+    pub mend: String,
 }

@@ -83,7 +83,7 @@ impl Post {
 }
 
 impl KernelGuard {
-    /// Interfaces that are without the guard: they vanished, somebody took it off, or they came back and cannot have it.
+    /// Interfaces that are without the guard: they vanished, lost it, or came back and cannot have it.
     pub fn lost(&self) -> Vec<Lost> {
         let pins = &self.settings.pins;
         self.posts.iter().filter(|post| !post.is_held(pins)).map(Post::lost).collect()

@@ -65,3 +65,17 @@ fn any_rules() -> Rules {
 fn selected(any: bool) -> impl Iterator<Item = Case> {
     cases::all().into_iter().filter(move |case| case.any == any)
 }
+
+/// Every frame of every row, on every lane.
+pub(crate) fn frames() -> Vec<Vec<u8>> {
+    let mut frames = Vec::new();
+    for case in cases::all() {
+        for family in case.families {
+            for number in 0..LANES.len() {
+                let macs = [[2, 0, 0, 0, 0, 1], [2, 0, 0, 0, 0, 2]];
+                frames.extend((case.frames)(&lane(number, *family, 20_000, case.any, macs)));
+            }
+        }
+    }
+    frames
+}
