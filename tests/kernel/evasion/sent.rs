@@ -10,6 +10,7 @@ use super::{
 use crate::lab::attach;
 use crate::world::{INTERFACES, SERVER, Server, World};
 use gateway::config::XdpMode;
+use gateway::xdp::KernelGuard;
 
 /// Rows that pass from outside and reach TCP all the same, and why that opens nothing.
 const HARMLESS: [(&str, &str); 6] = [
@@ -176,4 +177,17 @@ fn natively_no_shape_gets_past() {
 #[test]
 fn in_generic_mode_no_shape_gets_past() {
     nothing_gets_past(XdpMode::Generic);
+}
+
+/// What would be read as Ethernet is not: the program would take an address for an ethertype, and pass everything.
+#[test]
+fn an_interface_without_ethernet_frames_is_refused() {
+    let Some(world) = World::new() else { return };
+    world.gateway.ip(&["tuntap", "add", "tun0", "mode", "tun"]);
+    for mode in [XdpMode::Auto, XdpMode::Generic] {
+        let settings = world.pins.settings("tun0", mode);
+        let error = world.gateway.run(|| KernelGuard::attach(&settings, &exact_rules())).err().unwrap();
+        assert!(error.what.contains("tun0") && error.what.contains("Ethernet"), "{error}");
+        assert!(!error.mend.is_empty());
+    }
 }
