@@ -54,7 +54,7 @@ impl Network {
 
     /// Of the guard on the receiving interface.
     pub(crate) fn settings() -> Settings {
-        Settings { interfaces: vec![RECEIVING.to_owned()], mode: XdpMode::Native, pins: PathBuf::from(PINS) }
+        Settings::new(vec![RECEIVING.to_owned()], XdpMode::Native, PathBuf::from(PINS))
     }
 }
 

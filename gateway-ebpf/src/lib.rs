@@ -5,5 +5,13 @@
 pub mod abi;
 /// May the packet pass?
 pub mod admit;
+/// Budgets of many sources in a table of fixed size.
+pub mod budget;
+/// The generic cell rate algorithm.
+pub mod gcra;
+/// A hash that nobody can craft collisions for.
+pub mod hash;
 /// What a frame says about itself.
 pub mod packet;
+/// The same of the frames that nearly all are, in a few loads.
+pub mod plain;

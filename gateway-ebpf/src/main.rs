@@ -1,40 +1,77 @@
 //! The XDP program: parse, admit, count, and the one place where a judgement becomes a verdict.
 #![no_std]
 #![no_main]
-#![allow(unsafe_code)]
+#![allow(unsafe_code, internal_features)]
+#![feature(core_intrinsics)] // compare-and-swap: the target's atomics have none
 
 mod maps;
 
 use aya_ebpf::bindings::xdp_action::{XDP_DROP, XDP_PASS};
+use aya_ebpf::bindings::xdp_md;
 use aya_ebpf::helpers::generated::bpf_xdp_load_bytes;
 use aya_ebpf::macros::xdp;
 use aya_ebpf::programs::XdpContext;
-use gateway_ebpf::admit::{Pass, Reject, admit};
-use gateway_ebpf::packet::{self, Bytes};
+use core::mem::MaybeUninit;
+use gateway_ebpf::admit::admit;
+use gateway_ebpf::packet::{self, Bytes, Packet};
+use gateway_ebpf::plain;
+use maps::Maps;
 
 #[allow(unreachable_pub)] // the kernel finds it by its symbol
 #[xdp(frags)]
 pub fn gateway_xdp(context: XdpContext) -> u32 {
-    let judgement = admit(&packet::parse(&Frame(&context)), &maps::Maps);
-    maps::count(&judgement);
-    match judgement.verdict {
-        Ok(Pass::NotIp | Pass::NotOurs | Pass::Admitted) => XDP_PASS,
-        Err(Reject::OutsideVpc | Reject::Fragment | Reject::Unreadable) => XDP_DROP,
+    match plain(&context) {
+        Some(packet) => verdict(&packet),
+        None => verdict(&odd(context.ctx)),
     }
+}
+
+#[inline(always)]
+fn plain(context: &XdpContext) -> Option<Packet> {
+    let packet = head::<{ plain::HEAD_V4 }>(context).and_then(plain::v4);
+    packet.or_else(|| head::<{ plain::HEAD_V6 }>(context).and_then(plain::v6))
+}
+
+/// The frames that are not plain: a function of its own, so that the verifier walks its many paths apart from the others.
+#[inline(never)]
+fn odd(context: *mut xdp_md) -> Packet {
+    packet::parse(&Frame(context))
+}
+
+#[inline(never)]
+fn verdict(packet: &Packet) -> u32 {
+    let Some(rules) = Maps::new() else { return XDP_DROP };
+    let judgement = admit(packet, &rules);
+    maps::count(&judgement);
+    if judgement.reason.drops() {
+        maps::sample(packet, &judgement, &rules);
+    }
+    if judgement.drops() { XDP_DROP } else { XDP_PASS }
+}
+
+/// The first halfwords of the frame, where they lie in one piece.
+#[inline(always)]
+fn head<const N: usize>(context: &XdpContext) -> Option<&[u16; N]> {
+    let start = context.data();
+    if start + 2 * N > context.data_end() {
+        return None;
+    }
+    // SAFETY: within the packet, as just compared; frames start at even addresses.
+    Some(unsafe { &*(start as *const [u16; N]) })
 }
 
 /// The packet, wherever its bytes lie. Through the kernel's own copy routine, not by pointers into the packet: the
 /// verifier would follow each combination of header lengths by itself, and give up.
-struct Frame<'a>(&'a XdpContext);
+struct Frame(*mut xdp_md);
 
-impl Bytes for Frame<'_> {
+impl Bytes for Frame {
     #[inline(always)]
     fn read<const N: usize>(&self, at: usize) -> Option<[u8; N]> {
-        let mut bytes = [0; N];
-        // SAFETY: the context is the program's own, and the helper writes `N` bytes at most.
-        let result =
-            unsafe { bpf_xdp_load_bytes(self.0.ctx, at as u32, bytes.as_mut_ptr().cast(), N as u32) };
-        (result == 0).then_some(bytes)
+        let mut bytes = MaybeUninit::<[u8; N]>::uninit();
+        // SAFETY: the context is the program's own, and the helper writes `N` bytes.
+        let result = unsafe { bpf_xdp_load_bytes(self.0, at as u32, bytes.as_mut_ptr().cast(), N as u32) };
+        // SAFETY: the helper wrote all of them, also where it failed: then they are zeros.
+        (result == 0).then_some(unsafe { bytes.assume_init() })
     }
 }
 

@@ -1,7 +1,7 @@
 //! What a frame says about itself: Ethernet, VLAN, IPv4, IPv6, TCP and UDP through one checked accessor.
 //! The same code reads a slice on the host and the packet in the kernel.
 
-use crate::abi::{Address, mapped};
+use crate::abi::Address;
 
 /// A run of tags this long is walked; the kernel would strip any number of priority tags and deliver.
 pub const VLAN_TAGS_MAX: usize = 8;
@@ -12,6 +12,7 @@ const OPTIONS_MAX: usize = 40;
 
 pub const TCP: u8 = 6;
 pub const UDP: u8 = 17;
+const TCP_FLAGS_AT: usize = 13;
 const HOP_BY_HOP: u8 = 0;
 const ROUTING: u8 = 43;
 const FRAGMENT: u8 = 44;
@@ -51,6 +52,8 @@ pub struct Packet {
     pub protocol: u8,
     /// Of the destination.
     pub port: u16,
+    /// Of a flow: a new connection, by SYN without ACK. Flags that cannot be read are taken for it.
+    pub opens: bool,
 }
 
 /// How far the packet could be read, and which fields of it hold.
@@ -73,7 +76,15 @@ pub enum Kind {
 impl Packet {
     #[inline(always)]
     fn without_fields(kind: Kind) -> Self {
-        Self { kind, source: [0; 16], destination: [0; 16], v6: false, protocol: 0, port: 0 }
+        Self {
+            kind,
+            source: Address::ANY_V6,
+            destination: Address::ANY_V6,
+            v6: false,
+            protocol: 0,
+            port: 0,
+            opens: false,
+        }
     }
 
     #[inline(always)]
@@ -119,9 +130,9 @@ fn ipv4<B: Bytes + ?Sized>(frame: &B, at: usize) -> Option<Packet> {
     }
     let fragment = u16::from_be_bytes([header[6], header[7]]);
     let protocol = header[9];
-    let source = mapped([header[12], header[13], header[14], header[15]]);
-    let destination = mapped([header[16], header[17], header[18], header[19]]);
-    let packet = Packet { kind: Kind::Flow, source, destination, v6: false, protocol, port: 0 };
+    let source = Address::mapped([header[12], header[13], header[14], header[15]]);
+    let destination = Address::mapped([header[16], header[17], header[18], header[19]]);
+    let packet = Packet { kind: Kind::Flow, source, destination, v6: false, protocol, port: 0, opens: false };
     if fragment & 0x1fff != 0 {
         return Some(Packet::of(later_fragment(false, protocol), packet));
     }
@@ -157,9 +168,9 @@ fn ipv6<B: Bytes + ?Sized>(frame: &B, at: usize) -> Option<Packet> {
         return None;
     }
     let protocol = header[6];
-    let source = *header[8..].first_chunk()?;
-    let destination = *header[24..].first_chunk()?;
-    let packet = Packet { kind: Kind::Flow, source, destination, v6: true, protocol, port: 0 };
+    let source = Address::from_octets(*header[8..].first_chunk()?);
+    let destination = Address::from_octets(*header[24..].first_chunk()?);
+    let packet = Packet { kind: Kind::Flow, source, destination, v6: true, protocol, port: 0, opens: false };
     Some(transport(frame, at + 40, packet))
 }
 
@@ -172,6 +183,8 @@ fn transport<B: Bytes + ?Sized>(frame: &B, mut at: usize, mut packet: Packet) ->
             TCP | UDP => {
                 let Some(port) = frame.read(at + 2) else { return packet };
                 packet.port = u16::from_be_bytes(port);
+                packet.opens =
+                    packet.protocol == TCP && opens(frame.read(at + TCP_FLAGS_AT).map(|[flags]| flags));
                 return Packet::of(Kind::Flow, packet);
             }
             ENCRYPTED | COMPRESSED => return packet,
@@ -200,6 +213,13 @@ fn transport<B: Bytes + ?Sized>(frame: &B, mut at: usize, mut packet: Packet) ->
         }
     }
     packet
+}
+
+#[inline(always)]
+pub(crate) fn opens(flags: Option<u8>) -> bool {
+    const SYN: u8 = 0x02;
+    const ACK: u8 = 0x10;
+    flags.is_none_or(|flags| flags & (SYN | ACK) == SYN)
 }
 
 /// Can a fragment that is not the first become part of a flow? IPv4 keeps the protocol in each fragment. IPv6's next

@@ -37,7 +37,7 @@ impl Pins {
     }
 
     pub(crate) fn settings(&self, interface: &str, mode: XdpMode) -> Settings {
-        Settings { interfaces: vec![interface.to_owned()], mode, pins: self.0.clone() }
+        Settings::new(vec![interface.to_owned()], mode, self.0.clone())
     }
 }
 

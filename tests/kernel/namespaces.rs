@@ -188,11 +188,7 @@ const CHILD_PINS: &str = "GATEWAY_TEST_CHILD_PINS";
 #[test]
 fn child_that_attaches_and_waits() {
     let Some(pins) = std::env::var_os(CHILD_PINS) else { return };
-    let settings = xdp::Settings {
-        interfaces: INTERFACES.map(str::to_owned).to_vec(),
-        mode: XdpMode::Auto,
-        pins: pins.into(),
-    };
+    let settings = xdp::Settings::new(INTERFACES.map(str::to_owned).to_vec(), XdpMode::Auto, pins.into());
     let _guard = attach(&settings, &private());
     // The parent reads this line, then kills.
     println!("attached");

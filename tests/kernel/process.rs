@@ -25,7 +25,7 @@ fn private() -> Rules {
 }
 
 fn settings(pins: PathBuf) -> Settings {
-    Settings { interfaces: INTERFACES.map(str::to_owned).to_vec(), mode: XdpMode::Auto, pins }
+    Settings::new(INTERFACES.map(str::to_owned).to_vec(), XdpMode::Auto, pins)
 }
 
 /// The process that the next test kills; alone it does nothing.

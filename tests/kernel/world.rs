@@ -57,7 +57,7 @@ impl World {
     }
 
     pub(crate) fn settings(&self, mode: XdpMode) -> Settings {
-        Settings { interfaces: INTERFACES.map(str::to_owned).to_vec(), mode, pins: self.pins.0.clone() }
+        Settings::new(INTERFACES.map(str::to_owned).to_vec(), mode, self.pins.0.clone())
     }
 
     /// Tcp InSegs of the gateway: segments that reached its TCP.

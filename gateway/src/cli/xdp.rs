@@ -4,6 +4,7 @@ use super::output::{self, row};
 use super::{End, Global, client};
 use crate::control::types::{Detached, Problem, XdpStatus};
 use crate::xdp::{self, XdpError};
+use std::collections::BTreeMap;
 
 #[derive(clap::Subcommand)]
 pub(crate) enum Xdp {
@@ -54,12 +55,21 @@ fn text(status: &XdpStatus) -> String {
     }
     let mut listeners = vec![row(["LISTENER", "RULE", "PACKETS"])];
     for listener in &status.listeners {
-        let rule = if listener.private { "private" } else { "pass" };
-        let packets: Vec<String> =
-            listener.packets.iter().map(|(reason, n)| format!("{reason} {n}")).collect();
-        listeners.push(row([&listener.address.to_string(), rule, &output::join(&packets)]));
+        let mut rule = if listener.private { "private" } else { "pass" }.to_string();
+        if listener.dry_run {
+            rule.push_str(", dry run");
+        }
+        let mut packets = counts("", &listener.packets);
+        packets.extend(counts("would drop ", &listener.would_drop));
+        listeners.push(row([&listener.address.to_string(), &rule, &output::join(&packets)]));
     }
     format!("{off}{}\n{}", output::table(&interfaces), output::table(&listeners))
+}
+
+/// What happened at all; `pass` always, so that a listener nobody asks is seen to be one.
+fn counts(prefix: &str, packets: &BTreeMap<String, u64>) -> Vec<String> {
+    let shown = packets.iter().filter(|(reason, n)| **n > 0 || *reason == "pass");
+    shown.map(|(reason, n)| format!("{prefix}{reason} {n}")).collect()
 }
 
 fn detach(global: &Global, yes: bool) -> Result<End, Problem> {

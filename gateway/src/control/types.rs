@@ -226,6 +226,13 @@ pub struct XdpStatus {
     pub off: Option<String>,
     pub interfaces: Vec<XdpInterface>,
     pub listeners: Vec<XdpListener>,
+    /// What belongs to no listener, as far as could be read: verdict's reason → packets
+    pub other: BTreeMap<String, u64>,
+    /// As `XdpListener::would_drop`
+    pub other_would_drop: BTreeMap<String, u64>,
+    /// In the kernel, expired ones too.
+    pub bans: usize,
+    pub banned_ranges: usize,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -239,8 +246,27 @@ pub struct XdpInterface {
 pub struct XdpListener {
     pub address: SocketAddr,
     pub private: bool,
+    pub dry_run: bool,
+    /// Of each source; null: no limit.
+    pub packet_limit: Option<XdpRate>,
+    pub connection_limit: Option<XdpRate>,
     /// verdict's reason → packets
     pub packets: BTreeMap<String, u64>,
+    /// reason → packets that passed because of the dry run
+    pub would_drop: BTreeMap<String, u64>,
+}
+
+/// As the kernel holds it: rounded to its clock.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct XdpRate {
+    pub per_second: f64,
+    pub burst: u64,
+}
+
+impl From<crate::xdp::RateStatus> for XdpRate {
+    fn from(rate: crate::xdp::RateStatus) -> Self {
+        Self { per_second: rate.per_second, burst: rate.burst }
+    }
 }
 
 impl From<crate::xdp::Status> for XdpStatus {
@@ -254,8 +280,20 @@ impl From<crate::xdp::Status> for XdpStatus {
                 .map(|i| XdpInterface { name: i.name, mode: i.mode, program_id: i.program_id })
                 .collect(),
             listeners: listeners
-                .map(|l| XdpListener { address: l.address, private: l.private, packets: l.packets })
+                .map(|l| XdpListener {
+                    address: l.address,
+                    private: l.private,
+                    dry_run: l.dry_run,
+                    packet_limit: l.packet_limit.map(XdpRate::from),
+                    connection_limit: l.connection_limit.map(XdpRate::from),
+                    packets: l.packets,
+                    would_drop: l.would_drop,
+                })
                 .collect(),
+            other: status.other,
+            other_would_drop: status.other_would_drop,
+            bans: status.bans,
+            banned_ranges: status.banned_ranges,
         }
     }
 }

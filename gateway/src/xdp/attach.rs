@@ -1,5 +1,6 @@
 //! The guard on its interfaces: attach or adopt, swap the program through the pinned link, detach.
 
+use super::bans::Bans;
 use super::load::Loaded;
 use super::maps::Maps;
 use super::owner::Present;
@@ -17,7 +18,8 @@ use std::path::Path;
 /// The attached program and its maps. Dropping it leaves program and maps in force (they are pinned).
 pub struct KernelGuard {
     pub(super) settings: Settings,
-    maps: Maps,
+    pub(super) maps: Maps,
+    pub(super) bans: Bans,
     /// For interfaces that come back.
     pub(super) loaded: Loaded,
     pub(super) posts: Vec<Post>,
@@ -38,7 +40,7 @@ impl KernelGuard {
         pins::prepare(&settings.pins)?;
         let lock = pins::lock(&settings.pins)?;
         let places = Place::all(settings)?;
-        let (mut loaded, maps) = load(&settings.pins, &wanted)?;
+        let (mut loaded, maps, bans) = load(settings, &wanted)?;
         let mut fresh = Vec::new();
         for place in &places {
             if let Err(error) = place.occupy(settings, loaded.program()?, &mut fresh) {
@@ -56,7 +58,7 @@ impl KernelGuard {
         }
         pins::remove_other_versions(&settings.pins)?;
         let posts = places.into_iter().map(|place| Post::of(place.name, place.index)).collect();
-        Ok(Self { settings: settings.clone(), maps, loaded, posts, _lock: lock })
+        Ok(Self { settings: settings.clone(), maps, bans, loaded, posts, _lock: lock })
     }
 
     /// Brings the maps in step. Closing rules (becoming private) are written first, opening ones last.
@@ -94,15 +96,17 @@ fn take_away(pins: &Path) -> Result<Vec<String>, XdpError> {
 }
 
 /// Adopts the pinned maps, or makes and pins new ones. Either way they say `wanted` before the new program reads them.
-fn load(pins: &Path, wanted: &Wanted) -> Result<(Loaded, Maps), XdpError> {
+fn load(settings: &Settings, wanted: &Wanted) -> Result<(Loaded, Maps, Bans), XdpError> {
+    let pins = &settings.pins;
     if Maps::pinned(pins)?.is_none() {
         // What may be there was left by a process that died before it had written the rules.
         pins::clear(&pins::maps(pins))?;
     }
     let loaded = Loaded::over_pinned(pins)?;
     let mut maps = Maps::open(pins)?;
+    let bans = Bans::adopt(&mut maps, settings.sources())?;
     apply::apply(&mut maps, wanted)?;
-    Ok((loaded, maps))
+    Ok((loaded, maps, bans))
 }
 
 /// True: the link still held an interface.

@@ -3,13 +3,22 @@
 
 mod apply;
 mod attach;
+mod bans;
+mod clock;
+mod directory;
 mod ethtool;
+mod events;
+mod examine;
+mod filters;
+mod guard;
 mod inspect;
 mod load;
 mod maps;
+mod memory;
 mod netlink;
 mod owner;
 mod pins;
+mod plan;
 mod reattach;
 mod rules;
 mod status;
@@ -28,9 +37,14 @@ pub use topology::Relatives;
 pub use unguarded::{Unguarded, unguarded};
 
 use crate::config::XdpMode;
+use gateway_ebpf::abi::Address;
+use gateway_ebpf::budget::UNITS_PER_SECOND;
+use gateway_ebpf::gcra::Rate;
+use ipnet::IpNet;
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
+use std::time::SystemTime;
 
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -38,6 +52,65 @@ pub struct Settings {
     pub mode: XdpMode,
     /// A folder in a bpffs; one per network namespace.
     pub pins: PathBuf,
+    /// Leading bits of an IPv4 address that make a source: it is budgeted and banned as one.
+    pub source_v4: u8,
+    pub source_v6: u8,
+}
+
+impl Settings {
+    pub const SOURCE_V4: u8 = 32;
+    /// What one customer of a network usually has.
+    pub const SOURCE_V6: u8 = 64;
+
+    pub fn new(interfaces: Vec<String>, mode: XdpMode, pins: PathBuf) -> Self {
+        Self { interfaces, mode, pins, source_v4: Self::SOURCE_V4, source_v6: Self::SOURCE_V6 }
+    }
+
+    fn sources(&self) -> [Address; 2] {
+        const MAPPED_BITS: u32 = 96;
+        let bits = |bits: u8, max: u8| u32::from(bits.min(max));
+        [Address::mask(MAPPED_BITS + bits(self.source_v4, 32)), Address::mask(bits(self.source_v6, 128))]
+    }
+}
+
+/// Sources that nobody is to hear.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ban {
+    pub range: IpNet,
+    pub end: End,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    Never,
+    At(SystemTime),
+}
+
+/// A sampled drop.
+#[derive(Clone, Debug)]
+pub struct Dropped {
+    pub source: IpAddr,
+    /// None: it could not be read.
+    pub destination: Option<SocketAddr>,
+    pub listener: Option<SocketAddr>,
+    pub reason: &'static str,
+    /// Drops that it stands for.
+    pub weight: u64,
+    /// It passed, in a dry run.
+    pub dry: bool,
+}
+
+/// What the program knows of a source at a listener.
+#[derive(Clone, Copy, Debug)]
+pub struct Examination {
+    pub banned: Option<End>,
+    pub trusted: bool,
+    /// False: the program has no rule for the address.
+    pub listener: bool,
+    pub dry_run: bool,
+    /// Packets that would pass now; None: no limit.
+    pub packets_left: Option<u64>,
+    pub connections_left: Option<u64>,
 }
 
 /// Why the kernel guard cannot stand, and what would mend it.
@@ -91,6 +164,10 @@ pub struct Status {
     pub listeners: Vec<ListenerStatus>,
     /// reason → packets that belong to no listener (as far as could be read)
     pub other: BTreeMap<String, u64>,
+    pub other_would_drop: BTreeMap<String, u64>,
+    /// Banned sources and ranges in the kernel, expired ones too.
+    pub bans: usize,
+    pub banned_ranges: usize,
 }
 
 #[derive(Clone, Debug, serde::Serialize)]
@@ -105,8 +182,29 @@ pub struct InterfaceStatus {
 pub struct ListenerStatus {
     pub address: SocketAddr,
     pub private: bool,
+    pub dry_run: bool,
+    /// Of each source.
+    pub packet_limit: Option<RateStatus>,
+    /// New connections of each source.
+    pub connection_limit: Option<RateStatus>,
     /// reason ("pass", "outside_vpc", ...) → packets, over all CPUs
     pub packets: BTreeMap<String, u64>,
+    /// reason → packets that passed because of a dry run
+    pub would_drop: BTreeMap<String, u64>,
+}
+
+/// A limit as the program holds it.
+#[derive(Clone, Copy, Debug, PartialEq, serde::Serialize)]
+pub struct RateStatus {
+    pub per_second: f64,
+    pub burst: u64,
+}
+
+impl RateStatus {
+    fn of(rate: Rate) -> Option<Self> {
+        let burst = rate.tolerance.checked_div(rate.interval)? + 1;
+        Some(Self { per_second: UNITS_PER_SECOND as f64 / rate.interval as f64, burst })
+    }
 }
 
 /// What XDP can do on one interface of this host, for `doctor`.

@@ -1,9 +1,12 @@
 //! What the kernel must enforce, as plain data, and its form in the maps.
 
 use super::XdpError;
-use crate::model::SourceLimits;
+use crate::model::{RateLimit, SourceLimits};
 use crate::snapshot::Snapshot;
-use gateway_ebpf::abi::{self, Address, ListenerKey, VpcAddress};
+use aya::maps::lpm_trie::Key;
+use gateway_ebpf::abi::{self, Address, ListenerKey, SetAddress};
+use gateway_ebpf::budget::UNITS_PER_SECOND;
+use gateway_ebpf::gcra::Rate;
 use gateway_ebpf::packet::TCP;
 use ipnet::IpNet;
 use std::collections::{BTreeMap, BTreeSet};
@@ -50,6 +53,7 @@ impl Rules {
     /// Rules that are to stay must fit half of the maps: the rules between them and the next ones hold both.
     pub fn may_stay(&self) -> Result<(), XdpError> {
         within("listeners", self.listeners.len(), abi::LISTENERS_MAX)?;
+        within("trusted ranges", self.trusted.len(), abi::TRUSTED_MAX)?;
         within("CIDRs of private listeners", self.private_cidrs(), abi::CIDRS_MAX)
     }
 
@@ -66,12 +70,16 @@ pub(super) type Prefix = (u32, Address);
 #[derive(Debug, Default, PartialEq)]
 pub(super) struct Wanted {
     pub(super) listeners: BTreeMap<ListenerKey, WantedListener>,
+    pub(super) trusted: BTreeSet<Prefix>,
 }
 
 #[derive(Debug, PartialEq)]
 pub(super) struct WantedListener {
     /// None: open to any source.
     pub(super) private: Option<BTreeSet<Prefix>>,
+    pub(super) packets: Rate,
+    pub(super) connections: Rate,
+    pub(super) dry_run: bool,
 }
 
 impl Wanted {
@@ -79,6 +87,7 @@ impl Wanted {
     pub(super) fn of(rules: &Rules) -> Result<Self, XdpError> {
         within("listeners", rules.listeners.len(), 2 * abi::LISTENERS_MAX)?;
         within("CIDRs of private listeners", rules.private_cidrs(), 2 * abi::CIDRS_MAX)?;
+        within("trusted ranges", rules.trusted.len(), 2 * abi::TRUSTED_MAX)?;
         let mut listeners = BTreeMap::new();
         for rule in &rules.listeners {
             if rule.address.port() == 0 {
@@ -87,21 +96,34 @@ impl Wanted {
                     "give the port that the listener is bound to",
                 ));
             }
-            let private = rule.private.map(|vpc| vpc_prefixes(rules, rule, vpc)).transpose()?;
-            if listeners.insert(key(rule.address), WantedListener { private }).is_some() {
+            let wanted = WantedListener {
+                private: rule.private.map(|vpc| vpc_prefixes(rules, rule, vpc)).transpose()?,
+                packets: rate(rule.limits.packets),
+                connections: rate(rule.limits.connections),
+                dry_run: rule.dry_run,
+            };
+            if listeners.insert(key(rule.address), wanted).is_some() {
                 return Err(XdpError::new(
                     format!("listener {}: {} is listed twice", rule.name, rule.address),
                     "give each listener its own address and port",
                 ));
             }
         }
-        Ok(Self { listeners })
+        Ok(Self { listeners, trusted: rules.trusted.iter().map(prefix).collect() })
     }
 
     #[cfg(test)]
     fn privates(&self) -> impl Iterator<Item = &WantedListener> {
         self.listeners.values().filter(|listener| listener.private.is_some())
     }
+}
+
+/// As the program counts: in its own units of time.
+pub(super) fn rate(limit: Option<RateLimit>) -> Rate {
+    limit.map_or(Rate::UNLIMITED, |limit| {
+        let period = limit.period.seconds() * UNITS_PER_SECOND;
+        Rate::new(u64::from(limit.count), period, u64::from(limit.burst))
+    })
 }
 
 fn vpc_prefixes(rules: &Rules, rule: &ListenerRule, vpc: usize) -> Result<BTreeSet<Prefix>, XdpError> {
@@ -127,17 +149,22 @@ pub(super) fn key(address: SocketAddr) -> ListenerKey {
 
 pub(super) fn octets(address: IpAddr) -> Address {
     match address {
-        IpAddr::V4(v4) => abi::mapped(v4.octets()),
-        IpAddr::V6(v6) => v6.octets(),
+        IpAddr::V4(v4) => Address::mapped(v4.octets()),
+        IpAddr::V6(v6) => Address::from_octets(v6.octets()),
     }
 }
 
+/// IPv4 when it is mapped.
+pub(super) fn ip(address: &Address) -> IpAddr {
+    IpAddr::from(address.octets()).to_canonical()
+}
+
 pub(super) fn socket_address(key: &ListenerKey) -> SocketAddr {
-    SocketAddr::new(IpAddr::from(key.address).to_canonical(), key.port)
+    SocketAddr::new(ip(&key.address), key.port)
 }
 
 /// A CIDR within the mapped IPv4 addresses is an IPv4 one; one that is wider holds IPv6 addresses only.
-fn prefix(cidr: &IpNet) -> Prefix {
+pub(super) fn prefix(cidr: &IpNet) -> Prefix {
     const MAPPED_BITS: u32 = 96;
     let bits = u32::from(cidr.prefix_len());
     let address = octets(cidr.network());
@@ -149,8 +176,8 @@ fn prefix(cidr: &IpNet) -> Prefix {
 }
 
 /// The key of CIDRS; its prefix length counts the set's bits too.
-pub(super) fn cidr_key(vpc: u32, (bits, address): Prefix) -> aya::maps::lpm_trie::Key<VpcAddress> {
-    aya::maps::lpm_trie::Key::new(abi::SET_BITS + bits, VpcAddress::new(vpc, address))
+pub(super) fn set_key(set: u32, (bits, address): Prefix) -> Key<SetAddress> {
+    Key::new(abi::SET_BITS + bits, SetAddress::new(set, address))
 }
 
 #[cfg(test)]
@@ -177,7 +204,7 @@ mod tests {
     #[test]
     fn any_ipv6_leaves_ipv4_alone() {
         let wanted = Wanted::of(&rules(&[("[::]:80", Some(0))], &[&[]])).unwrap();
-        assert_eq!(wanted.listeners.keys().map(|key| key.address).collect::<Vec<_>>(), [abi::ANY_V6]);
+        assert_eq!(wanted.listeners.keys().map(|key| key.address).collect::<Vec<_>>(), [Address::ANY_V6]);
         assert_eq!(wanted.privates().count(), 1);
     }
 
@@ -204,10 +231,10 @@ mod tests {
     #[test]
     fn prefixes_are_cut_to_their_network_and_mapped() {
         let prefixes = |cidr: &str| prefix(&cidr.parse().unwrap());
-        assert_eq!(prefixes("10.1.2.3/8"), (104, abi::mapped([10, 0, 0, 0])));
+        assert_eq!(prefixes("10.1.2.3/8"), (104, Address::mapped([10, 0, 0, 0])));
         assert_eq!(prefixes("::ffff:10.0.0.0/104"), prefixes("10.0.0.0/8"));
-        assert_eq!(prefixes("::/0"), (0, [0; 16]));
-        assert!(!abi::is_mapped(&prefixes("::ffff:0:0/95").1));
+        assert_eq!(prefixes("::/0"), (0, Address::ANY_V6));
+        assert!(!prefixes("::ffff:0:0/95").1.is_mapped());
     }
 
     #[test]

@@ -1,9 +1,10 @@
 //! What stands: interfaces and listeners, from the pins and the kernel's own answers.
 
+use super::bans::Bans;
 use super::maps::Maps;
 use super::rules::socket_address;
 use super::sys::{self, Attached};
-use super::{InterfaceStatus, ListenerStatus, Status, XdpError, pins};
+use super::{InterfaceStatus, ListenerStatus, RateStatus, Status, XdpError, pins};
 use gateway_ebpf::abi;
 use std::path::Path;
 
@@ -16,14 +17,20 @@ pub fn status(pins: &Path) -> Result<Option<Status>, XdpError> {
 pub(super) fn of(pins: &Path, maps: Option<&Maps>) -> Result<Status, XdpError> {
     let mut status = Status { interfaces: interfaces(pins)?, ..Default::default() };
     let Some(maps) = maps else { return Ok(status) };
-    status.other = maps.counters(abi::SLOT_NONE)?;
-    for (key, value) in maps.listeners()? {
+    status.other = maps.counters(abi::SLOT_NONE, false)?;
+    status.other_would_drop = maps.counters(abi::SLOT_NONE, true)?;
+    for (key, value) in maps.directory.listeners()? {
         status.listeners.push(ListenerStatus {
             address: socket_address(&key),
             private: value.endpoint != abi::ENDPOINT_OPEN,
-            packets: maps.counters(value.slot)?,
+            dry_run: value.flags & abi::DRY_RUN != 0,
+            packet_limit: RateStatus::of(value.packets),
+            connection_limit: RateStatus::of(value.connections),
+            packets: maps.counters(value.slot, false)?,
+            would_drop: maps.counters(value.slot, true)?,
         });
     }
+    (status.bans, status.banned_ranges) = Bans::count(maps)?;
     status.listeners.sort_by_key(|listener| listener.address);
     Ok(status)
 }
