@@ -1,0 +1,127 @@
+//! What is read from a frame, byte by byte.
+
+use crate::frames::{CUSTOMER_TAG, ESP, Extension, Frame, SERVICE_TAG, TCP, UDP};
+use crate::table::address;
+use gateway_ebpf::packet::{self, EXTENSION_HEADERS_MAX, Kind, Packet, VLAN_TAGS_MAX};
+
+const V4: (&str, &str) = ("192.0.2.9", "10.0.0.5");
+const V6: (&str, &str) = ("2001:db8::9", "fd00::5");
+
+pub(crate) fn parse(frame: &Frame) -> Packet {
+    packet::parse(frame.bytes().as_slice())
+}
+
+#[test]
+fn ports_are_found_behind_everything_that_is_walked() {
+    for (source, destination) in [V4, V6] {
+        let v6 = source.contains(':');
+        let mut frame = Frame::syn(source, destination, 8080);
+        let expected = Packet {
+            kind: Kind::Flow,
+            source: address(source),
+            destination: address(destination),
+            v6,
+            protocol: TCP,
+            port: 8080,
+            opens: true,
+        };
+        assert_eq!(parse(&frame), expected);
+        frame.tags = vec![SERVICE_TAG; VLAN_TAGS_MAX];
+        frame.options = vec![1; 40];
+        frame.extensions = vec![Extension::Authentication(1); EXTENSION_HEADERS_MAX];
+        assert_eq!(parse(&frame), expected);
+        assert_eq!(
+            parse(&Frame { protocol: UDP, ..frame }),
+            Packet { protocol: UDP, opens: false, ..expected }
+        );
+    }
+}
+
+#[test]
+fn one_header_more_than_the_bound_hides_what_is_behind() {
+    for (source, destination) in [V4, V6] {
+        let frame = Frame::syn(source, destination, 8080);
+        let tags = vec![CUSTOMER_TAG; VLAN_TAGS_MAX + 1];
+        assert_eq!(parse(&Frame { tags, ..frame.clone() }).kind, Kind::DestinationHidden);
+        let extensions = vec![Extension::Authentication(0); EXTENSION_HEADERS_MAX + 1];
+        let hidden = parse(&Frame { extensions, ..frame.clone() });
+        assert_eq!((hidden.kind, hidden.destination), (Kind::PortHidden, address(destination)));
+        assert_eq!(parse(&Frame { protocol: ESP, ..frame }).kind, Kind::PortHidden);
+    }
+}
+
+#[test]
+fn source_routes_hide_the_destination_until_they_are_used_up() {
+    let routed = |segments_left| {
+        let extensions =
+            vec![Extension::HopByHop(1), Extension::Destination(0), Extension::Routing { segments_left }];
+        parse(&Frame { extensions, ..Frame::syn(V6.0, V6.1, 1) }).kind
+    };
+    assert_eq!((routed(0), routed(1)), (Kind::Flow, Kind::DestinationHidden));
+    let option =
+        |options: &[u8]| parse(&Frame { options: options.to_vec(), ..Frame::syn(V4.0, V4.1, 1) }).kind;
+    assert_eq!(option(&[1, 131, 7, 4, 1, 2, 3, 4]), Kind::DestinationHidden);
+    assert_eq!(
+        option(&[7, 7, 4, 137, 137, 137, 137, 0]),
+        Kind::Flow,
+        "within another option it is only data"
+    );
+    assert_eq!(option(&[0, 131, 7, 4, 1, 2, 3, 4]), Kind::Flow, "behind the end of options nobody reads");
+}
+
+#[test]
+fn later_fragments_are_told_by_what_they_can_become() {
+    let v4 = |fragment, protocol| parse(&Frame { fragment, protocol, ..Frame::syn(V4.0, V4.1, 1) }).kind;
+    assert_eq!((v4(0x2000, TCP), v4(0x2001, TCP), v4(0x1fff, ESP), v4(1, UDP)), {
+        (Kind::Flow, Kind::Fragment, Kind::Fragment, Kind::Other)
+    });
+    let v6 = |offset, more, protocol| {
+        let extensions = vec![Extension::Fragment { offset, more }];
+        parse(&Frame { extensions, protocol, ..Frame::syn(V6.0, V6.1, 1) }).kind
+    };
+    assert_eq!((v6(0, false, TCP), v6(0, true, TCP)), (Kind::Flow, Kind::Flow));
+    assert_eq!((v6(1, false, TCP), v6(1, true, UDP)), (Kind::Fragment, Kind::Other));
+}
+
+#[test]
+fn a_cut_frame_is_never_read_past_its_end_nor_taken_for_a_flow() {
+    for (source, destination) in [V4, V6] {
+        let mut frame = Frame::syn(source, destination, 8080);
+        frame.tags = vec![CUSTOMER_TAG];
+        frame.options = vec![7, 7, 4, 0, 0, 0, 0, 0];
+        frame.extensions = vec![Extension::Authentication(2)];
+        let bytes = frame.bytes();
+        for length in 0..bytes.len() - 16 {
+            let kind = packet::parse(&bytes[..length]).kind;
+            assert!(matches!(kind, Kind::DestinationHidden | Kind::PortHidden), "{length}: {kind:?}");
+        }
+    }
+}
+
+/// A frame's bytes with these TCP flags.
+pub(crate) fn with_flags(frame: &Frame, flags: u8) -> Vec<u8> {
+    let mut bytes = frame.bytes();
+    let at = bytes.len() - 7;
+    assert_eq!(bytes[at], 0x02, "the flags of a SYN");
+    bytes[at] = flags;
+    bytes
+}
+
+#[test]
+fn only_syn_without_ack_opens_a_connection() {
+    for (source, destination) in [V4, V6] {
+        let frame = Frame::syn(source, destination, 8080);
+        for flags in 0..=u8::MAX {
+            let packet = packet::parse(with_flags(&frame, flags).as_slice());
+            assert_eq!((packet.kind, packet.opens), (Kind::Flow, flags & 0x12 == 0x02), "{flags:#x}");
+        }
+        assert!(!parse(&Frame { protocol: UDP, ..frame.clone() }).opens);
+        // Eight bytes of a TCP header, as a first fragment may have: who hides the flags is taken for a SYN.
+        let bytes = with_flags(&frame, 0x10);
+        for cut in 7..=16 {
+            let packet = packet::parse(&bytes[..bytes.len() - cut]);
+            assert_eq!((packet.kind, packet.port, packet.opens), (Kind::Flow, 8080, true), "{cut}");
+        }
+        assert!(!packet::parse(&bytes[..bytes.len() - 6]).opens);
+    }
+}
