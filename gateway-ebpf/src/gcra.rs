@@ -1,5 +1,5 @@
-//! The generic cell rate algorithm (ITU-T I.371, annex A): one number per budget, no timer. The kernel's budgets and the
-//! workers' throttles are this code.
+//! The generic cell rate algorithm (ITU-T I.371, annex A): one number per budget, no timer. The kernel's budgets and
+//! the workers' throttles are this code.
 //!
 //! A budget is the time at which it will be whole again, its *due time*. What is admitted moves it on by one interval;
 //! nothing is admitted that would find it further ahead than the tolerance.

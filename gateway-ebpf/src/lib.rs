@@ -3,6 +3,8 @@
 
 /// Keys, values, limits and reasons: the layout of the maps.
 pub mod abi;
+/// Addresses of both families.
+pub mod address;
 /// May the packet pass?
 pub mod admit;
 /// Budgets of many sources in a table of fixed size.

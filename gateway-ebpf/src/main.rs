@@ -32,7 +32,8 @@ fn plain(context: &XdpContext) -> Option<Packet> {
     packet.or_else(|| head::<{ plain::HEAD_V6 }>(context).and_then(plain::v6))
 }
 
-/// The frames that are not plain: a function of its own, so that the verifier walks its many paths apart from the others.
+/// The frames that are not plain: a function of its own, so that the verifier walks its many paths apart from the
+/// others.
 #[inline(never)]
 fn odd(context: *mut xdp_md) -> Packet {
     packet::parse(&Frame(context))

@@ -69,8 +69,8 @@ pub(crate) struct Shared(AtomicU64);
 impl Word for Shared {
     #[inline(always)]
     fn load(&self) -> u64 {
-        // SAFETY: the pointer is an atomic's own. The target's atomic loads need a newer instruction set than the oldest
-        // kernel that is served has; an aligned word is loaded in one piece without them.
+        // SAFETY: the pointer is an atomic's own. The target's atomic loads need a newer instruction set than the
+        // oldest kernel that is served has; an aligned word is loaded in one piece without them.
         unsafe { self.0.as_ptr().read_volatile() }
     }
 

@@ -1,5 +1,5 @@
-//! The frames that nearly all are: no tag, no option, no fragment, no extension header; TCP or UDP. What `packet::parse`
-//! reads from them byte by byte, in a few loads.
+//! The frames that nearly all are: no tag, no option, no fragment, no extension header; TCP or UDP. What
+//! `packet::parse` reads from them byte by byte, in a few loads.
 
 use crate::abi::Address;
 use crate::packet::{Kind, Packet, TCP, UDP, opens};

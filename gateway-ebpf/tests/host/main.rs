@@ -1,4 +1,5 @@
-//! The program's own rules, run on the host: what is read from a frame, what is made of it, and what a source may spend.
+//! The program's own rules, run on the host: what is read from a frame, what is made of it, and what a source may
+//! spend.
 
 #![allow(clippy::unwrap_used, clippy::expect_used)] // a test that cannot go on panics
 

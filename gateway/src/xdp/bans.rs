@@ -24,8 +24,8 @@ pub(super) struct Bans {
     stale: usize,
 }
 
-/// Ranges with their own ends. The trie tells the longest prefix alone, so each is written with the latest end of all that
-/// hold it.
+/// Ranges with their own ends. The trie tells the longest prefix alone, so each is written with the latest end of
+/// all that hold it.
 #[derive(Default)]
 struct Ranges(BTreeMap<(Address, u32), u64>);
 

@@ -1,7 +1,7 @@
 //! The listeners as the program finds them: entries of LISTENERS, named by cells of DIRECTORY.
 //!
-//! An entry is written while no cell names it, then the cell is set in one store: a packet meets the old listener or the
-//! new one, never half of each.
+//! An entry is written while no cell names it, then the cell is set in one store: a packet meets the old listener or
+//! the new one, never half of each.
 
 use super::XdpError;
 use super::memory::{Memory, grace};

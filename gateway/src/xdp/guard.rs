@@ -7,8 +7,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::SystemTime;
 
 impl KernelGuard {
-    /// All bans as they shall be: what is there and not named goes. The program compares ends by itself: bans end in time
-    /// also where no process lives.
+    /// All bans as they shall be: what is there and not named goes. The program compares ends by itself: bans end in
+    /// time also where no process lives.
     pub fn replace_bans(&mut self, bans: &[Ban], now: SystemTime) -> Result<(), XdpError> {
         self.bans.replace(&mut self.maps, bans, now)
     }
@@ -33,8 +33,8 @@ impl KernelGuard {
         examine::examine(&self.maps, &self.bans, source, listener, now)
     }
 
-    /// Sampled drops since the last call: one a CPU and tick of the kernel at most, each with the number of drops that it
-    /// stands for.
+    /// Sampled drops since the last call: one a CPU and tick of the kernel at most, each with the number of drops
+    /// that it stands for.
     pub fn events(&mut self, take: &mut dyn FnMut(Dropped)) -> Result<(), XdpError> {
         events::drain(&mut self.maps, take)
     }

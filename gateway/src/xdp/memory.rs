@@ -35,7 +35,8 @@ impl Memory {
     }
 
     pub(super) fn words(&self) -> &[AtomicU64] {
-        // SAFETY: the mapping starts at a page, holds so many words, and lives as long as `self`; atomics may be shared.
+        // SAFETY: the mapping starts at a page, holds so many words, and lives as long as `self`; atomics may be
+        // shared.
         unsafe { slice::from_raw_parts(self.start.as_ptr().cast(), self.bytes / size_of::<u64>()) }
     }
 

@@ -1,3 +1,5 @@
+//! Slots, sets and what stands in a listener.
+
 use super::*;
 use crate::model::{Period, RateLimit, SourceLimits};
 use crate::xdp::rules::{key, rate};
