@@ -49,18 +49,20 @@ pub(crate) const fn verdict(verdict: u32) -> [u64; 2] {
 pub(crate) enum Sources {
     /// As the frame is.
     One,
-    /// Each frame another, drawn at random: these bits (as a mask over the four bytes) change.
-    Drawn { bits: [u8; 4] },
+    /// Each frame another, drawn at random: `base`, and `bits` of the four bytes that change.
+    Drawn { base: [u8; 4], bits: [u8; 4] },
 }
 
 impl Sources {
-    pub(crate) const ALL: Self = Self::Drawn { bits: [0xff; 4] };
+    pub(crate) const ALL: Self = Self::Drawn { base: [0; 4], bits: [0xff; 4] };
+    pub(crate) const MANY: Self = Self::Drawn { base: [11, 12, 0, 0], bits: [0, 0, 0xff, 0xff] };
+    pub(crate) const FEW: Self = Self::Drawn { base: [11, 13, 0, 0], bits: [0, 0, 0, 0xff] };
 }
 
 /// Draws the source's bytes at `SOURCE_AT`. In IPv4 the identification takes up the change, so that the checksum of
 /// the header stays right: it must be that of a header with these bytes 0 and the identification 0xffff.
-fn draw_source(v4: bool, base: [u8; 4], sources: Sources) -> Vec<u64> {
-    let Sources::Drawn { bits } = sources else { return Vec::new() };
+fn draw_source(v4: bool, sources: Sources) -> Vec<u64> {
+    let Sources::Drawn { base, bits } = sources else { return Vec::new() };
     let mut code = vec![
         copy(6, 1),
         op(0x61, 7, 1, 0, 0), // r7 = data
@@ -93,8 +95,8 @@ fn draw_source(v4: bool, base: [u8; 4], sources: Sources) -> Vec<u64> {
 }
 
 /// Draws a source, then goes on as the program in `array`.
-pub(crate) fn then_tail_call(v4: bool, base: [u8; 4], sources: Sources, array: RawFd) -> Vec<u64> {
-    let mut code = draw_source(v4, base, sources);
+pub(crate) fn then_tail_call(v4: bool, sources: Sources, array: RawFd) -> Vec<u64> {
+    let mut code = draw_source(v4, sources);
     code.extend([
         op(0x18, 2, 1, 0, array),
         0,
@@ -108,8 +110,8 @@ pub(crate) fn then_tail_call(v4: bool, base: [u8; 4], sources: Sources, array: R
 }
 
 /// Draws a source, then sends the frame out of an interface.
-pub(crate) fn then_redirect(v4: bool, base: [u8; 4], sources: Sources, interface: u32) -> Vec<u64> {
-    let mut code = draw_source(v4, base, sources);
+pub(crate) fn then_redirect(v4: bool, sources: Sources, interface: u32) -> Vec<u64> {
+    let mut code = draw_source(v4, sources);
     code.extend([set(1, interface.cast_signed()), set(2, 0), call(HELPER_REDIRECT), EXIT]);
     code
 }
@@ -128,8 +130,8 @@ mod tests {
 
     #[test]
     fn one_source_needs_no_code() {
-        assert_eq!(then_redirect(true, [0; 4], Sources::One, 7).len(), 4);
-        let longer = then_redirect(true, [0; 4], Sources::ALL, 7).len();
-        assert!(longer > then_redirect(false, [0; 4], Sources::ALL, 7).len());
+        assert_eq!(then_redirect(true, Sources::One, 7).len(), 4);
+        let longer = then_redirect(true, Sources::ALL, 7).len();
+        assert!(longer > then_redirect(false, Sources::ALL, 7).len());
     }
 }

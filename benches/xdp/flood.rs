@@ -58,6 +58,19 @@ pub(crate) struct Flood {
     pub(crate) elapsed: Duration,
 }
 
+/// A flood is disturbed when the receiver's thread was kept waiting for so much of it by somebody else.
+const WAITED_MAX: f64 = 0.5;
+
+impl Flood {
+    /// Nanoseconds of the receiver's CPU for each packet. None: disturbed. (On the sender's CPU it waits for the sender
+    /// anyhow, so nothing can be told.)
+    pub(crate) fn cost(&self, layout: Layout) -> Option<f64> {
+        let waited = self.waited.as_secs_f64() / self.elapsed.as_secs_f64();
+        let calm = self.received > 0 && (layout == Layout::SameCpu || waited <= WAITED_MAX);
+        calm.then(|| self.busy.as_nanos() as f64 / self.received as f64)
+    }
+}
+
 impl Receiver {
     /// Gives the receiving interface a polling thread of its own.
     pub(crate) fn start() -> Result<Self> {
@@ -96,7 +109,7 @@ impl Receiver {
         let elapsed = network::within(SENDER, || -> Result<Duration> {
             sys::pin(0, SENDING_CPU).context("pinning the sender")?;
             let to = sys::interface_index(SENDING)?;
-            let program = Program::load("send", &code::then_redirect(true, [0; 4], scenario.sources, to))?;
+            let program = Program::load("send", &code::then_redirect(true, scenario.sources, to))?;
             let begun = SystemTime::now();
             program.send(&frame, frames).context("sending")?;
             Ok(begun.elapsed().unwrap_or_default())

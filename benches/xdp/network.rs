@@ -9,6 +9,7 @@ use anyhow::{Context as _, Result, bail};
 use gateway::config::XdpMode;
 use gateway::xdp::{self, Settings};
 use std::fs::{File, TryLockError};
+use std::io::Write as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -18,6 +19,8 @@ pub(crate) const RECEIVER: &str = "gwbench-rx";
 pub(crate) const SENDING: &str = "gwbt";
 pub(crate) const RECEIVING: &str = "gwbr";
 const PINS: &str = "/sys/fs/bpf/gwbench";
+/// xdp-filter's own, of its program on `RECEIVING`.
+const XDP_FILTER_PIN: &str = "/sys/fs/bpf/xdp-filter/programs/gwbr";
 const LOCK: &str = "/run/gwbench.lock";
 const MAC: &str = "02:00:00:00:00:01";
 const ADDRESSES: [&str; 2] = ["10.77.0.1/24", "fd00:77::1/64"];
@@ -65,6 +68,12 @@ impl Drop for Network {
 }
 
 fn remove() {
+    // A run that was killed may have left an xdp-filter: by its pins it would stay in the host's list.
+    if Path::new(XDP_FILTER_PIN).exists()
+        && let Err(error) = inside(RECEIVER, &["xdp-filter", "unload", RECEIVING])
+    {
+        eprintln!("xdp-filter is left: {error:#}");
+    }
     if Path::new(PINS).exists()
         && let Err(error) = xdp::detach(Path::new(PINS))
     {
@@ -100,32 +109,56 @@ pub(crate) fn inside(name: &str, command: &[&str]) -> Result<String> {
     run(&[&["nsenter", &format!("--net={}", namespace(name).display())], command].concat())
 }
 
+/// As `inside`, with something to read.
+pub(crate) fn inside_with(name: &str, command: &[&str], input: &str) -> Result<()> {
+    let enter = format!("--net={}", namespace(name).display());
+    run_with(&[&["nsenter", &enter], command].concat(), Some(input)).map(|_| ())
+}
+
 /// What a command printed; on failure the error holds what it complained about.
 pub(crate) fn run(command: &[&str]) -> Result<String> {
-    let output = output(command)?;
+    run_with(command, None)
+}
+
+fn run_with(command: &[&str], input: Option<&str>) -> Result<String> {
+    let output = output(command, input)?;
     if !output.status.success() {
-        bail!("`{}` failed: {}", command.join(" "), String::from_utf8_lossy(&output.stderr).trim());
+        let told = String::from_utf8_lossy(&output.stderr);
+        bail!("`{}` failed: {}", command.join(" "), told.lines().next().unwrap_or_default());
     }
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
 /// The first line that a program prints about itself, whatever its exit code: xdp-filter fails after its version.
 pub(crate) fn version(command: &[&str]) -> Result<String> {
-    let printed = output(command)?.stdout;
+    let printed = output(command, None)?.stdout;
     let printed = String::from_utf8_lossy(&printed);
     Ok(printed.lines().next().unwrap_or_default().trim().to_owned())
 }
 
-fn output(command: &[&str]) -> Result<Output> {
+fn output(command: &[&str], input: Option<&str>) -> Result<Output> {
     let [program, arguments @ ..] = command else { bail!("no command") };
-    Command::new(program)
+    let shown = command.join(" ");
+    let mut child = Command::new(program)
         .args(arguments)
         .env("PATH", path())
-        .stdin(Stdio::null())
+        .stdin(if input.is_some() { Stdio::piped() } else { Stdio::null() })
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
         // Ctrl-C is for us: what a command has begun, it ends.
         .process_group(0)
-        .output()
-        .with_context(|| format!("cannot start `{}`", command.join(" ")))
+        .spawn()
+        .with_context(|| format!("cannot start `{shown}`"))?;
+    let written = match (child.stdin.take(), input) {
+        (Some(mut stdin), Some(input)) => stdin.write_all(input.as_bytes()),
+        _ => Ok(()),
+    };
+    let output = child.wait_with_output().with_context(|| format!("waiting for `{shown}`"))?;
+    // Who fails may end before it has read everything: then its own words count.
+    if output.status.success() {
+        written.with_context(|| format!("writing to `{shown}`"))?;
+    }
+    Ok(output)
 }
 
 /// PATH, with the folders where Debian keeps `ip` and which a plain `su` leaves out.

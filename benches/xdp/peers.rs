@@ -2,14 +2,17 @@
 
 use crate::code::{self, Sources};
 use crate::network::{self, Network, RECEIVER, RECEIVING, inside};
-use crate::scenarios::{HOST, INSIDE, PRIVATE_PORT, Scenario, VPC, rules};
+use crate::scenarios::{BANS, HOST, INSIDE, Scenario, TIGHT, TIGHT_PORT, VPC, bans, rules};
 use crate::sys::{self, Program};
 use anyhow::{Context as _, Result, bail};
 use gateway::xdp::KernelGuard;
+use gateway_ebpf::abi::Reason;
+use ipnet::IpNet;
 use serde::Serialize;
 use serde_json::Value;
 use std::os::fd::OwnedFd;
 use std::path::Path;
+use std::time::SystemTime;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -53,6 +56,13 @@ impl Contender {
     }
 
     pub(crate) fn install(self, flood: &Scenario) -> Result<Installed> {
+        match self {
+            Self::XdpFilter | Self::XdpFilterIp if flood.port == TIGHT_PORT => bail!("it has no limits"),
+            Self::Iptables if flood.bans => {
+                bail!("it has no sets of its own: {BANS} sources are as many rules")
+            }
+            _ => {}
+        }
         let held = match self {
             Self::Floor => {
                 let program = Program::load("floor", &code::verdict(code::DROP))?;
@@ -65,7 +75,11 @@ impl Contender {
                 let rules = rules()?;
                 let attached =
                     network::within(RECEIVER, || KernelGuard::attach(&Network::settings(), &rules))?;
-                Held::Guard(Box::new(attached.map_err(anyhow::Error::new)?))
+                let mut guard = Box::new(attached.map_err(anyhow::Error::new)?);
+                if flood.bans {
+                    guard.replace_bans(&bans()?, SystemTime::now()).map_err(anyhow::Error::new)?;
+                }
+                Held::Guard(guard)
             }
             _ => Held::Nothing,
         };
@@ -75,8 +89,8 @@ impl Contender {
             Self::Floor | Self::Guard => {}
             Self::XdpFilter => xdp_filter("all", flood)?,
             Self::XdpFilterIp => xdp_filter("ipv4", flood)?,
-            Self::Nftables => nftables()?,
-            Self::Iptables => iptables()?,
+            Self::Nftables => nftables(flood)?,
+            Self::Iptables => iptables(flood)?,
         }
         Ok(installed)
     }
@@ -102,8 +116,10 @@ impl Installed {
             Contender::Guard => {
                 let Held::Guard(guard) = &self.held else { bail!("no guard") };
                 let status = guard.status().map_err(anyhow::Error::new)?;
-                let reasons = status.listeners.iter().flat_map(|listener| &listener.packets);
-                reasons.filter(|(reason, _)| *reason != "pass").map(|(_, packets)| packets).sum()
+                let counted = status.listeners.iter().flat_map(|listener| &listener.packets);
+                let drops =
+                    |name: &str| Reason::ALL.iter().any(|reason| reason.drops() && reason.name() == name);
+                counted.filter(|(reason, _)| drops(reason)).map(|(_, packets)| packets).sum()
             }
             Contender::XdpFilter | Contender::XdpFilterIp => {
                 let text = inside(RECEIVER, &["xdp-filter", "status"])?;
@@ -169,25 +185,50 @@ fn xdp_filter(features: &str, flood: &Scenario) -> Result<()> {
     Ok(())
 }
 
-fn nftables() -> Result<()> {
-    let rules = format!(
-        "table netdev gwbench {{
-            set vpc {{ type ipv4_addr; flags interval; elements = {{ {} }} }}
-            chain in {{
-                type filter hook ingress device {RECEIVING} priority 0; policy accept;
-                ip daddr {} tcp dport {PRIVATE_PORT} ip saddr != @vpc counter drop
-            }}
-        }}",
-        networks(),
-        HOST[0]
-    );
-    inside(RECEIVER, &["nft", &rules]).map(|_| ())
+fn nftables(flood: &Scenario) -> Result<()> {
+    let (host, port) = (HOST[0], flood.port);
+    let [rate, burst] = TIGHT;
+    let (set, rule) = if flood.bans {
+        let banned: Vec<String> = bans()?.iter().map(|ban| ban.range).filter_map(single_v4).collect();
+        (
+            format!("type ipv4_addr; elements = {{ {} }}", banned.join(", ")),
+            "ip saddr @sources counter drop".to_owned(),
+        )
+    } else if port == TIGHT_PORT {
+        (
+            "type ipv4_addr; size 65536; flags dynamic, timeout; timeout 1m".to_owned(),
+            format!(
+                "ip daddr {host} tcp dport {port} \
+                 update @sources {{ ip saddr limit rate over {rate}/second burst {burst} packets }} counter drop"
+            ),
+        )
+    } else {
+        (
+            format!("type ipv4_addr; flags interval; elements = {{ {} }}", networks()),
+            format!("ip daddr {host} tcp dport {port} ip saddr != @sources counter drop"),
+        )
+    };
+    let hook = format!("type filter hook ingress device {RECEIVING} priority 0; policy accept");
+    let rules =
+        format!("table netdev gwbench {{\nset sources {{ {set}; }}\nchain in {{\n{hook};\n{rule}\n}}\n}}\n");
+    network::inside_with(RECEIVER, &["nft", "--file", "-"], &rules)
 }
 
-/// One rule that lets each network through, and one that drops the rest: iptables has no sets of its own.
-fn iptables() -> Result<()> {
-    let (host, port) = (HOST[0].to_string(), PRIVATE_PORT.to_string());
+fn single_v4(range: IpNet) -> Option<String> {
+    (range.addr().is_ipv4() && range.prefix_len() == 32).then(|| range.addr().to_string())
+}
+
+/// For networks, one rule that lets each of them through, and one that drops the rest: iptables has no sets of its own.
+fn iptables(flood: &Scenario) -> Result<()> {
+    let (host, port) = (HOST[0].to_string(), flood.port.to_string());
     let to = ["iptables", "-t", "raw", "-A", "PREROUTING", "-d", &host, "-p", "tcp", "--dport", &port];
+    if flood.port == TIGHT_PORT {
+        let [rate, burst] = TIGHT;
+        let (rate, burst) = (format!("{rate}/sec"), burst.to_string());
+        let limit = ["-m", "hashlimit", "--hashlimit-mode", "srcip", "--hashlimit-name", "gwbench"];
+        let above = ["--hashlimit-above", &rate, "--hashlimit-burst", &burst, "-j", "DROP"];
+        return inside(RECEIVER, &[&to[..], &limit, &above].concat()).map(|_| ());
+    }
     for network in networks().split(", ") {
         inside(RECEIVER, &[&to[..], &["-s", network, "-j", "ACCEPT"]].concat())?;
     }

@@ -17,20 +17,25 @@ const OPENING: &str = include_str!("opening.md");
 
 #[derive(Serialize)]
 pub(crate) struct Report {
-    /// Machine, kernel, commit and so on; what is shown of them, in this order.
-    pub(crate) about: Vec<(&'static str, String)>,
+    pub(crate) about: About,
     pub(crate) versions: BTreeMap<&'static str, String>,
     pub(crate) runner: Vec<Cost>,
     pub(crate) veth: Vec<Drops>,
     pub(crate) missing: Vec<Missing>,
-    /// Floods of which no round was calm.
-    pub(crate) disturbed: Vec<String>,
+}
+
+#[derive(Serialize)]
+pub(crate) struct About {
+    date: String,
+    commit: String,
+    machine: String,
+    kernel: String,
 }
 
 impl Report {
     pub(crate) fn new(runner: Vec<Cost>, veth: Outcome) -> Result<Self> {
-        let Outcome { drops, missing, versions, disturbed } = veth;
-        Ok(Self { about: about()?, versions, runner, veth: drops, missing, disturbed })
+        let Outcome { drops, missing, versions } = veth;
+        Ok(Self { about: About::now()?, versions, runner, veth: drops, missing })
     }
 
     pub(crate) fn tables(&self) -> Result<String, std::fmt::Error> {
@@ -42,10 +47,7 @@ impl Report {
             veth_table(&mut out, drops)?;
         }
         for missing in &self.missing {
-            writeln!(out, "\nNOT MEASURED: {}: {}", missing.filter.name(), missing.why)?;
-        }
-        for flood in &self.disturbed {
-            writeln!(out, "\nNOT MEASURED: {flood}: every round was disturbed; let the machine rest")?;
+            writeln!(out, "\nNOT MEASURED: {}: {}", missing.what, missing.why)?;
         }
         Ok(out)
     }
@@ -53,7 +55,8 @@ impl Report {
     /// The whole of BASELINE.md; `command` is what wrote it.
     pub(crate) fn baseline(&self, command: &str) -> Result<String, std::fmt::Error> {
         let mut out = format!("{OPENING}\n`{command}` writes this file, as root.\n\n");
-        for (what, value) in &self.about {
+        let About { date, commit, machine, kernel } = &self.about;
+        for (what, value) in [("date", date), ("commit", commit), ("machine", machine), ("kernel", kernel)] {
             writeln!(out, "- {what}: {value}")?;
         }
         for (name, version) in self.versions.iter().filter(|(_, version)| !version.is_empty()) {
@@ -144,23 +147,23 @@ fn shown(spread: &Spread, places: usize) -> String {
     format!("{median:.places$} [{q1:.places$}–{q3:.places$}]")
 }
 
-fn about() -> Result<Vec<(&'static str, String)>> {
-    let cpus = std::fs::read_to_string("/proc/cpuinfo")?;
-    let model = cpus.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));
-    let model = model.map_or("unknown", |(_, model)| model);
-    let count = cpus.lines().filter(|line| line.starts_with("processor")).count();
-    let guest = if cpus.contains(" hypervisor") { ", a virtual machine" } else { "" };
-    let kernel = std::fs::read_to_string("/proc/sys/kernel/osrelease")?;
-    let git = |arguments: &[&str]| {
-        network::run(&[&["git", "-C", env!("CARGO_MANIFEST_DIR")], arguments].concat())
-            .map_or_else(|_| "unknown".to_owned(), |text| text.trim().to_owned())
-    };
-    let changed =
-        if git(&["status", "--porcelain", "--untracked-files=no"]).is_empty() { "" } else { ", changed" };
-    Ok(vec![
-        ("date", network::run(&["date", "-u", "+%Y-%m-%d %H:%M UTC"])?.trim().to_owned()),
-        ("commit", format!("{}{changed}", git(&["rev-parse", "--short=12", "HEAD"]))),
-        ("machine", format!("{model}, {count} CPUs{guest}")),
-        ("kernel", kernel.trim().to_owned()),
-    ])
+impl About {
+    fn now() -> Result<Self> {
+        let cpus = std::fs::read_to_string("/proc/cpuinfo")?;
+        let model = cpus.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));
+        let model = model.map_or("unknown", |(_, model)| model);
+        let count = cpus.lines().filter(|line| line.starts_with("processor")).count();
+        let guest = if cpus.contains(" hypervisor") { ", a virtual machine" } else { "" };
+        let git = |arguments: &[&str]| {
+            network::run(&[&["git", "-C", env!("CARGO_MANIFEST_DIR")], arguments].concat())
+                .map_or_else(|_| "unknown".to_owned(), |text| text.trim().to_owned())
+        };
+        let clean = git(&["status", "--porcelain", "--untracked-files=no"]).is_empty();
+        Ok(Self {
+            date: network::run(&["date", "-u", "+%Y-%m-%d %H:%M UTC"])?.trim().to_owned(),
+            commit: git(&["rev-parse", "--short=12", "HEAD"]) + if clean { "" } else { ", changed" },
+            machine: format!("{model}, {count} CPUs{guest}"),
+            kernel: std::fs::read_to_string("/proc/sys/kernel/osrelease")?.trim().to_owned(),
+        })
+    }
 }

@@ -2,15 +2,20 @@
 
 use crate::code::{self, DROP, PASS, Sources};
 use crate::network::{self, Network};
-use crate::scenarios::{SCENARIOS, Scenario, rules};
+use crate::scenarios::{SCENARIOS, Scenario, bans, rules};
 use crate::stats::Spread;
 use crate::sys::{self, Program, ProgramArray};
 use anyhow::{Context as _, Result, bail};
 use gateway::xdp::KernelGuard;
 use serde::Serialize;
+use std::time::{Duration, SystemTime};
 
 /// Runs of one window: some milliseconds.
 const REPEAT: u32 = 100_000;
+/// Runs before all: enough to spend the tight budgets of 256 sources.
+const WARMING: u32 = 300_000;
+/// After this the wide budget of one source has what a window spends.
+const REST: Duration = Duration::from_millis(120);
 /// The empty program before and after ours must agree within this share, or nanoseconds if that is more.
 const DRIFT_MAX: f64 = 0.15;
 const DRIFT_MAX_NS: f64 = 1.0;
@@ -58,21 +63,29 @@ struct Window {
 pub(crate) fn measure(rounds: usize, only: &dyn Fn(&str) -> bool) -> Result<Vec<Cost>> {
     let rules = rules()?;
     let attached = network::within(network::RECEIVER, || KernelGuard::attach(&Network::settings(), &rules))?;
-    let guard = attached.map_err(anyhow::Error::new)?;
+    let mut guard = attached.map_err(anyhow::Error::new)?;
     let status = guard.status().map_err(anyhow::Error::new)?;
     let id = status.interfaces.first().context("the guard is on no interface")?.program_id;
     let mut cases = Vec::new();
-    for scenario in SCENARIOS.into_iter().filter(|scenario| only(scenario.name)) {
-        for family in 0..2 {
-            cases.push(Case::new(scenario, family, id)?);
+    for (bans_too, parts) in [(false, "rules"), (true, "rules and bans")] {
+        let wanted = |scenario: &Scenario| scenario.bans == bans_too && only(scenario.name);
+        let scenarios: Vec<Scenario> = SCENARIOS.into_iter().filter(wanted).collect();
+        if bans_too && !scenarios.is_empty() {
+            guard.replace_bans(&bans()?, SystemTime::now()).map_err(anyhow::Error::new)?;
         }
-    }
-    for round in 0..rounds {
-        for case in &mut cases {
-            sys::go_on()?;
-            case.window()?;
+        let from = cases.len();
+        for scenario in scenarios {
+            for family in 0..2 {
+                cases.push(Case::new(scenario, family, id)?);
+            }
         }
-        eprint!("\rtest runner: round {} of {rounds} ", round + 1);
+        for round in 0..rounds {
+            for case in &mut cases[from..] {
+                sys::go_on()?;
+                case.window()?;
+            }
+            eprint!("\rtest runner, {parts}: round {} of {rounds} ", round + 1);
+        }
     }
     eprintln!();
     guard.detach().map_err(anyhow::Error::new)?;
@@ -86,23 +99,21 @@ impl Case {
         let floor = code::verdict(scenario.verdict);
         let empty = Entry::new(Program::load("empty", &floor)?, &scenario, family)?;
         for (entry, whose) in [(&ours, "our program"), (&empty, "the empty program")] {
-            let run = entry.program.test_run(&frame, 1).context("test run")?;
-            if run.verdict != scenario.verdict {
-                let name = |verdict| match verdict {
-                    DROP => "drops",
-                    PASS => "passes",
-                    _ => "aborts",
-                };
-                bail!("{}: {whose} {} it, and should not", scenario.name, name(run.verdict));
-            }
+            let run = entry.program.test_run(&frame, WARMING).context("test run")?;
+            check(&scenario, whose, run.verdict)?;
         }
         Ok(Self { scenario, family, frame, ours, empty, windows: Vec::new() })
     }
 
     fn window(&mut self) -> Result<()> {
         let run = |entry: &Entry| -> Result<f64> {
-            Ok(f64::from(entry.program.test_run(&self.frame, REPEAT)?.nanoseconds))
+            let run = entry.program.test_run(&self.frame, REPEAT)?;
+            check(&self.scenario, "a program", run.verdict)?;
+            Ok(f64::from(run.nanoseconds))
         };
+        if self.scenario.rests {
+            std::thread::sleep(REST);
+        }
         let (before, ours, after) = (run(&self.empty)?, run(&self.ours)?, run(&self.empty)?);
         self.windows.push(Window { before, ours, after });
         Ok(())
@@ -131,6 +142,16 @@ impl Case {
     }
 }
 
+fn check(scenario: &Scenario, whose: &str, verdict: u32) -> Result<()> {
+    let does = match verdict {
+        _ if verdict == scenario.verdict => return Ok(()),
+        DROP => "drops",
+        PASS => "passes",
+        _ => "aborts",
+    };
+    bail!("{}: {whose} {does} it, and should not", scenario.name)
+}
+
 impl Entry {
     fn new(program: Program, scenario: &Scenario, family: usize) -> Result<Self> {
         if scenario.sources == Sources::One {
@@ -138,7 +159,7 @@ impl Entry {
         }
         let array = ProgramArray::new()?;
         array.set(&program).context("a tail call to the program")?;
-        let code = code::then_tail_call(family == 0, [0; 4], scenario.sources, array.fd());
+        let code = code::then_tail_call(family == 0, scenario.sources, array.fd());
         Ok(Self { program: Program::load("draw_source", &code)?, _array: Some(array) })
     }
 }

@@ -1,7 +1,7 @@
 //! Part two: floods over a veth pair, dropped by the guard and by its peers in turn, and what each drop cost the
 //! receiver's CPU.
 
-use crate::flood::{Flood, Layout, Receiver};
+use crate::flood::{Layout, Receiver};
 use crate::peers::Contender;
 use crate::scenarios::{FLOODS, Scenario};
 use crate::stats::Spread;
@@ -18,8 +18,8 @@ const WARMING: u32 = 200_000;
 const DROPPED_MIN: f64 = 0.998;
 /// A repeat is thrown away when its floor was this far above the usual one.
 const FLOOR_MAX: f64 = 1.25;
-/// And a flood when the receiver's thread was kept waiting for so much of it by somebody else.
-const WAITED_MAX: f64 = 0.25;
+/// How often a flood is tried when somebody else disturbs it.
+const TRIES: usize = 3;
 
 /// What one filter did in one flood.
 #[derive(Debug, Serialize)]
@@ -37,10 +37,10 @@ pub(crate) struct Drops {
     pub(crate) disturbed: usize,
 }
 
-/// A filter that did not take part, and why.
+/// What was not measured, and why.
 #[derive(Debug, Serialize)]
 pub(crate) struct Missing {
-    pub(crate) filter: Contender,
+    pub(crate) what: String,
     pub(crate) why: String,
 }
 
@@ -49,8 +49,6 @@ pub(crate) struct Outcome {
     pub(crate) drops: Vec<Drops>,
     pub(crate) missing: Vec<Missing>,
     pub(crate) versions: BTreeMap<&'static str, String>,
-    /// Floods of which no round was calm.
-    pub(crate) disturbed: Vec<String>,
 }
 
 /// Nanoseconds per packet by filter; None: disturbed.
@@ -58,69 +56,102 @@ type Repeat = Vec<(Contender, Option<f64>)>;
 
 pub(crate) fn measure(repeats: usize, only: &dyn Fn(&str) -> bool) -> Result<Outcome> {
     let mut outcome = Outcome::default();
-    let mut filters = Vec::new();
-    for filter in Contender::ALL {
-        match filter.version().and_then(|version| filter.install(&FLOODS[0]).map(|_| version)) {
-            Ok(version) => {
-                outcome.versions.insert(filter.name(), version);
-                filters.push(filter);
-            }
-            Err(error) if matches!(filter, Contender::Floor | Contender::Guard) => return Err(error),
-            Err(error) => outcome.missing.push(Missing { filter, why: format!("{error:#}") }),
-        }
-    }
     let receiver = Receiver::start()?;
     let layouts: &[Layout] = match std::thread::available_parallelism()?.get() {
         1 => &[Layout::SameCpu],
         _ => &[Layout::SameCpu, Layout::OtherCpu],
     };
-    let floods = FLOODS.iter().filter(|flood| only(flood.name));
-    let series: Vec<(&Scenario, Layout)> =
-        floods.flat_map(|flood| layouts.iter().map(move |layout| (flood, *layout))).collect();
-    let mut all: Vec<Vec<Repeat>> = series.iter().map(|_| Vec::new()).collect();
+    let mut series = Vec::new();
+    for flood in FLOODS.iter().filter(|flood| only(flood.name)) {
+        let contenders = able(flood, &mut outcome)?;
+        series.extend(layouts.iter().map(|&layout| Series {
+            flood,
+            layout,
+            contenders: contenders.clone(),
+            repeats: Vec::new(),
+        }));
+    }
     for repeat in 0..repeats {
-        // Nobody is always the first, or always behind the same one.
-        filters.rotate_left(1);
-        for ((flood, layout), done) in series.iter().zip(&mut all) {
-            let mut costs = Repeat::new();
-            for filter in &filters {
-                sys::go_on()?;
-                let cost = once(&receiver, *filter, flood, *layout)
-                    .with_context(|| format!("{}, {}, {}", filter.name(), flood.name, layout.name()))?;
-                costs.push((*filter, cost));
-            }
-            done.push(costs);
+        for series in &mut series {
+            // Nobody is always the first, or always behind the same one.
+            series.contenders.rotate_left(1);
+            series.repeat(&receiver)?;
         }
         eprint!("\rveth: round {} of {repeats} ", repeat + 1);
     }
     eprintln!();
-    for ((flood, layout), repeats) in series.into_iter().zip(all) {
+    for Series { flood, layout, repeats, .. } in series {
         let drops = summary(flood, layout, repeats);
         if drops.is_empty() {
-            outcome.disturbed.push(format!("{}, {}", flood.name, layout.name()));
+            let what = format!("{}, {}", flood.name, layout.name());
+            let why = "every round was disturbed; let the machine rest".to_owned();
+            outcome.missing.push(Missing { what, why });
         }
         outcome.drops.extend(drops);
     }
     Ok(outcome)
 }
 
-fn once(receiver: &Receiver, filter: Contender, flood: &Scenario, layout: Layout) -> Result<Option<f64>> {
-    let installed = filter.install(flood)?;
-    receiver.flood(layout, flood, WARMING)?;
-    let before = installed.dropped()?;
-    let seen = receiver.flood(layout, flood, FRAMES)?;
-    if let (Some(before), Some(after)) = (before, installed.dropped()?) {
-        let dropped = after.saturating_sub(before);
-        if (dropped as f64) < DROPPED_MIN * seen.received as f64 {
-            bail!("dropped {dropped} of {} packets: it does not do what is measured", seen.received);
+/// Who can take part. The floor and the guard always can, or nothing is measured.
+fn able(flood: &Scenario, outcome: &mut Outcome) -> Result<Vec<Contender>> {
+    let mut able = Vec::new();
+    for contender in Contender::ALL {
+        let tried = contender.version().and_then(|version| {
+            outcome.versions.insert(contender.name(), version);
+            contender.install(flood).map(drop)
+        });
+        match tried {
+            Ok(()) => able.push(contender),
+            Err(error) if matches!(contender, Contender::Floor | Contender::Guard) => return Err(error),
+            Err(error) => {
+                let what = format!("{}, {}", flood.name, contender.name());
+                outcome.missing.push(Missing { what, why: format!("{error:#}") });
+            }
         }
     }
-    Ok((!was_kept_waiting(&seen, layout)).then(|| seen.busy.as_nanos() as f64 / seen.received.max(1) as f64))
+    Ok(able)
 }
 
-/// On the sender's CPU it waits for the sender half of the time, so nothing can be told.
-fn was_kept_waiting(flood: &Flood, layout: Layout) -> bool {
-    layout == Layout::OtherCpu && flood.waited.as_secs_f64() > WAITED_MAX * flood.elapsed.as_secs_f64()
+/// One flood in one layout.
+struct Series {
+    flood: &'static Scenario,
+    layout: Layout,
+    contenders: Vec<Contender>,
+    repeats: Vec<Repeat>,
+}
+
+impl Series {
+    fn repeat(&mut self, receiver: &Receiver) -> Result<()> {
+        let mut costs = Repeat::new();
+        for &contender in &self.contenders {
+            let cost = self.cost(receiver, contender).with_context(|| {
+                format!("{}, {}, {}", contender.name(), self.flood.name, self.layout.name())
+            })?;
+            costs.push((contender, cost));
+        }
+        self.repeats.push(costs);
+        Ok(())
+    }
+
+    fn cost(&self, receiver: &Receiver, contender: Contender) -> Result<Option<f64>> {
+        let installed = contender.install(self.flood)?;
+        receiver.flood(self.layout, self.flood, WARMING)?;
+        for _ in 0..TRIES {
+            sys::go_on()?;
+            let before = installed.dropped()?;
+            let seen = receiver.flood(self.layout, self.flood, FRAMES)?;
+            if let (Some(before), Some(after)) = (before, installed.dropped()?) {
+                let dropped = after.saturating_sub(before);
+                if (dropped as f64) < DROPPED_MIN * seen.received as f64 {
+                    bail!("dropped {dropped} of {} packets: it does not do what is measured", seen.received);
+                }
+            }
+            if let Some(cost) = seen.cost(self.layout) {
+                return Ok(Some(cost));
+            }
+        }
+        Ok(None)
+    }
 }
 
 /// Empty: there was no calm round.
