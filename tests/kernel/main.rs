@@ -14,5 +14,6 @@ mod namespaces;
 mod oracle;
 mod process;
 mod random;
+mod selftest;
 mod verdicts;
 mod world;

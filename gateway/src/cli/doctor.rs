@@ -2,8 +2,8 @@
 
 use super::output::{self, row};
 use super::{End, Global, client, host};
-use crate::control::types::Problem;
-use crate::xdp::{Advice, Inspection};
+use crate::control::{self, types::Problem};
+use crate::xdp::{Advice, Inspection, Proved};
 
 /// One thing that was looked at.
 #[derive(Clone, Debug, serde::Serialize)]
@@ -28,7 +28,48 @@ struct Report {
     examined: Vec<Examined>,
 }
 
-pub(crate) fn run(global: &Global) -> Result<End, Problem> {
+#[derive(clap::Args)]
+pub(crate) struct Doctor {
+    /// Prove the kernel guard on this host, between two private namespaces: attach, pass, refuse, switch, detach.
+    /// Touches nothing of the host; needs root
+    #[arg(long)]
+    selftest: bool,
+}
+
+impl Doctor {
+    pub(crate) fn run(&self, global: &Global) -> Result<End, Problem> {
+        if self.selftest { selftest(global) } else { examine(global) }
+    }
+}
+
+/// The stable form of `--selftest --json`.
+#[derive(serde::Serialize)]
+struct Proof {
+    ok: bool,
+    steps: Vec<Proved>,
+}
+
+fn selftest(global: &Global) -> Result<End, Problem> {
+    let steps = control::selftest()?;
+    let proof = Proof { ok: steps.iter().all(|step| step.ok), steps };
+    if global.json {
+        output::json(&proof)?;
+    } else {
+        let verdict = |ok| if ok { "ok" } else { "FAIL" };
+        let took = |step: &Proved| format!("{} ms", step.took_us.div_ceil(1000));
+        let rows: Vec<_> = (proof.steps.iter())
+            .map(|step| row([verdict(step.ok), step.mode, step.step, &took(step), &step.what]))
+            .collect();
+        let table = output::table(&rows);
+        let lines = table.lines().zip(&proof.steps);
+        output::print(
+            &lines.map(|(line, step)| format!("{line}\n{}", mend("      ", &step.mend))).collect::<String>(),
+        );
+    }
+    Ok(if proof.ok { End::Done } else { End::Refused })
+}
+
+fn examine(global: &Global) -> Result<End, Problem> {
     let pins = client::pins(global).unwrap_or_else(|_| "/sys/fs/bpf/gateway".into());
     let config = global.config_exists().then(|| global.config());
     let examined = host::examine(config.as_deref(), &pins);

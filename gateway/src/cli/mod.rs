@@ -71,7 +71,7 @@ enum Command {
     #[command(subcommand)]
     Xdp(xdp::Xdp),
     /// What this host can do, and the command that mends what it cannot
-    Doctor,
+    Doctor(doctor::Doctor),
     /// Completions for a shell, on standard output
     Completions(completions::Completions),
     /// The manual page, on standard output or one file a command
@@ -113,7 +113,7 @@ fn dispatch(cli: &Cli) -> Result<End, Problem> {
         Command::Ban(command) => command.run(global),
         Command::Explain(command) => command.run(global),
         Command::Xdp(command) => command.run(global),
-        Command::Doctor => doctor::run(global),
+        Command::Doctor(command) => command.run(global),
         Command::Completions(command) => command.run(),
         Command::Man(command) => command.run(),
     }
@@ -184,6 +184,7 @@ mod tests {
             "gateway xdp status",
             "gateway xdp detach --yes",
             "gateway doctor --json",
+            "gateway doctor --selftest --json",
             "gateway completions bash",
             "gateway man --dir man",
         ] {

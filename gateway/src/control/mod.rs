@@ -30,6 +30,7 @@ pub use store::socket_path;
 use crate::config::{Remembered, XdpMode};
 use crate::observe::log;
 use crate::worker::Order;
+use crate::xdp::Proved;
 use node::Node;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -112,6 +113,13 @@ pub fn explain_offline(config: &Path, request: &ExplainRequest) -> Result<Explan
         off: None,
     };
     explain::explain(&candidate.snapshot, &summary, request)
+}
+
+/// Proves the kernel guard on this host, in namespaces of its own; see `xdp::selftest`.
+pub fn selftest() -> Result<Vec<Proved>, Problem> {
+    #[allow(clippy::disallowed_methods)] // how long a step took: nothing is decided by it
+    let proved = crate::xdp::selftest(std::time::Instant::now);
+    proved.map_err(|error| Problem::host(error.what, error.mend))
 }
 
 fn offline(config: &Path) -> Result<candidate::Candidate, Problem> {
