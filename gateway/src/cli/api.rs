@@ -1,7 +1,9 @@
 //! `gateway api`
 
+use super::apply::{self, How};
+use super::client::{self, segment};
 use super::output::{self, row};
-use super::{End, Global, apply, client};
+use super::{End, Global};
 use crate::control::type_name;
 use crate::control::types::{ApiDetail, ApiStatus, EndpointRequest, Plan, Problem};
 use crate::model::EndpointType;
@@ -18,12 +20,8 @@ pub(crate) enum Api {
         name: String,
         #[arg(value_enum, ignore_case = true, value_name = "TYPE")]
         endpoint_type: TypeArgument,
-        /// Show what would change, and change nothing
-        #[arg(long, conflicts_with = "yes")]
-        plan: bool,
-        /// Do it without asking
-        #[arg(long)]
-        yes: bool,
+        #[command(flatten)]
+        how: How,
     },
 }
 
@@ -40,18 +38,20 @@ impl Api {
         match self {
             Self::List => list(global),
             Self::Show { name } => show(global, name),
-            Self::SetEndpoint { name, endpoint_type, plan, yes } => {
+            Self::SetEndpoint { name, endpoint_type, how } => {
                 let endpoint_type = match endpoint_type {
                     TypeArgument::Regional => EndpointType::Regional,
                     TypeArgument::Edge => EndpointType::Edge,
                     TypeArgument::Private => EndpointType::Private,
                 };
-                let path = format!("/apis/{}/endpoint", segment(name)?);
+                let path = format!("/apis/{}/endpoint", segment(name, "an API", "gateway api list")?);
                 let ask = |shown: Option<&Plan>| {
                     let (plan, generation) = (shown.is_none(), shown.map(|plan| plan.generation));
-                    client::post(global, &path, &EndpointRequest { endpoint_type, plan, generation })
+                    let confirm_s = how.confirm_s();
+                    let request = EndpointRequest { endpoint_type, plan, generation, confirm_s };
+                    client::post_change(global, &path, &request, plan)
                 };
-                apply::change(global, *plan, *yes, ask)
+                apply::change(global, how, ask)
             }
         }
     }
@@ -86,7 +86,8 @@ fn list(global: &Global) -> Result<End, Problem> {
 }
 
 fn show(global: &Global, name: &str) -> Result<End, Problem> {
-    let detail: ApiDetail = client::get(global, &format!("/apis/{}", segment(name)?))?;
+    let detail: ApiDetail =
+        client::get(global, &format!("/apis/{}", segment(name, "an API", "gateway api list")?))?;
     if global.json {
         output::json(&detail)?;
         return Ok(End::Done);
@@ -106,13 +107,4 @@ fn show(global: &Global, name: &str) -> Result<End, Problem> {
     }
     output::print(&text);
     Ok(End::Done)
-}
-
-/// A name as one segment of a path.
-fn segment(name: &str) -> Result<&str, Problem> {
-    let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.' | b'~');
-    if !name.is_empty() && name.bytes().all(plain) && name != "." && name != ".." {
-        return Ok(name);
-    }
-    Err(Problem::host(format!("{name:?} cannot be the name of an API"), "`gateway api list` shows the names"))
 }

@@ -1,16 +1,33 @@
 //! `gateway apply`
 
-use super::{End, Global, client, output};
+use super::{End, Global, client, confirm, output};
 use crate::control::types::{ApplyRequest, Changed, Plan, Problem};
+use std::time::Duration;
 
 #[derive(clap::Args)]
 pub(crate) struct Apply {
+    #[command(flatten)]
+    how: How,
+}
+
+/// How a change is made.
+#[derive(clap::Args)]
+pub(crate) struct How {
     /// Show what would change, and change nothing
     #[arg(long, conflicts_with = "yes")]
-    plan: bool,
+    pub(crate) plan: bool,
     /// Do it without asking
     #[arg(long)]
-    yes: bool,
+    pub(crate) yes: bool,
+    /// Roll it back after this time (5s to 1h) unless `gateway confirm` keeps it
+    #[arg(long, value_name = "TIME", value_parser = confirm::within)]
+    pub(crate) confirm: Option<Duration>,
+}
+
+impl How {
+    pub(crate) fn confirm_s(&self) -> Option<u64> {
+        self.confirm.map(|within| within.as_secs())
+    }
 }
 
 impl Apply {
@@ -18,9 +35,10 @@ impl Apply {
         let ask = |shown: Option<&Plan>| {
             let (generation, files) =
                 (shown.map(|plan| plan.generation), shown.map(|plan| plan.files.clone()));
-            client::post(global, "/apply", &ApplyRequest { plan: shown.is_none(), generation, files })
+            let (plan, confirm_s) = (shown.is_none(), self.how.confirm_s());
+            client::post_change(global, "/apply", &ApplyRequest { plan, generation, files, confirm_s }, plan)
         };
-        change(global, self.plan, self.yes, ask)
+        change(global, &self.how, ask)
     }
 }
 
@@ -29,19 +47,18 @@ impl Apply {
 /// `ask` gets the plan that was shown, to carry out exactly that, or None, to make one.
 pub(crate) fn change(
     global: &Global,
-    plan_only: bool,
-    yes: bool,
+    how: &How,
     ask: impl Fn(Option<&Plan>) -> Result<Changed, Problem>,
 ) -> Result<End, Problem> {
     let planned = ask(None)?;
-    if plan_only {
+    if how.plan {
         return show(global, &planned).map(|()| End::Done);
     }
     if !planned.plan.differs {
         return finish(global, &planned);
     }
     eprint!("{}", output::findings(&planned.diagnostics));
-    if !yes {
+    if !how.yes {
         eprint!("{}", text(&planned.plan));
         match output::confirm("Do it?") {
             Some(true) => {}
@@ -60,10 +77,10 @@ pub(crate) fn change(
     let done = ask(Some(&planned.plan))?;
     if global.json {
         output::json(&done)?;
-    } else {
-        output::print(&outcome(&done));
+        return Ok(End::Done);
     }
-    Ok(End::Done)
+    output::print(&outcome(&done));
+    done.waits.as_ref().map_or(Ok(End::Done), |waits| confirm::wait(global, waits))
 }
 
 /// Nothing differs: the same answer with and without --yes, with and without a terminal.
@@ -114,9 +131,14 @@ pub(crate) fn text(plan: &Plan) -> String {
         text.push_str(&output::table(&rows));
     }
     match plan.connections_to_close {
-        0 => {}
+        0 if plan.kernel.is_empty() => {}
+        0 => text.push_str("  no open connection will be closed\n"),
         1 => text.push_str("  1 open connection will be closed\n"),
         n => text.push_str(&format!("  {n} open connections will be closed\n")),
+    }
+    if plan.sources_over_burst > 0 {
+        let sources = output::count(plan.sources_over_burst, "source");
+        text.push_str(&format!("  {sources} with more open connections than the burst: they stay open\n"));
     }
     for warning in &plan.warnings {
         text.push_str(&format!("  warning: {warning}\n"));
@@ -145,6 +167,7 @@ mod tests {
                 after: "private vpc-main".into(),
             }],
             connections_to_close: 2,
+            sources_over_burst: 1,
             warnings: vec!["beware".into()],
         };
         Changed { plan, generation: 4, ..Changed::default() }
@@ -155,9 +178,21 @@ mod tests {
         let expected = "plan from generation 4:\n  \
              api orders                   endpoint type EDGE → PRIVATE\n  \
              kernel 10.0.0.6:80 (orders)  pass → private vpc-main\n  \
-             2 open connections will be closed\n  warning: beware\n";
+             2 open connections will be closed\n  \
+             1 source with more open connections than the burst: they stay open\n  warning: beware\n";
         assert_eq!(text(&planned().plan), expected);
         assert_eq!(text(&Plan::default()), "plan from generation 0: nothing changes\n");
+    }
+
+    const fn how(plan: bool, yes: bool) -> How {
+        How { plan, yes, confirm: None }
+    }
+
+    #[test]
+    fn that_nothing_is_cut_is_said_where_the_kernel_changes() {
+        let plan = Plan { connections_to_close: 0, ..planned().plan };
+        assert!(text(&plan).contains("  no open connection will be closed\n"), "{}", text(&plan));
+        assert!(!text(&Plan::default()).contains("closed"));
     }
 
     #[test]
@@ -168,9 +203,9 @@ mod tests {
             asked.borrow_mut().push(shown.map(|plan| (plan.generation, plan.files.clone())));
             Ok(planned())
         };
-        assert!(matches!(change(&global, false, true, ask), Ok(End::Done)));
+        assert!(matches!(change(&global, &how(false, true), ask), Ok(End::Done)));
         assert_eq!(*asked.borrow(), vec![None, Some((4, "abc".into()))]);
-        assert!(matches!(change(&global, true, false, ask), Ok(End::Done)));
+        assert!(matches!(change(&global, &how(true, false), ask), Ok(End::Done)));
         assert_eq!(asked.borrow().len(), 3, "a plan changes nothing");
     }
 
@@ -182,7 +217,7 @@ mod tests {
                 assert_eq!(shown, None);
                 Ok(Changed::default())
             };
-            assert!(matches!(change(&global, false, yes, ask), Ok(End::Done)));
+            assert!(matches!(change(&global, &how(false, yes), ask), Ok(End::Done)));
         }
     }
 

@@ -1,8 +1,8 @@
 //! The CLI's side of the operator's API: one request over the Unix socket.
 
-use super::Global;
+use super::{Global, ssh};
 use crate::control::socket_path;
-use crate::control::types::{Failure, Kind, Problem};
+use crate::control::types::{Failure, Kind, OPERATOR_PEER, Problem};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Bytes;
 use hyper::{Method, Request};
@@ -10,6 +10,7 @@ use hyper_util::rt::TokioIo;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::io::ErrorKind;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tokio::net::UnixStream;
@@ -21,7 +22,7 @@ const STORE_DEFAULT: &str = "/var/lib/gateway";
 const PINS_DEFAULT: &str = "/sys/fs/bpf/gateway";
 
 pub(crate) fn get<T: DeserializeOwned>(global: &Global, path: &str) -> Result<T, Problem> {
-    request(global, Method::GET, path, Vec::new())
+    request(global, Method::GET, path, Vec::new(), None)
 }
 
 pub(crate) fn post<T: DeserializeOwned>(
@@ -30,7 +31,28 @@ pub(crate) fn post<T: DeserializeOwned>(
     body: &impl Serialize,
 ) -> Result<T, Problem> {
     let body = serde_json::to_vec(body).map_err(|error| Problem::host(error.to_string(), ""))?;
-    request(global, Method::POST, path, body)
+    request(global, Method::POST, path, body, None)
+}
+
+/// As `post`; a change (and no plan of one) says from where the operator came.
+pub(crate) fn post_change<T: DeserializeOwned>(
+    global: &Global,
+    path: &str,
+    body: &impl Serialize,
+    plan: bool,
+) -> Result<T, Problem> {
+    let peer = if plan { None } else { ssh::peer() };
+    let body = serde_json::to_vec(body).map_err(|error| Problem::host(error.to_string(), ""))?;
+    request(global, Method::POST, path, body, peer)
+}
+
+/// A name as one segment of a path.
+pub(crate) fn segment<'n>(name: &'n str, whose: &str, list: &str) -> Result<&'n str, Problem> {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.' | b'~');
+    if !name.is_empty() && name.bytes().all(plain) && name != "." && name != ".." {
+        return Ok(name);
+    }
+    Err(Problem::host(format!("{name:?} cannot be the name of {whose}"), format!("`{list}` shows the names")))
 }
 
 /// Does a gateway answer on the socket?
@@ -75,6 +97,7 @@ fn request<T: DeserializeOwned>(
     method: Method,
     path: &str,
     body: Vec<u8>,
+    peer: Option<IpAddr>,
 ) -> Result<T, Problem> {
     let socket = socket(global)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -82,7 +105,7 @@ fn request<T: DeserializeOwned>(
         .build()
         .map_err(|error| Problem::host(error.to_string(), ""))?;
     let answer = runtime.block_on(async {
-        let answer = tokio::time::timeout(ANSWER_WITHIN, exchange(&socket, method, path, body)).await;
+        let answer = tokio::time::timeout(ANSWER_WITHIN, exchange(&socket, (method, path, body), peer)).await;
         let late = |_| Problem::host("the gateway does not answer", "look at its log");
         answer.map_err(late)?
     })?;
@@ -97,7 +120,11 @@ fn request<T: DeserializeOwned>(
     Err(serde_json::from_slice::<Failure>(&body).map_err(odd)?.error)
 }
 
-async fn exchange(socket: &Path, method: Method, path: &str, body: Vec<u8>) -> Result<(u16, Bytes), Problem> {
+async fn exchange(
+    socket: &Path,
+    (method, path, body): (Method, &str, Vec<u8>),
+    peer: Option<IpAddr>,
+) -> Result<(u16, Bytes), Problem> {
     let stream = UnixStream::connect(socket).await.map_err(|error| unreachable(socket, &error))?;
     let broken = |error: &dyn std::fmt::Display| {
         Problem::host(format!("the gateway ended the conversation: {error}"), "look at its log")
@@ -105,11 +132,15 @@ async fn exchange(socket: &Path, method: Method, path: &str, body: Vec<u8>) -> R
     let (mut sender, connection) =
         hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(|e| broken(&e))?;
     tokio::spawn(connection);
-    let request = Request::builder()
+    let mut request = Request::builder()
         .method(method)
         .uri(path)
         .header("host", "localhost")
-        .header("content-type", "application/json")
+        .header("content-type", "application/json");
+    if let Some(peer) = peer {
+        request = request.header(OPERATOR_PEER, peer.to_string());
+    }
+    let request = request
         .body(Full::new(Bytes::from(body)))
         .map_err(|error| Problem::new(Kind::Request, error.to_string(), ""))?;
     let answer = sender.send_request(request).await.map_err(|e| broken(&e))?;

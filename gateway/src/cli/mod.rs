@@ -6,12 +6,15 @@ mod ban;
 mod check;
 mod client;
 mod completions;
+mod confirm;
 mod doctor;
 mod explain;
 mod host;
+mod limit;
 mod man;
 mod output;
 mod run;
+mod ssh;
 mod status;
 mod xdp;
 
@@ -70,6 +73,8 @@ enum Command {
     /// The rules in the kernel; works without a running gateway
     #[command(subcommand)]
     Xdp(xdp::Xdp),
+    /// Keep a change that was made with --confirm, or take it back at once
+    Confirm(confirm::Confirm),
     /// What this host can do, and the command that mends what it cannot
     Doctor(doctor::Doctor),
     /// Completions for a shell, on standard output
@@ -114,6 +119,7 @@ fn dispatch(cli: &Cli) -> Result<End, Problem> {
         Command::Explain(command) => command.run(global),
         Command::Xdp(command) => command.run(global),
         Command::Doctor(command) => command.run(global),
+        Command::Confirm(command) => command.run(global),
         Command::Completions(command) => command.run(),
         Command::Man(command) => command.run(),
     }
@@ -182,6 +188,14 @@ mod tests {
             "gateway explain --from 203.0.113.9 GET http://host/prod/pets",
             "gateway explain --from fd00::1 --listener vpce --header x-apigw-api-id:abc GET http://h/",
             "gateway xdp status",
+            "gateway xdp limit set public --packets 2000/s --packet-burst 4000 --connections 50/s --plan",
+            "gateway xdp limit set public --connection-burst 20 --yes --confirm 60s",
+            "gateway xdp limit clear public --yes",
+            "gateway xdp limit list --json",
+            "gateway xdp dry-run on public --confirm 1h",
+            "gateway apply --yes --confirm 5s",
+            "gateway confirm",
+            "gateway confirm 3 --rollback",
             "gateway xdp detach --yes",
             "gateway doctor --json",
             "gateway doctor --selftest --json",
@@ -221,6 +235,11 @@ mod tests {
             "gateway explain GET http://host/",
             "gateway explain --from nobody GET http://host/",
             "gateway apply --plan --yes",
+            "gateway apply --yes --confirm 4s",
+            "gateway apply --yes --confirm 61m",
+            "gateway xdp limit set public",
+            "gateway xdp limit set public --packets 2000",
+            "gateway xdp dry-run maybe public",
             "gateway completions cobol",
         ] {
             assert!(Cli::try_parse_from(line.split(' ')).is_err(), "{line}");

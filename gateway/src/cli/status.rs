@@ -37,6 +37,9 @@ fn text(status: &Status) -> String {
     } else if !status.in_step {
         text.push_str("OUT OF STEP  an API failed to load and is not served\n");
     }
+    if let Some(waits) = &status.waits {
+        text.push_str(&format!("UNCONFIRMED  {}\n", super::confirm::shown(waits)));
+    }
     text.push('\n');
     let mut rows = vec![row(["LISTENER", "ADDRESS", "VPC", "SERVES", "KERNEL"])];
     for listener in &status.listeners {

@@ -1,7 +1,7 @@
 //! `gateway xdp`
 
 use super::output::{self, row};
-use super::{End, Global, client};
+use super::{End, Global, client, limit};
 use crate::control::types::{Detached, Problem, XdpStatus};
 use crate::xdp::{self, XdpError};
 use std::collections::BTreeMap;
@@ -10,6 +10,11 @@ use std::collections::BTreeMap;
 pub(crate) enum Xdp {
     /// Interfaces, rules and what became of the packets
     Status,
+    /// Set, lift and list what each source may send to a listener
+    #[command(subcommand)]
+    Limit(limit::Limit),
+    /// Count what would be dropped on a listener, and let it pass; the workers refuse as ever
+    DryRun(limit::DryRun),
     /// Take program, rules and pins away; private APIs are then enforced by the workers alone
     Detach {
         /// Do it without asking
@@ -22,6 +27,8 @@ impl Xdp {
     pub(crate) fn run(&self, global: &Global) -> Result<End, Problem> {
         match self {
             Self::Status => status(global),
+            Self::Limit(command) => command.run(global),
+            Self::DryRun(command) => command.run(global),
             Self::Detach { yes } => detach(global, *yes),
         }
     }

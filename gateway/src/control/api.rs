@@ -3,9 +3,11 @@
 
 use super::node::Node;
 use super::types::{
-    ApplyRequest, BanRequest, EndpointRequest, ExplainRequest, Failure, Kind, Problem, UnbanRequest,
+    ApplyRequest, BanRequest, ClearRequest, ConfirmRequest, DryRunRequest, EndpointRequest, ExplainRequest,
+    Failure, Kind, LimitRequest, OPERATOR_PEER, Problem, UnbanRequest,
 };
-use super::{bans, change, explain, status};
+use super::{bans, change, confirm, explain, limit, status};
+use crate::observe::log;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::{Bytes, Incoming};
 use hyper::header::{CONTENT_TYPE, HOST, HeaderValue};
@@ -139,6 +141,11 @@ async fn operate(node: &Node, request: Request<Incoming>) -> Result<Answer, Prob
     let (parts, body) = request.into_parts();
     let path = parts.uri.path().to_string();
     let segments: Vec<&str> = path.trim_matches('/').split('/').collect();
+    if let Some(peer) = parts.headers.get(OPERATOR_PEER).filter(|_| parts.method == Method::POST) {
+        let peer = parse_address(peer.to_str().unwrap_or("?"))?;
+        log("info", "control", format_args!("{path} is asked for by an operator who came from {peer}"));
+        node.peers.note(peer);
+    }
     match (&parts.method, segments.as_slice()) {
         (&Method::GET, ["status"]) => json(&status::status(node)),
         (&Method::GET, ["apis"]) => json(&status::apis(&node.running(), node.kernel.borrow().enforces())),
@@ -161,16 +168,35 @@ async fn operate(node: &Node, request: Request<Incoming>) -> Result<Answer, Prob
         (&Method::GET, ["bans", address]) => json(&node.bans.shown(Some(parse_address(address)?))),
         (&Method::POST, ["bans"]) => {
             let request: BanRequest = read_up_to(body, BANS_BYTES_MAX).await?;
+            change::trust_peers(node).await?;
             json(&bans::add(node, &request).await?)
         }
         (&Method::POST, ["bans", "remove"]) => {
             let request: UnbanRequest = read_up_to(body, BANS_BYTES_MAX).await?;
             json(&bans::remove(node, &request).await?)
         }
+        (&Method::GET, ["xdp", "limits"]) => json(&limit::list(node)),
+        (&Method::POST, ["xdp", "limits", listener]) => {
+            let request: LimitRequest = read(body).await?;
+            json(&limit::set(node, listener, &request).await?)
+        }
+        (&Method::POST, ["xdp", "limits", listener, "clear"]) => {
+            let ClearRequest { plan, generation, confirm_s } = read(body).await?;
+            json(&limit::clear(node, listener, change::Terms { plan, generation, confirm_s }).await?)
+        }
+        (&Method::POST, ["xdp", "dry-run", listener]) => {
+            let request: DryRunRequest = read(body).await?;
+            json(&limit::dry_run(node, listener, &request).await?)
+        }
+        (&Method::POST, ["confirm"]) => {
+            let request: ConfirmRequest = read(body).await?;
+            json(&confirm::confirm(node, &request).await?)
+        }
         (&Method::POST, ["xdp", "detach"]) => json(&change::detach(node).await?),
         (method, _) => {
-            let mend = "GET /status /apis /apis/{name} /bans /bans/{address} /xdp; \
-                 POST /apply /apis/{name}/endpoint /bans /bans/remove /explain /xdp/detach";
+            let mend = "GET /status /apis /apis/{name} /bans /bans/{address} /xdp /xdp/limits; \
+                 POST /apply /apis/{name}/endpoint /bans /bans/remove /confirm /explain /xdp/limits/{listener} \
+                 /xdp/limits/{listener}/clear /xdp/dry-run/{listener} /xdp/detach";
             Err(Problem::new(Kind::Unknown, format!("{method} {path} is not part of this API"), mend))
         }
     }

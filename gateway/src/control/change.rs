@@ -1,16 +1,28 @@
 //! The changes that an operator asks for: reload the files, switch an API's endpoint type, detach XDP.
 
 use super::candidate::{self, Candidate, type_name};
+use super::confirm::{self, Undo};
 use super::digest::digest;
 use super::kernel::Kernel;
 use super::node::Node;
 use super::plan::plan;
-use super::publish::publish;
+use super::publish::{Keep, publish};
 use super::types::{ApplyRequest, Changed, Detached, EndpointRequest, Kind, Plan, Problem};
-use crate::config::Loaded;
+use crate::config::{Loaded, Remembered};
 use crate::model::EndpointType;
 use crate::observe::log;
 use std::rc::Rc;
+
+/// How a change is asked for.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Terms {
+    /// Only say what would change.
+    pub(super) plan: bool,
+    /// The generation that the plan was shown for.
+    pub(super) generation: Option<u64>,
+    /// Rolled back after so many seconds unless somebody confirms it.
+    pub(super) confirm_s: Option<u64>,
+}
 
 /// All or nothing: any error and the old snapshot goes on serving; `status` shows why.
 pub(super) async fn apply(node: &Node, request: &ApplyRequest) -> Result<Changed, Problem> {
@@ -41,14 +53,14 @@ pub(super) async fn apply(node: &Node, request: &ApplyRequest) -> Result<Changed
 }
 
 async fn apply_locked(node: &Node, request: &ApplyRequest) -> Result<Changed, Problem> {
+    let terms = Terms { plan: request.plan, generation: request.generation, confirm_s: request.confirm_s };
+    begin(node, terms)?;
     let running = node.running();
-    same_generation(node, request.generation)?;
     let loaded = Rc::new(candidate::load_whole(&node.config)?);
     same_files(request.files.as_deref(), &loaded)?;
-    let generation = if request.plan { running.snapshot.generation + 1 } else { node.next_generation() };
-    let next = candidate::compile(loaded, running.remembered.clone(), generation, Some(&running))?;
+    let next = compile(node, loaded, running.remembered.clone(), terms)?;
     let warnings = next.all_warnings();
-    Ok(Changed { diagnostics: warnings, ..change(node, next, request.plan).await? })
+    Ok(Changed { diagnostics: warnings, ..change(node, next, terms, "the files are applied").await? })
 }
 
 /// Compiles what runs with another type: edits of the files since then are not taken along.
@@ -58,7 +70,8 @@ pub(super) async fn set_endpoint(
     request: &EndpointRequest,
 ) -> Result<Changed, Problem> {
     let _changing = node.changing.lock().await;
-    same_generation(node, request.generation)?;
+    let terms = Terms { plan: request.plan, generation: request.generation, confirm_s: request.confirm_s };
+    begin(node, terms)?;
     let running = node.running();
     let document = &running.loaded.document;
     if document.apis.iter().all(|api| api.name != name) {
@@ -80,15 +93,14 @@ pub(super) async fn set_endpoint(
     } else if api.endpoint_type != request.endpoint_type {
         remembered.endpoint_types.insert(name.into(), request.endpoint_type);
     }
-    let generation = if request.plan { running.snapshot.generation + 1 } else { node.next_generation() };
-    let next = candidate::compile(running.loaded.clone(), remembered, generation, Some(&running))?;
+    let next = compile(node, running.loaded.clone(), remembered, terms)?;
     // The documents' own warnings are old; only what the switch brings is news.
     let mut news = next.warnings.clone();
     news.retain(|warning| !running.warnings.contains(warning));
-    let changed = Changed { diagnostics: news, ..change(node, next, request.plan).await? };
+    let what = format!("{name} is {} now", type_name(request.endpoint_type));
+    let changed = Changed { diagnostics: news, ..change(node, next, terms, &what).await? };
     if changed.done {
-        let (endpoint_type, closed) = (type_name(request.endpoint_type), changed.connections_closed);
-        log("info", "control", format_args!("{name} is {endpoint_type} now, {closed} connections closed"));
+        log("info", "control", format_args!("{what}, {} connections closed", changed.connections_closed));
     }
     Ok(changed)
 }
@@ -103,17 +115,59 @@ fn file_says(node: &Node, name: &str, endpoint_type: EndpointType) -> bool {
     says(&node.running().loaded) && candidate::load(&node.config).is_ok_and(|loaded| says(&loaded))
 }
 
-async fn change(node: &Node, next: Candidate, plan_only: bool) -> Result<Changed, Problem> {
-    let plan = plan(node, &next);
-    if plan_only || !plan.differs {
-        return Ok(unchanged(node, plan));
-    }
-    let connections_closed = publish(node, next).await?;
-    let generation = node.running().snapshot.generation;
-    Ok(Changed { plan, done: true, generation, connections_closed, diagnostics: Vec::new() })
+/// May a change begin on these terms? The caller holds `node.changing`.
+pub(super) fn begin(node: &Node, terms: Terms) -> Result<(), Problem> {
+    confirm::within(terms.confirm_s)?;
+    same_generation(node, terms.generation)?;
+    if terms.plan { Ok(()) } else { node.confirm.nothing_waits() }
 }
 
-fn unchanged(node: &Node, plan: Plan) -> Changed {
+pub(super) fn compile(
+    node: &Node,
+    loaded: Rc<Loaded>,
+    remembered: Remembered,
+    terms: Terms,
+) -> Result<Candidate, Problem> {
+    let running = node.running();
+    let generation = if terms.plan { running.snapshot.generation + 1 } else { node.next_generation() };
+    let mut next = candidate::compile(loaded, remembered, generation, Some(&running))?;
+    node.peers.trust(&mut next.snapshot);
+    Ok(next)
+}
+
+/// `what` names it for whoever is to confirm it.
+pub(super) async fn change(
+    node: &Node,
+    next: Candidate,
+    terms: Terms,
+    what: &str,
+) -> Result<Changed, Problem> {
+    let plan = plan(node, &next);
+    if terms.plan || !plan.differs {
+        return Ok(unchanged(node, plan));
+    }
+    let (before, within) = (node.running(), confirm::within(terms.confirm_s)?);
+    let keep = if within.is_some() { Keep::WhenConfirmed } else { Keep::Now };
+    let connections_closed = publish(node, next, keep).await?;
+    let generation = node.running().snapshot.generation;
+    let waits =
+        within.and_then(|within| node.confirm.begin(what.into(), within, Undo::Configuration(before)));
+    Ok(Changed { plan, done: true, generation, connections_closed, waits, diagnostics: Vec::new() })
+}
+
+/// An operator's address that workers and kernel do not know as trusted yet: what runs, with it.
+pub(super) async fn trust_peers(node: &Node) -> Result<(), Problem> {
+    let _changing = node.changing.lock().await;
+    let running = node.running();
+    if node.peers.are_trusted(&running.snapshot) {
+        return Ok(());
+    }
+    let next = compile(node, running.loaded.clone(), running.remembered.clone(), Terms::default())?;
+    // A change that waits for its confirmation is not kept by this.
+    publish(node, next, Keep::WhenConfirmed).await.map(drop)
+}
+
+pub(super) fn unchanged(node: &Node, plan: Plan) -> Changed {
     Changed { plan, generation: node.running().snapshot.generation, ..Changed::default() }
 }
 

@@ -30,7 +30,13 @@ impl Kernel {
             };
             return Self::Off { why: with_leftovers(why.into(), document) };
         }
-        let settings = xdp::Settings::new(document.interfaces.clone(), document.mode, document.pins.clone());
+        let settings = xdp::Settings {
+            interfaces: document.interfaces.clone(),
+            mode: document.mode,
+            pins: document.pins.clone(),
+            source_v4: document.source_v4,
+            source_v6: document.source_v6,
+        };
         match rules.may_stay().and_then(|()| KernelGuard::attach(&settings, rules)) {
             Ok(guard) => Self::On(Box::new(guard)),
             Err(XdpError { what, mend }) => {

@@ -5,11 +5,14 @@ mod api;
 mod bans;
 mod candidate;
 mod change;
+mod confirm;
 mod digest;
 mod explain;
 mod kernel;
+mod limit;
 mod node;
 mod orders;
+mod peers;
 mod plan;
 mod publish;
 mod resolve;
@@ -149,6 +152,7 @@ async fn serve(options: &Options) -> Result<(), Problem> {
     }
     tokio::task::spawn_local(refresh_names(node.clone()));
     tokio::task::spawn_local(bans::keep(node.clone()));
+    tokio::task::spawn_local(confirm::watch(node.clone()));
     loop {
         tokio::select! {
             asked = signals.next() => match asked {
@@ -211,6 +215,7 @@ async fn drain(node: &Node, signals: &mut Signals) -> Result<(), Problem> {
         format_args!("ending: open requests have {seconds} s; a second signal ends at once"),
     );
     let ended = async {
+        confirm::at_the_end(node).await;
         // A change that is under way comes to its end first.
         let _changing = node.changing.lock().await;
         for worker in &node.workers {

@@ -2,7 +2,9 @@
 
 use super::bans::Bans;
 use super::candidate::Running;
+use super::confirm::Confirm;
 use super::kernel::{self, Kernel};
+use super::peers::Peers;
 use super::store::Store;
 use super::types::{Finding, Problem, RefusedChange};
 use crate::config::Loaded;
@@ -27,6 +29,9 @@ pub(super) struct Node {
     /// Never borrowed over an await.
     pub(super) kernel: RefCell<Kernel>,
     pub(super) bans: Bans,
+    /// A change that is in force and not kept yet.
+    pub(super) confirm: Confirm,
+    pub(super) peers: Peers,
     /// A way back failed: kernel, workers or store may not be what `running` says.
     pub(super) astray: Cell<bool>,
     running: RefCell<Rc<Running>>,
@@ -53,6 +58,8 @@ impl Node {
             changing: tokio::sync::Mutex::new(()),
             kernel: RefCell::new(kernel),
             bans,
+            confirm: Confirm::default(),
+            peers: Peers::default(),
             astray: Cell::new(false),
             generation: Cell::new(running.snapshot.generation),
             running: RefCell::new(Rc::new(running)),

@@ -6,13 +6,13 @@ use super::kernel::Kernel;
 use super::node::Node;
 use super::status::{kernel_rule, serves, serving};
 use super::types::{Change, KernelChange, Plan};
-use crate::config::{Document, Remembered};
+use crate::config::{self, Document, Remembered};
 use crate::guard::endpoint;
-use crate::model::EndpointType;
+use crate::model::{EndpointType, SourceLimits};
 use crate::snapshot::{Api, Listener, Snapshot};
 use crate::worker::Handle;
 use ipnet::IpNet;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 
 pub(super) fn plan(node: &Node, next: &Candidate) -> Plan {
@@ -22,10 +22,14 @@ pub(super) fn plan(node: &Node, next: &Candidate) -> Plan {
     changes.extend(vpcs(old, new));
     changes.extend(trusted(old, new));
     changes.extend(listeners(old, new));
+    changes.extend(chosen_live(running, next));
     changes.extend(apis(running, next));
-    let open =
-        node.workers.iter().flat_map(Handle::open_connections).map(|open| (open.listener, open.peer.ip()));
+    let open = || {
+        let open = node.workers.iter().flat_map(Handle::open_connections);
+        open.map(|open| (open.listener, open.peer.ip()))
+    };
     let mut warnings = privacy(old, new, kernel);
+    warnings.extend(limits_without_xdp(old, new, kernel));
     warnings.extend(restart(&node.started_with.document, &next.loaded.document));
     let files = digest(&next.loaded);
     let same = files == digest(&running.loaded) && next.remembered == running.remembered;
@@ -36,7 +40,8 @@ pub(super) fn plan(node: &Node, next: &Candidate) -> Plan {
         differs: !same || node.astray.get(),
         changes,
         kernel: if kernel.is_on() { kernel_changes(old, new) } else { Vec::new() },
-        connections_to_close: closing(old, new, open),
+        connections_to_close: closing(old, new, open()),
+        sources_over_burst: over_burst((old, new), &node.started_with.document.xdp, open()),
         warnings,
     }
 }
@@ -49,6 +54,34 @@ fn closing(old: &Snapshot, new: &Snapshot, open: impl Iterator<Item = (usize, Ip
         stays.is_some_and(|listener| !endpoint::admit_connection(new, listener, *peer))
     })
     .count()
+}
+
+/// Sources that have more connections open to a listener than its limit, where that changes, allows at once.
+fn over_burst(
+    (old, new): (&Snapshot, &Snapshot),
+    xdp: &config::Xdp,
+    open: impl Iterator<Item = (usize, IpAddr)>,
+) -> usize {
+    // By the running listener's index: the burst that comes.
+    let bursts: Vec<Option<u32>> = old
+        .listeners
+        .iter()
+        .map(|before| {
+            let after = new.listeners.iter().find(|after| after.name == before.name)?;
+            let limit = after.limits.connections.filter(|_| after.limits != before.limits)?;
+            Some(limit.burst)
+        })
+        .collect();
+    let mut counts: BTreeMap<(usize, Option<IpNet>), u32> = BTreeMap::new();
+    for (listener, peer) in open.filter(|(listener, _)| bursts.get(*listener).is_some_and(Option::is_some)) {
+        let peer = peer.to_canonical();
+        let bits = if peer.is_ipv4() { xdp.source_v4 } else { xdp.source_v6 };
+        let source = IpNet::new(peer, bits).ok().map(|source| source.trunc());
+        *counts.entry((listener, source)).or_default() += 1;
+    }
+    let over =
+        |(listener, _): &(usize, Option<IpNet>), count: u32| bursts[*listener].is_some_and(|b| count > b);
+    counts.iter().filter(|(key, count)| over(key, **count)).count()
 }
 
 fn change(kind: &str, name: &str, what: String) -> Change {
@@ -116,6 +149,38 @@ fn listeners(old: &Snapshot, new: &Snapshot) -> Vec<Change> {
     let gone = old.listeners.iter().filter(|l| new.listeners.iter().all(|after| after.name != l.name));
     changes.extend(gone.map(|l| change("listener", &l.name, format!("removed: {} closes", l.address))));
     changes
+}
+
+/// Where a live choice begins or ends to win over the file.
+fn chosen_live(running: &Running, next: &Candidate) -> Vec<Change> {
+    let mut changes = Vec::new();
+    for listener in &next.snapshot.listeners {
+        let name = &listener.name;
+        let mut push = |what: String| changes.push(change("listener", name, what));
+        for (command, chosen) in [
+            ("xdp limit set", (|r, n| r.limits.contains_key(n)) as fn(&Remembered, &String) -> bool),
+            ("xdp dry-run", |r, n| r.dry_runs.contains_key(n)),
+        ] {
+            match (chosen(&running.remembered, name), chosen(&next.remembered, name)) {
+                (true, false) => push(format!("follows its file again, `{command}` is forgotten")),
+                (false, true) => push(format!("`{command}` wins over its file from now on")),
+                _ => {}
+            }
+        }
+    }
+    changes
+}
+
+/// Only the kernel enforces limits.
+fn limits_without_xdp(old: &Snapshot, new: &Snapshot, kernel: &Kernel) -> Option<String> {
+    let why = kernel.off()?;
+    let comes = |listener: &&Listener| {
+        let before = old.listeners.iter().find(|before| before.name == listener.name);
+        let before = before.map_or(SourceLimits::NONE, |before| before.limits);
+        listener.limits != SourceLimits::NONE && listener.limits != before
+    };
+    let listener = new.listeners.iter().find(comes)?;
+    Some(format!("nobody enforces the limits of listener {}: XDP is off, {why}", listener.name))
 }
 
 fn apis(running: &Running, next: &Candidate) -> Vec<Change> {

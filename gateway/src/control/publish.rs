@@ -16,6 +16,13 @@ use crate::xdp::Rules;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
+/// Is what the candidate remembers written to the store?
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Keep {
+    Now,
+    WhenConfirmed,
+}
+
 /// What was begun: all of it is taken back when a later step fails.
 #[derive(Default)]
 struct Begun {
@@ -25,13 +32,13 @@ struct Begun {
 }
 
 /// Returns how many client connections were closed. The caller holds `node.changing`.
-pub(super) async fn publish(node: &Node, candidate: Candidate) -> Result<usize, Problem> {
+pub(super) async fn publish(node: &Node, candidate: Candidate, keep: Keep) -> Result<usize, Problem> {
     let old = node.running();
     node.kernel.borrow().may_hold(&Rules::of(&candidate.snapshot))?;
     let (next, bound) = bind(candidate, node.workers.len(), Some(&old.snapshot))?;
     warn_of_names(&resolve::first(&next.snapshot.targets).await);
     let mut begun = Begun::default();
-    match forward(node, &old, &next, bound, &mut begun).await {
+    match forward(node, (&old, &next), keep, bound, &mut begun).await {
         Ok(closed) => {
             node.runs(next);
             node.astray.set(false);
@@ -92,14 +99,14 @@ pub(super) async fn adopt(
 
 async fn forward(
     node: &Node,
-    old: &Running,
-    next: &Running,
+    (old, next): (&Running, &Running),
+    keep: Keep,
     bound: Vec<(usize, Bound)>,
     begun: &mut Begun,
 ) -> Result<usize, Problem> {
     // A crash between two steps must leave a private API private. Closing is remembered before it takes effect,
     // opening after it did.
-    let remembers = next.remembered != old.remembered;
+    let remembers = keep == Keep::Now && next.remembered != old.remembered;
     let opens = opens(&old.snapshot, &next.snapshot);
     if remembers && !opens {
         begun.remembered = true;

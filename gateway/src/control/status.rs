@@ -40,6 +40,7 @@ pub(super) fn status(node: &Node) -> Status {
         apis,
         xdp: kernel.summary(),
         warnings: [running.warnings.clone(), node.unguarded()].concat(),
+        waits: node.confirm.shown(),
     }
 }
 

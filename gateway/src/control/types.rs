@@ -1,12 +1,22 @@
 //! What the operator's API hears and says, shared by the server, the CLI and every other client: stable JSON keys.
 
+mod live;
+
 pub use super::bans::types::{BanEntry, BanList, BanRequest, BansChanged, Exempt, UnbanRequest};
+pub use live::{
+    ClearRequest, ConfirmRequest, Confirmed, DryRunRequest, LimitRequest, ListenerLimits, PendingChange,
+};
+
 use crate::model::{Diagnostic, EndpointType, Severity};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
+
+/// Header of a request that changes something: the address from which the operator came by SSH. It is trusted from then
+/// on, until the gateway ends.
+pub const OPERATOR_PEER: &str = "x-gateway-operator-peer";
 
 /// One finding in a document.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -133,6 +143,9 @@ pub struct Status {
     pub apis: Vec<ApiStatus>,
     pub xdp: XdpSummary,
     pub warnings: Vec<Finding>,
+    /// A change that is rolled back unless it is confirmed in time.
+    #[serde(default)]
+    pub waits: Option<PendingChange>,
 }
 
 /// A reload that changed nothing because of its errors.
@@ -316,6 +329,9 @@ pub struct ApplyRequest {
     /// `files` of that plan: other files by now refuse the change.
     #[serde(default)]
     pub files: Option<String>,
+    /// Rolled back after so many seconds unless it is confirmed (5 to 3600).
+    #[serde(default)]
+    pub confirm_s: Option<u64>,
 }
 
 /// POST /apis/{name}/endpoint
@@ -328,6 +344,8 @@ pub struct EndpointRequest {
     pub plan: bool,
     #[serde(default)]
     pub generation: Option<u64>,
+    #[serde(default)]
+    pub confirm_s: Option<u64>,
 }
 
 /// What a change will do, or did.
@@ -346,6 +364,9 @@ pub struct Plan {
     pub kernel: Vec<KernelChange>,
     /// Client connections that the new rules do not allow.
     pub connections_to_close: usize,
+    /// Sources that have more connections open than a changed limit allows at once; none of them is closed.
+    #[serde(default)]
+    pub sources_over_burst: usize,
     pub warnings: Vec<String>,
 }
 
@@ -374,6 +395,9 @@ pub struct Changed {
     /// The generation that serves now.
     pub generation: u64,
     pub connections_closed: usize,
+    /// It is rolled back unless it is confirmed in time.
+    #[serde(default)]
+    pub waits: Option<PendingChange>,
     /// Warnings of the documents.
     pub diagnostics: Vec<Finding>,
 }

@@ -10,8 +10,12 @@ const INSIDE: [u8; 4] = [127, 0, 1, 5];
 const OUTSIDE: [u8; 4] = [127, 0, 0, 1];
 
 async fn switch(served: &Served, endpoint_type: EndpointType) -> Result<Changed, Problem> {
-    set_endpoint(&served.node, "orders", &EndpointRequest { endpoint_type, plan: false, generation: None })
-        .await
+    set_endpoint(
+        &served.node,
+        "orders",
+        &EndpointRequest { endpoint_type, plan: false, generation: None, confirm_s: None },
+    )
+    .await
 }
 
 async fn reload(served: &Served) -> Result<Changed, Problem> {
@@ -85,7 +89,8 @@ fn connections_that_are_no_longer_allowed_are_counted_and_closed() {
         let mut outsider = connect(served.address("orders"), OUTSIDE.into());
         let mut insider = connect(served.address("orders"), INSIDE.into());
         assert_eq!((status_of(&mut outsider), status_of(&mut insider)), (200, 200));
-        let request = EndpointRequest { endpoint_type: Private, plan: true, generation: None };
+        let request =
+            EndpointRequest { endpoint_type: Private, plan: true, generation: None, confirm_s: None };
         let planned = set_endpoint(&served.node, "orders", &request).await.unwrap();
         assert!(!planned.done);
         assert_eq!(planned.plan.connections_to_close, 1);
@@ -168,7 +173,8 @@ fn a_plan_of_another_generation_is_refused() {
     let folder = files("REGIONAL");
     block_on(async {
         let served = serve(&folder).await;
-        let request = EndpointRequest { endpoint_type: Private, plan: false, generation: Some(1) };
+        let request =
+            EndpointRequest { endpoint_type: Private, plan: false, generation: Some(1), confirm_s: None };
         set_endpoint(&served.node, "orders", &request).await.unwrap();
         let problem = set_endpoint(&served.node, "orders", &request).await.unwrap_err();
         assert_eq!(problem.kind, Kind::Conflict);
@@ -232,8 +238,12 @@ fn files_that_changed_since_the_plan_are_refused() {
         folder.write("catalog.yaml", &document("catalog", "EDGE"));
         let request = ApplyRequest { plan: true, ..ApplyRequest::default() };
         let plan = apply(&served.node, &request).await.unwrap().plan;
-        let request =
-            ApplyRequest { plan: false, generation: Some(plan.generation), files: Some(plan.files) };
+        let request = ApplyRequest {
+            plan: false,
+            generation: Some(plan.generation),
+            files: Some(plan.files),
+            confirm_s: None,
+        };
         folder.write("orders.yaml", &document("orders", "REGIONAL"));
         let problem = apply(&served.node, &request).await.unwrap_err();
         assert_eq!(problem.kind, Kind::Conflict);

@@ -2,7 +2,9 @@
 
 mod bans;
 mod change;
+mod confirm;
 mod explain;
+mod limit;
 mod plan;
 
 use super::bans::Bans;

@@ -105,7 +105,12 @@ fn the_plan_of_a_switch_says_who_will_be_kept_away_by_whom() {
     folder.write("gateway.toml", &shared);
     block_on(async {
         let served = serve(&folder).await;
-        let request = EndpointRequest { endpoint_type: EndpointType::Private, plan: true, generation: None };
+        let request = EndpointRequest {
+            endpoint_type: EndpointType::Private,
+            plan: true,
+            generation: None,
+            confirm_s: None,
+        };
         let plan = set_endpoint(&served.node, "orders", &request).await.unwrap().plan;
         let switched = "api orders: `set-endpoint` wins over its file from now on";
         assert_eq!(lines(&plan), ["api orders: endpoint type REGIONAL → PRIVATE", switched]);
@@ -121,7 +126,12 @@ fn without_xdp_the_plan_of_a_switch_says_so() {
     block_on(async {
         let served = serve(&folder).await;
         *served.node.kernel.borrow_mut() = Kernel::Off { why: "no BPF here".into() };
-        let request = EndpointRequest { endpoint_type: EndpointType::Private, plan: true, generation: None };
+        let request = EndpointRequest {
+            endpoint_type: EndpointType::Private,
+            plan: true,
+            generation: None,
+            confirm_s: None,
+        };
         let plan = set_endpoint(&served.node, "orders", &request).await.unwrap().plan;
         assert!(plan.warnings[0].contains("the workers alone keep outsiders away from orders"), "{plan:?}");
         assert!(plan.warnings[0].contains("no BPF here"), "{plan:?}");
