@@ -136,4 +136,15 @@ fn the_pins_of_another_gateway_are_named() {
     let error = refusal(&world);
     let folder: &Path = &others.0;
     assert!(error.mend.contains(&format!("({})", folder.display())), "{error}");
+
+    // As for whoever has the usual pins.
+    let output = world
+        .gateway
+        .run(|| Command::new(env!("CARGO_BIN_EXE_gateway")).args(["doctor", "--json"]).output().unwrap());
+    let doctor: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let examined = doctor["examined"].as_array().unwrap();
+    let out0 = examined.iter().find(|one| one["subject"] == "interface out0").unwrap();
+    assert_eq!(out0["verdict"], "warn", "{out0}");
+    let notes = out0["notes"].to_string();
+    assert!(notes.contains("another gateway's") && notes.contains(folder.to_str().unwrap()), "{out0}");
 }

@@ -78,6 +78,34 @@ fn the_last_interface_that_comes_back_is_attached_again_and_its_mode_is_told() {
 }
 
 #[test]
+fn an_interface_that_is_not_there_at_the_start_takes_the_guard_from_no_other() {
+    let Some(world) = World::new() else { return };
+    let server = world.serve();
+    world.gateway.ip(&["link", "del", INTERFACES[1]]);
+    let settings = world.settings(XdpMode::Auto);
+    let mut guard = world.gateway.run(|| attach(&settings, &private()));
+    let status = world.gateway.run(|| guard.status().unwrap());
+    assert_eq!(status.interfaces.iter().map(|one| one.name.as_str()).collect::<Vec<_>>(), [INTERFACES[0]]);
+    let why = lost(&world, &guard);
+    assert!(why.len() == 1 && why[0].contains("no interface out0"), "{why:?}");
+    world.join(&world.outside, INTERFACES[1], 78);
+    let regained = reattach(&world, &mut guard);
+    assert_eq!((regained[0].mode, regained[0].before), ("native", "unknown"));
+    assert_eq!(world.outsider_connects(), [false, false]);
+    drop(server);
+    // None is there: it waits for them.
+    drop(guard);
+    for interface in INTERFACES {
+        world.gateway.ip(&["link", "del", interface]);
+    }
+    let mut guard = world.gateway.run(|| attach(&settings, &private()));
+    assert_eq!(lost(&world, &guard).len(), 2);
+    assert_eq!(pinned(&world), 0);
+    world.join(&world.inside, INTERFACES[0], 77);
+    assert_eq!(reattach(&world, &mut guard).len(), 1);
+}
+
+#[test]
 fn an_interface_that_comes_back_with_another_program_is_left_alone_until_that_is_gone() {
     let Some(world) = World::new() else { return };
     let settings = world.settings(XdpMode::Auto);
@@ -92,6 +120,22 @@ fn an_interface_that_comes_back_with_another_program_is_left_alone_until_that_is
     drop(link);
     assert_eq!(reattach(&world, &mut guard).len(), 1);
     assert!(lost(&world, &guard).is_empty());
+}
+
+#[test]
+fn an_interface_that_moved_to_another_namespace_is_missed_and_its_successor_attached() {
+    let Some(world) = World::new() else { return };
+    let settings = world.settings(XdpMode::Auto);
+    let mut guard = world.gateway.run(|| attach(&settings, &private()));
+    world.gateway.ip(&["link", "set", INTERFACES[1], "netns", &world.inside.0]);
+    assert_eq!(reattach(&world, &mut guard), []);
+    assert!(lost(&world, &guard)[0].contains("no interface out0"));
+    world.gateway.ip(&["link", "add", INTERFACES[1], "type", "veth", "peer", "name", "x0"]);
+    assert_eq!(reattach(&world, &mut guard).len(), 1);
+    assert!(lost(&world, &guard).is_empty());
+    // The one that moved keeps the program until all is taken away.
+    assert_eq!(pinned(&world), 3);
+    assert_eq!(world.gateway.run(|| guard.detach().unwrap().len()), 3);
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use super::doctor::Examined;
 use super::output;
 use crate::config::{self, XdpMode};
-use crate::xdp::{Inspection, Offload, Relatives};
+use crate::xdp::{Advice, Inspection, Offload, Relatives};
 use crate::{control, net, xdp};
 use std::path::Path;
 
@@ -38,9 +38,9 @@ pub(crate) fn examine(config: Option<&Path>, pins: &Path) -> Vec<Examined> {
         None => all.push(warn("config", "no gateway.toml here", "gateway doctor --config FILE")),
     }
     if interfaces.is_empty() {
-        interfaces = every_interface();
+        interfaces = xdp::interfaces().unwrap_or_default();
     }
-    all.extend(interfaces.iter().map(|name| interface(name)));
+    all.extend(interfaces.iter().map(|name| interface(name, pins)));
     if let Some((file, Ok(_))) = &loaded {
         // What keeps it from compiling was told above.
         let unguarded = control::check_host(file).unwrap_or_default();
@@ -142,16 +142,25 @@ fn somaxconn() -> Examined {
     }
 }
 
-fn interface(name: &str) -> Examined {
+fn interface(name: &str, pins: &Path) -> Examined {
     let subject = format!("interface {name}");
     let inspection = match xdp::inspect(name) {
         Ok(inspection) => inspection,
         Err(error) => return fail(&subject, error.what, error.mend),
     };
     let foreign = inspection.present.as_ref().is_some_and(|present| !present.ours);
+    // Without root no pin is seen, and nothing is said.
+    let others = inspection.present.as_ref().filter(|present| {
+        present.ours && !present.pins.is_empty() && !present.pins.iter().any(|pin| pin.path.starts_with(pins))
+    });
     let what = facts(&inspection).join(", ");
-    let examined = if foreign { warn(&subject, what, "") } else { ok(&subject, what) };
-    Examined { notes: inspection.advice.clone(), interface: Some(inspection), ..examined }
+    let examined = if foreign || others.is_some() { warn(&subject, what, "") } else { ok(&subject, what) };
+    let mut notes = inspection.advice.clone();
+    notes.extend(others.map(|present| Advice {
+        what: format!("the guard is another gateway's: {}", present.describe()),
+        mend: present.mend(name),
+    }));
+    Examined { notes, interface: Some(inspection), ..examined }
 }
 
 fn facts(of: &Inspection) -> Vec<String> {
@@ -181,16 +190,6 @@ fn facts(of: &Inspection) -> Vec<String> {
     facts.extend(several("beneath", children));
     facts.extend(named("other end", peer));
     facts
-}
-
-fn every_interface() -> Vec<String> {
-    let Ok(entries) = std::fs::read_dir("/sys/class/net") else { return Vec::new() };
-    let names = entries.flatten().filter_map(|entry| entry.file_name().into_string().ok());
-    // Some drivers put files there, too.
-    let mut names: Vec<String> =
-        names.filter(|name| Path::new("/sys/class/net").join(name).join("ifindex").exists()).collect();
-    names.sort();
-    names
 }
 
 fn read(path: &str) -> Option<String> {
@@ -283,10 +282,5 @@ mod tests {
         assert!(soft > 0 && hard >= soft);
         assert!(limit("Max locked memory").is_some());
         assert_eq!(limit("Max nonsense"), None);
-    }
-
-    #[test]
-    fn loopback_is_among_the_interfaces() {
-        assert!(every_interface().contains(&"lo".to_string()));
     }
 }

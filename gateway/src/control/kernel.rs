@@ -86,8 +86,12 @@ impl Kernel {
     pub(super) fn reattach(&mut self) {
         let Self::On(guard) = self else { return };
         for Regained { interface, mode, before } in guard.reattach() {
-            let changed = if mode == before { String::new() } else { format!(", it was {before} before") };
-            log("info", "xdp", format_args!("{interface} is attached again, in {mode} mode{changed}"));
+            let changed = if mode == before { String::new() } else { format!(" (before: {before})") };
+            log(
+                "info",
+                "xdp",
+                format_args!("{interface} is there again and attached, in {mode} mode{changed}"),
+            );
         }
     }
 

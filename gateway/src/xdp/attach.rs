@@ -28,7 +28,8 @@ pub struct KernelGuard {
 
 impl KernelGuard {
     /// Loads, or adopts what an earlier process pinned (rules stay in force meanwhile), replaces the program
-    /// atomically, writes `rules` and attaches to every interface. Interfaces that are not named any more are freed.
+    /// atomically, writes `rules` and attaches to every interface. Interfaces that are not named any more are freed,
+    /// those that are not there yet are left to `reattach`.
     pub fn attach(settings: &Settings, rules: &Rules) -> Result<Self, XdpError> {
         if settings.mode == XdpMode::Off || settings.interfaces.is_empty() {
             return Err(XdpError::new(
@@ -39,7 +40,7 @@ impl KernelGuard {
         let wanted = Wanted::of(rules)?;
         pins::prepare(&settings.pins)?;
         let lock = pins::lock(&settings.pins)?;
-        let places = Place::all(settings)?;
+        let (places, absent) = Place::all(settings)?;
         let (mut loaded, maps, bans) = load(settings, &wanted)?;
         let mut fresh = Vec::new();
         for place in &places {
@@ -57,7 +58,9 @@ impl KernelGuard {
             }
         }
         pins::remove_other_versions(&settings.pins)?;
-        let posts = places.into_iter().map(|place| Post::of(place.name, place.index)).collect();
+        let mut posts: Vec<Post> =
+            places.into_iter().map(|place| Post::of(place.name, place.index)).collect();
+        posts.extend(absent.into_iter().map(Post::absent));
         Ok(Self { settings: settings.clone(), maps, bans, loaded, posts, _lock: lock })
     }
 
@@ -132,14 +135,20 @@ pub(super) struct Place {
 }
 
 impl Place {
-    /// Refuses before anything is touched: unknown interfaces, those without Ethernet frames, foreign programs.
-    fn all(settings: &Settings) -> Result<Vec<Self>, XdpError> {
+    /// Refuses before anything is touched: interfaces without Ethernet frames, foreign programs. One that is not there
+    /// takes the guard from no other: it may come, and its name is given.
+    fn all(settings: &Settings) -> Result<(Vec<Self>, Vec<String>), XdpError> {
         let mut places = BTreeMap::new();
+        let mut absent = Vec::new();
         for name in &settings.interfaces {
-            let place = Self::of(name, settings)?;
-            places.insert(place.index, place);
+            if inspect::is_here(name) {
+                let place = Self::of(name, settings)?;
+                places.insert(place.index, place);
+            } else {
+                absent.push(name.clone());
+            }
         }
-        Ok(places.into_values().collect())
+        Ok((places.into_values().collect(), absent))
     }
 
     pub(super) fn of(name: &str, settings: &Settings) -> Result<Self, XdpError> {

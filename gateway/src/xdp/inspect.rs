@@ -2,7 +2,7 @@
 
 use super::ethtool::{self, Device};
 use super::load::Loaded;
-use super::netlink::InterfaceFacts;
+use super::netlink::{self, InterfaceFacts};
 use super::owner::Present;
 use super::topology::Topology;
 use super::{Advice, Inspection, Offload, Queues, XdpError, pins, sys};
@@ -39,6 +39,14 @@ pub fn inspect(interface: &str) -> Result<Inspection, XdpError> {
         vec![told(what, "name the interface beneath it, or none: the workers enforce the same rules")]
     };
     Ok(inspection)
+}
+
+/// Names of all interfaces of this network namespace, sorted.
+pub fn interfaces() -> Result<Vec<String>, XdpError> {
+    let all = netlink::interfaces().map_err(|error| XdpError::caused("listing the interfaces", &error))?;
+    let mut names: Vec<String> = all.into_iter().map(|facts| facts.name).collect();
+    names.sort();
+    Ok(names)
 }
 
 /// Does this network namespace have an interface of that name?
@@ -274,6 +282,11 @@ mod tests {
         let inspection = inspect("lo").unwrap();
         assert!(inspection.advice.iter().any(|advice| advice.what.contains("generic")), "{inspection:?}");
         assert!(inspection.queues.rx > 0, "{inspection:?}");
+    }
+
+    #[test]
+    fn loopback_is_among_the_interfaces() {
+        assert!(interfaces().unwrap().contains(&"lo".to_owned()));
     }
 
     #[test]

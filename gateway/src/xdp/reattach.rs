@@ -7,6 +7,7 @@ use std::path::Path;
 
 /// After that many calls it is tried again although nothing about the interface has changed.
 const TRY_AGAIN_AFTER: u32 = 30;
+const NO_INTERFACE: u32 = 0;
 
 /// An interface of the settings that is without the guard now: there the workers alone enforce.
 #[derive(Clone, Debug, PartialEq)]
@@ -22,7 +23,7 @@ pub struct Regained {
     pub interface: String,
     /// "native" or "generic"
     pub mode: &'static str,
-    /// The mode that it had before.
+    /// The mode that it had before; "unknown" when it was not there at the start.
     pub before: &'static str,
 }
 
@@ -47,6 +48,11 @@ type Seen = Option<(u32, Option<u32>)>;
 impl Post {
     pub(super) fn of(name: String, index: u32) -> Self {
         Self { name, index, mode: mode(index), refused: None }
+    }
+
+    /// One that is not there yet.
+    pub(super) fn absent(name: String) -> Self {
+        Self { name, index: NO_INTERFACE, mode: status::mode(None), refused: None }
     }
 
     /// Does our link hold the interface, and is that in this network namespace?
@@ -75,7 +81,7 @@ impl Post {
     fn lost(&self) -> Lost {
         let why = match &self.refused {
             Some(refused) => refused.why.clone(),
-            None if self.seen().is_none() => format!("there is no interface {} any more", self.name),
+            None if self.seen().is_none() => absent(&self.name).to_string(),
             None => "it has lost the program".to_owned(),
         };
         Lost { interface: self.name.clone(), why }
@@ -129,10 +135,7 @@ fn remove_dead_pin(pins: &Path, index: u32) -> Result<(), XdpError> {
 
 fn occupy(name: &str, settings: &Settings, loaded: &mut super::load::Loaded) -> Result<u32, XdpError> {
     if sys::interface_index(name).is_err() {
-        return Err(XdpError::new(
-            format!("there is no interface {name} any more"),
-            "it is attached again as soon as it is back",
-        ));
+        return Err(absent(name));
     }
     if !pins::are_there(&settings.pins) {
         return Err(XdpError::new(
@@ -143,6 +146,13 @@ fn occupy(name: &str, settings: &Settings, loaded: &mut super::load::Loaded) -> 
     let place = Place::of(name, settings)?;
     place.occupy(settings, loaded.program()?, &mut Vec::new())?;
     Ok(place.index)
+}
+
+fn absent(name: &str) -> XdpError {
+    XdpError::new(
+        format!("there is no interface {name}"),
+        "it is attached when it comes; `ip -brief link` lists those that are here",
+    )
 }
 
 fn mode(index: u32) -> &'static str {
