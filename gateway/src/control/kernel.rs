@@ -4,8 +4,11 @@ use super::types::{Finding, Problem, XdpInterface, XdpStatus, XdpSummary};
 use crate::config::{self, Document, XdpMode};
 use crate::observe::log;
 use crate::snapshot::Snapshot;
-use crate::xdp::{self, KernelGuard, Regained, Rules, Unguarded, XdpError};
+use crate::xdp::{self, Ban, Examination, KernelGuard, Regained, Rules, Unguarded, XdpError};
+use ipnet::IpNet;
+use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
+use std::time::SystemTime;
 
 pub(super) enum Kernel {
     On(Box<KernelGuard>),
@@ -18,7 +21,14 @@ pub(super) enum Kernel {
 }
 
 #[cfg(test)]
-pub(super) type Recorder = Box<dyn FnMut(&Rules) -> Result<(), Problem>>;
+pub(super) type Recorder = Box<dyn FnMut(Told<'_>) -> Result<(), Problem>>;
+
+#[cfg(test)]
+pub(super) enum Told<'t> {
+    Rules(&'t Rules),
+    Bans(&'t [Ban]),
+    Unban(&'t [IpNet]),
+}
 
 impl Kernel {
     /// Attaches where the document asks for it. A host that cannot is less fast and not less private: it runs on.
@@ -69,8 +79,54 @@ impl Kernel {
             Self::On(guard) => guard.apply(rules).map_err(problem),
             Self::Off { .. } => Ok(()),
             #[cfg(test)]
-            Self::Recorded(record) => record(rules),
+            Self::Recorded(record) => record(Told::Rules(rules)),
         }
+    }
+
+    /// All bans as they shall be.
+    pub(super) fn replace_bans(&mut self, bans: &[Ban]) -> Result<(), Problem> {
+        match self {
+            Self::On(guard) => guard.replace_bans(bans, SystemTime::now()).map_err(problem),
+            Self::Off { .. } => Ok(()),
+            #[cfg(test)]
+            Self::Recorded(record) => record(Told::Bans(bans)),
+        }
+    }
+
+    pub(super) fn ban(&mut self, bans: &[Ban]) -> Result<(), Problem> {
+        match self {
+            _ if bans.is_empty() => Ok(()),
+            Self::On(guard) => guard.ban(bans, SystemTime::now()).map_err(problem),
+            Self::Off { .. } => Ok(()),
+            #[cfg(test)]
+            Self::Recorded(record) => record(Told::Bans(bans)),
+        }
+    }
+
+    pub(super) fn unban(&mut self, ranges: &[IpNet]) -> Result<(), Problem> {
+        match self {
+            _ if ranges.is_empty() => Ok(()),
+            Self::On(guard) => guard.unban(ranges).map_err(problem),
+            Self::Off { .. } => Ok(()),
+            #[cfg(test)]
+            Self::Recorded(record) => record(Told::Unban(ranges)),
+        }
+    }
+
+    /// What the program would say of the source's next packet; None: it is off.
+    pub(super) fn examine(
+        &self,
+        source: IpAddr,
+        listener: SocketAddr,
+    ) -> Result<Option<Examination>, Problem> {
+        let Self::On(guard) = self else { return Ok(None) };
+        guard.examine(source, listener, SystemTime::now()).map(Some).map_err(problem)
+    }
+
+    /// Sampled drops since the last call.
+    pub(super) fn drops(&mut self, take: &mut dyn FnMut(xdp::Dropped)) -> Result<(), Problem> {
+        let Self::On(guard) = self else { return Ok(()) };
+        guard.events(take).map_err(problem)
     }
 
     /// Takes away what stands, even where this process did not attach it.

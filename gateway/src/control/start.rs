@@ -42,7 +42,7 @@ pub(super) async fn start(options: &Options) -> Result<Started, Problem> {
     let operator = api::bind(&store.socket()).await?;
     let status = bind_status(&document).await?;
     let remembered = store.remembered()?;
-    let bans = Bans::load(&store)?;
+    let bans = Bans::load(store.folder(), &document.xdp)?;
     let first = candidate::compile_first(loaded, &remembered)?;
     say_findings(&first);
     if first.remembered != remembered {
@@ -52,7 +52,8 @@ pub(super) async fn start(options: &Options) -> Result<Started, Problem> {
     let (running, bound) = publish::bind(first, workers.len(), None)?;
     publish::warn_of_names(&resolve::first(&running.snapshot.targets).await);
     // The kernel's rules stand before the first socket listens.
-    let kernel = Kernel::attach(&document.xdp, &Rules::of(&running.snapshot));
+    let mut kernel = Kernel::attach(&document.xdp, &Rules::of(&running.snapshot));
+    bans.replace_in(&mut kernel);
     serve_first(&workers, &running, &bans, bound).await.inspect_err(|_| {
         if kernel.is_on() {
             log("warning", "xdp", format_args!("rules stay in force; `gateway xdp detach` removes them"));

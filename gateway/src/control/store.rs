@@ -54,13 +54,8 @@ impl Store {
         socket_path(&self.folder)
     }
 
-    /// A file of the folder; None: it is not there.
-    pub(super) fn read(&self, name: &str, bytes_max: u64) -> Result<Option<Vec<u8>>, Problem> {
-        read_file(&self.folder.join(name), bytes_max)
-    }
-
-    pub(super) fn path(&self, name: &str) -> PathBuf {
-        self.folder.join(name)
+    pub(super) fn folder(&self) -> &Path {
+        &self.folder
     }
 
     pub(super) fn remembered(&self) -> Result<Remembered, Problem> {
@@ -105,8 +100,8 @@ pub(super) fn read(folder: &Path) -> Result<Remembered, Problem> {
     Ok(state.remembered)
 }
 
-/// Up to one byte more than the most, so that the caller can tell.
-fn read_file(path: &Path, bytes_max: u64) -> Result<Option<Vec<u8>>, Problem> {
+/// None: it is not there. Up to one byte more than the most, so that the caller can tell.
+pub(super) fn read_file(path: &Path, bytes_max: u64) -> Result<Option<Vec<u8>>, Problem> {
     let file = match File::open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),

@@ -133,6 +133,13 @@ impl Local {
     /// Serves none of these from now on, and closes their connections. Returns how many.
     pub(super) fn ban(&self, bans: Arc<BanTable>) -> usize {
         *self.bans.borrow_mut() = bans;
+        self.cut_banned()
+    }
+
+    fn cut_banned(&self) -> usize {
+        if self.bans.borrow().is_empty() {
+            return 0;
+        }
         let open = self.open.borrow();
         let banned = open.iter().filter(|(_, open)| !open.cut.is_raised() && self.is_banned(open.peer.ip()));
         let closed = banned.map(|(_, open)| open.end()).count();
@@ -176,7 +183,8 @@ impl Local {
     pub(super) fn adopt(&self, new: Arc<Snapshot>) -> Adopted {
         let old = self.snapshot.replace(Rc::new(Current(new.clone())));
         let mut closed = 0;
-        for (_, open) in self.open.borrow().iter() {
+        let table = self.open.borrow();
+        for (_, open) in table.iter() {
             let listener = open.listener.get().and_then(|index| same_listener(&old, index, &new));
             let served = open.serving.get();
             let serving = served.and_then(|api| same_api(&old, api, &new));
@@ -195,7 +203,8 @@ impl Local {
                 closed += usize::from(open.end_if_idle());
             }
         }
-        Adopted { connections_closed: closed }
+        drop(table);
+        Adopted { connections_closed: closed + self.cut_banned() }
     }
 
     /// Closes idle connections now, the others after what is under way.

@@ -56,6 +56,7 @@ impl Setup {
     fn toml(&self) -> String {
         let mut toml = format!(
             "[node]\nworkers = {}\n[control]\naddress = \"127.0.0.1:0\"\nstore = \"store\"\n[xdp]\ninterfaces = []\n\
+             trust_loopback = false\n\
              [[vpc]]\nid = \"vpc-main\"\ncidrs = [\"127.0.1.0/24\"]\n",
             self.workers
         );

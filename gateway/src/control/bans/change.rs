@@ -3,7 +3,7 @@
 use super::list::{Ban, By, Full, Undo};
 use super::text::{Fault, broad, parse_range};
 use super::types::{BanRequest, BansChanged, Exempt, UnbanRequest};
-use super::{now, order};
+use super::{kernel_ban, now, order};
 use crate::control::node::Node;
 use crate::control::types::{Kind, Problem};
 use crate::guard::ban::{BanTable, End};
@@ -81,8 +81,8 @@ pub(in crate::control) async fn remove(node: &Node, request: &UnbanRequest) -> R
     Ok(BansChanged { done: true, ..planned })
 }
 
-/// Disk, then the workers: whoever was told that a ban stands can rely on it. What fails on disk is taken back. Returns how
-/// many connections were closed.
+/// Disk, kernel, workers: whoever was told that a ban stands can rely on it. What fails before the workers know is
+/// taken back. Returns how many connections were closed.
 async fn come_into_force(node: &Node, undo: &Undo) -> Result<usize, Problem> {
     let bans = &node.bans;
     if let Err(mut problem) = bans.write(&node.store) {
@@ -90,8 +90,31 @@ async fn come_into_force(node: &Node, undo: &Undo) -> Result<usize, Problem> {
         problem.what = format!("{}; nothing was changed", problem.what);
         return Err(problem);
     }
+    if let Err(mut problem) = tell_kernel(node, undo) {
+        bans.list.borrow_mut().put_back(undo);
+        problem.what = match bans.write(&node.store).and_then(|()| tell_kernel(node, undo)) {
+            Ok(()) => format!("{}; nothing was changed", problem.what),
+            Err(back) => format!("{}; and the way back failed: {}", problem.what, back.what),
+        };
+        return Err(problem);
+    }
     let table = Arc::new(bans.list.borrow().table());
     order(&node.workers, &table).await
+}
+
+/// What became of the ranges that a change touched.
+pub(super) fn tell_kernel(node: &Node, undo: &Undo) -> Result<(), Problem> {
+    let list = node.bans.list.borrow();
+    let (mut bans, mut gone) = (Vec::new(), Vec::new());
+    for range in undo.ranges() {
+        match list.ban(&range) {
+            Some(ban) => bans.push(kernel_ban(range, ban)),
+            None => gone.push(range),
+        }
+    }
+    let mut kernel = node.kernel.borrow_mut();
+    kernel.ban(&bans)?;
+    kernel.unban(&gone)
 }
 
 /// Each once.
@@ -137,7 +160,10 @@ fn is_banned(node: &Node, range: IpNet) -> Result<(), Problem> {
 fn exempt(node: &Node, table: &BanTable) -> Vec<Exempt> {
     let running = node.running();
     let met = running.snapshot.trusted.iter().filter(|range| table.overlaps(**range));
-    met.map(|range| Exempt { range: *range, why: "[xdp] trusted".into() }).collect()
+    let written = &running.loaded.document.xdp.trusted;
+    let why =
+        |range| if written.contains(range) { "[xdp] trusted" } else { "loopback, [xdp] trust_loopback" };
+    met.map(|range| Exempt { range: *range, why: why(range).into() }).collect()
 }
 
 fn warnings(node: &Node, ranges: &[IpNet], request: &BanRequest) -> Vec<String> {

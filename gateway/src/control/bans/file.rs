@@ -1,13 +1,14 @@
 //! Bans in the store: `bans.json`, a head and one line a ban, replaced whole. A file that is not whole is an error, and
 //! stays as it is.
 
-use super::super::store::Store;
+use super::super::store::{self, Store};
 use super::super::types::Problem;
 use super::list::{Ban, By};
 use crate::guard::ban::End;
 use crate::guard::offence::Offence;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
+use std::path::Path;
 use std::time::Duration;
 
 const FILE: &str = "bans.json";
@@ -79,11 +80,12 @@ fn milliseconds(time: Duration) -> u64 {
 }
 
 /// A store without the file has no bans.
-pub(super) fn read(store: &Store) -> Result<Vec<(IpNet, Ban)>, Problem> {
-    let Some(bytes) = store.read(FILE, BYTES_MAX)? else { return Ok(Vec::new()) };
+pub(super) fn read(folder: &Path) -> Result<Vec<(IpNet, Ban)>, Problem> {
+    let path = folder.join(FILE);
+    let Some(bytes) = store::read_file(&path, BYTES_MAX)? else { return Ok(Vec::new()) };
     parse(&bytes).map_err(|what| {
         let mend = "restore it from a backup, or move it away: then nobody is banned until you ban them anew";
-        Problem::host(format!("the bans in {} are damaged: {what}", store.path(FILE).display()), mend)
+        Problem::host(format!("the bans in {} are damaged: {what}", path.display()), mend)
     })
 }
 
@@ -157,11 +159,11 @@ mod tests {
     #[test]
     fn what_was_written_comes_back() {
         let (_folder, store) = store();
-        assert_eq!(read(&store).unwrap(), []);
+        assert_eq!(read(store.folder()).unwrap(), []);
         write_all(&store, &bans());
-        assert_eq!(read(&store).unwrap(), bans());
+        assert_eq!(read(store.folder()).unwrap(), bans());
         write_all(&store, &[]);
-        assert_eq!(read(&store).unwrap(), []);
+        assert_eq!(read(store.folder()).unwrap(), []);
     }
 
     #[test]
@@ -173,7 +175,7 @@ mod tests {
         // Cut anywhere, with its head or without.
         for cut in 0..whole.len() {
             std::fs::write(&path, &whole[..cut]).unwrap();
-            let problem = read(&store).unwrap_err();
+            let problem = read(store.folder()).unwrap_err();
             assert!(problem.what.contains("bans.json are damaged"), "{cut}: {problem}");
             assert_eq!(std::fs::read(&path).unwrap(), &whole[..cut]);
         }
@@ -186,7 +188,7 @@ mod tests {
             ("since_ms", "when", "line 2: unknown field"),
         ] {
             std::fs::write(&path, text.replace(from, to)).unwrap();
-            let problem = read(&store).unwrap_err();
+            let problem = read(store.folder()).unwrap_err();
             assert!(problem.what.contains(says), "{says}: {problem}");
         }
     }
@@ -196,6 +198,6 @@ mod tests {
         let (folder, store) = store();
         write_all(&store, &bans());
         std::fs::write(folder.path("store").join("bans.json.new"), b"{\"version\":1").unwrap();
-        assert_eq!(read(&store).unwrap(), bans());
+        assert_eq!(read(store.folder()).unwrap(), bans());
     }
 }

@@ -58,6 +58,12 @@ pub(super) struct Full {
 #[derive(Debug, Default)]
 pub(super) struct Undo(Vec<(IpNet, Option<Ban>)>);
 
+impl Undo {
+    pub(super) fn ranges(&self) -> impl Iterator<Item = IpNet> {
+        self.0.iter().map(|(range, _)| *range)
+    }
+}
+
 #[derive(Debug)]
 pub(super) struct List {
     bans: BTreeMap<IpNet, Ban>,

@@ -9,16 +9,20 @@ pub(super) mod types;
 pub(super) use change::{add, remove};
 pub use text::{Fault, broad, parse_range, parse_ranges};
 
+use super::kernel::Kernel;
 use super::node::Node;
 use super::orders;
 use super::store::Store;
 use super::types::Problem;
+use crate::config::{self, Document};
 use crate::guard::ban::{BanTable, End};
 use crate::observe::{log, rfc3339};
 use crate::worker::{Handle, Order};
+use crate::xdp;
 use list::{Ban, By, List, SourcePrefix};
 use std::cell::{Cell, RefCell};
 use std::net::IpAddr;
+use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -39,14 +43,23 @@ pub(super) struct Bans {
 
 impl Bans {
     /// Those that the store remembers and that are not over.
-    pub(super) fn load(store: &Store) -> Result<Self, Problem> {
-        let mut list = List::new(SourcePrefix { v4: 32, v6: 64 });
+    pub(super) fn load(folder: &Path, document: &config::Xdp) -> Result<Self, Problem> {
+        let mut list = List::new(SourcePrefix { v4: document.source_v4, v6: document.source_v6 });
         let full =
             |_| Problem::host("the store holds more bans than a gateway takes", "remove some from bans.json");
-        list.add(file::read(store)?).map_err(full)?;
+        list.add(file::read(folder)?).map_err(full)?;
         let swept = list.sweep(now());
         let unwritten = Cell::new(!swept.is_empty());
         Ok(Self { list: RefCell::new(list), changing: tokio::sync::Mutex::new(()), unwritten })
+    }
+
+    /// In place of what an earlier process left there.
+    pub(super) fn replace_in(&self, kernel: &mut Kernel) {
+        let bans: Vec<xdp::Ban> =
+            self.list.borrow().iter().map(|(range, ban)| kernel_ban(range, ban)).collect();
+        if let Err(problem) = kernel.replace_bans(&bans) {
+            log("error", "bans", format_args!("the workers alone enforce them: {}", problem.what));
+        }
     }
 
     /// Before the first listener is served.
@@ -76,6 +89,14 @@ impl Bans {
         self.unwritten.set(false);
         Ok(())
     }
+}
+
+/// Those that hold the address, as a gateway would have them that starts now. Whoever may not read the store is told of
+/// none.
+pub(super) fn offline(document: &Document, address: IpAddr) -> Result<Vec<BanEntry>, Problem> {
+    let folder = &document.control.store;
+    let readable = std::fs::read_dir(folder).is_ok();
+    if readable { Ok(Bans::load(folder, &document.xdp)?.shown(Some(address)).bans) } else { Ok(Vec::new()) }
 }
 
 /// Gives the table to every worker. Returns how many connections they closed.
@@ -108,6 +129,8 @@ async fn sweep(node: &Node) -> Result<(), Problem> {
         return Ok(());
     }
     bans.unwritten.set(true);
+    // They are over in the kernel, too: this makes room.
+    node.kernel.borrow_mut().unban(&over)?;
     bans.order(&node.workers).await.map(drop)
 }
 
@@ -127,6 +150,14 @@ fn entry(range: ipnet::IpNet, ban: &Ban, now: Duration) -> BanEntry {
     };
     let since = rfc3339(UNIX_EPOCH + ban.since);
     BanEntry { range, since, until, remaining_s, reason: ban.reason.clone(), by: by.into(), rule }
+}
+
+fn kernel_ban(range: ipnet::IpNet, ban: &Ban) -> xdp::Ban {
+    let end = match ban.end {
+        End::At(end) => xdp::End::At(UNIX_EPOCH + end),
+        End::Never => xdp::End::Never,
+    };
+    xdp::Ban { range, end }
 }
 
 /// Since the epoch.

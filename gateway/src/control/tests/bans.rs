@@ -8,6 +8,17 @@ use crate::control::types::{BanRequest, Kind, UnbanRequest};
 const INSIDE: [u8; 4] = [127, 0, 1, 7];
 const OUTSIDE: [u8; 4] = [127, 0, 0, 1];
 
+/// Loopback is trusted otherwise, and all sources of these tests are there.
+fn toml() -> String {
+    format!("{NODE}[xdp]\ntrust_loopback = false\n")
+}
+
+fn regional() -> Folder {
+    let folder = files("REGIONAL");
+    folder.write("gateway.toml", &toml());
+    folder
+}
+
 fn request(ranges: &[&str]) -> BanRequest {
     BanRequest { ranges: ranges.iter().map(ToString::to_string).collect(), ..BanRequest::default() }
 }
@@ -18,7 +29,7 @@ fn lift(ranges: &[&str]) -> UnbanRequest {
 
 /// The bans that a gateway would have that starts now.
 fn stored(served: &Served) -> Vec<String> {
-    let bans = Bans::load(&served.node.store).unwrap();
+    let bans = Bans::load(served.node.store.folder(), &served.node.started_with.document.xdp).unwrap();
     bans.shown(None).bans.into_iter().map(|ban| ban.range.to_string()).collect()
 }
 
@@ -36,7 +47,7 @@ fn counted(served: &Served) -> u64 {
 
 #[test]
 fn a_banned_source_is_cut_and_kept_out_until_the_ban_is_lifted() {
-    let folder = files("REGIONAL");
+    let folder = regional();
     block_on(async {
         let served = serve(&folder).await;
         let mut open = connect(served.address("orders"), OUTSIDE.into());
@@ -63,7 +74,7 @@ fn a_banned_source_is_cut_and_kept_out_until_the_ban_is_lifted() {
 
 #[test]
 fn a_ban_ends_by_itself() {
-    let folder = files("REGIONAL");
+    let folder = regional();
     block_on(async {
         let served = serve(&folder).await;
         let done =
@@ -82,7 +93,7 @@ fn a_ban_ends_by_itself() {
 
 #[test]
 fn what_fails_bans_nobody() {
-    let folder = files("REGIONAL");
+    let folder = regional();
     block_on(async {
         let served = serve(&folder).await;
         add(&served.node, &request(&["203.0.113.7"])).await.unwrap();
@@ -111,7 +122,7 @@ fn what_fails_bans_nobody() {
 
 #[test]
 fn only_bans_that_are_there_are_lifted() {
-    let folder = files("REGIONAL");
+    let folder = regional();
     block_on(async {
         let served = serve(&folder).await;
         add(&served.node, &request(&["203.0.113.0/24", "10.0.0.0/8"])).await.unwrap();
@@ -130,12 +141,60 @@ fn only_bans_that_are_there_are_lifted() {
 
 #[test]
 fn bans_are_in_force_when_a_new_snapshot_serves() {
-    let folder = files("REGIONAL");
+    let folder = regional();
     block_on(async {
         let served = serve(&folder).await;
         add(&served.node, &request(&["127.0.0.1"])).await.unwrap();
         folder.write("orders.yaml", &document("other", "REGIONAL"));
         crate::control::change::apply(&served.node, &Default::default()).await.unwrap();
         assert!(is_shut_out(&served, "orders", OUTSIDE));
+    });
+}
+
+#[test]
+fn trusted_sources_stay_served_and_are_told() {
+    let folder = files("REGIONAL");
+    folder.write("gateway.toml", &format!("{}trusted = [\"127.0.1.0/24\", \"203.0.113.0/24\"]\n", toml()));
+    block_on(async {
+        let served = serve(&folder).await;
+        let mut inside = connect(served.address("orders"), INSIDE.into());
+        assert_eq!(status_of(&mut inside), 200);
+        let done = add(&served.node, &request(&["127.0.0.0/16", "198.51.100.0/24"])).await.unwrap();
+        assert_eq!((done.done, done.connections), (true, 0));
+        let exempt: Vec<_> =
+            done.exempt.iter().map(|exempt| (exempt.range.to_string(), exempt.why.as_str())).collect();
+        assert_eq!(exempt, [("127.0.1.0/24".to_string(), "[xdp] trusted")]);
+        assert_eq!((status_of(&mut inside), served.ask("orders", INSIDE)), (200, 200));
+        assert!(is_shut_out(&served, "orders", OUTSIDE), "the rest of the range is banned");
+        folder.write("gateway.toml", &toml());
+        crate::control::change::apply(&served.node, &Default::default()).await.unwrap();
+        assert!(is_shut_out(&served, "orders", INSIDE), "trusted no more");
+        assert_eq!(inside.read(&mut [0; 64]).unwrap_or(0), 0, "nor is what was open");
+    });
+}
+
+#[test]
+fn the_kernel_is_told_each_change_and_a_kernel_that_refuses_bans_nobody() {
+    let folder = regional();
+    block_on(async {
+        let served = serve(&folder).await;
+        add(&served.node, &request(&["203.0.113.7", "198.51.100.0/24"])).await.unwrap();
+        remove(&served.node, &lift(&["198.51.100.0/24"])).await.unwrap();
+        let told = served.told.borrow_mut().bans.split_off(0);
+        assert_eq!(told.len(), 2, "{told:?}");
+        assert!(told[0].starts_with("ban ") && told[0].contains("203.0.113.7/32"), "{told:?}");
+        assert_eq!(told[1], "unban [198.51.100.0/24]");
+
+        served.told.borrow_mut().fail_bans = true;
+        let problem = add(&served.node, &request(&["127.0.0.1", "203.0.113.7"])).await.unwrap_err();
+        assert!(problem.what.contains("the kernel said no"), "{problem}");
+        assert!(problem.what.contains("the way back failed"), "it goes on refusing: {problem}");
+        assert_eq!(
+            (served.ask("orders", OUTSIDE), stored(&served)),
+            (200, vec!["203.0.113.7/32".to_string()])
+        );
+        let told = served.told.borrow_mut().bans.split_off(0);
+        assert!(told[0].contains("127.0.0.1/32") && told[1].contains("203.0.113.7/32"), "{told:?}");
+        assert!(!told[1].contains("127.0.0.1"), "put back as it was: {told:?}");
     });
 }

@@ -9,7 +9,7 @@ mod plan;
 
 use super::bans::Bans;
 use super::candidate;
-use super::kernel::Kernel;
+use super::kernel::{self, Kernel};
 use super::node::Node;
 use super::publish;
 use super::store::Store;
@@ -120,6 +120,15 @@ struct Told {
     rules: Vec<(Rules, String)>,
     /// The next calls from this one on (counted from 0) fail, that many.
     fail: Option<(usize, usize)>,
+    bans: Vec<String>,
+    fail_bans: bool,
+}
+
+impl Told {
+    fn bans(&mut self, what: String) -> Result<(), super::types::Problem> {
+        self.bans.push(what);
+        if self.fail_bans { Err(super::types::Problem::host("the kernel said no", "")) } else { Ok(()) }
+    }
 }
 
 async fn serve(folder: &Folder) -> Served {
@@ -130,7 +139,7 @@ async fn serve(folder: &Folder) -> Served {
     store.remember(&first.remembered).unwrap();
     let settings = worker::Settings { io: IoKind::Epoll, limits: Limits::default() };
     let workers: Vec<_> = (0..2).map(|number| worker::start(number, settings).unwrap()).collect();
-    let bans = Bans::load(&store).unwrap();
+    let bans = Bans::load(store.folder(), &first.loaded.document.xdp).unwrap();
     bans.order(&workers).await.unwrap();
     let (running, bound) = publish::bind(first, workers.len(), None).unwrap();
     publish::listen(&bound, &running.snapshot).unwrap();
@@ -142,8 +151,13 @@ async fn serve(folder: &Folder) -> Served {
 }
 
 fn recorder(told: Rc<RefCell<Told>>, state: PathBuf) -> super::kernel::Recorder {
-    Box::new(move |rules| {
+    Box::new(move |heard| {
         let mut told = told.borrow_mut();
+        let rules = match heard {
+            kernel::Told::Rules(rules) => rules,
+            kernel::Told::Bans(bans) => return told.bans(format!("ban {bans:?}")),
+            kernel::Told::Unban(ranges) => return told.bans(format!("unban {ranges:?}")),
+        };
         let number = told.rules.len();
         told.rules.push((rules.clone(), std::fs::read_to_string(&state).unwrap()));
         match told.fail {
