@@ -1,8 +1,12 @@
 //! Why does this request pass, or not? Asks the same rules in the same order as a packet and a request meet them, with
 //! the code that the workers run.
 
-use super::status::{integration, kernel_rule, serves};
-use super::types::{ExplainRequest, ExplainedAnswer, Explanation, Kind, Problem, Step, XdpSummary};
+mod source;
+
+pub(super) use source::Facts;
+
+use super::status::{integration, serves};
+use super::types::{ExplainRequest, ExplainedAnswer, Explanation, Kind, Problem, Step};
 use crate::guard::{self, endpoint};
 use crate::http::{HeadLimits, Parsed, RequestHead};
 use crate::integrate::Integration;
@@ -14,14 +18,14 @@ use std::net::IpAddr;
 
 pub(super) fn explain(
     snapshot: &Snapshot,
-    xdp: &XdpSummary,
+    facts: &Facts<'_>,
     request: &ExplainRequest,
 ) -> Result<Explanation, Problem> {
     let url = Url::parse(&request.url)?;
     let listener = choose_listener(snapshot, &url, request.listener.as_deref())?;
     let from = request.from.to_canonical();
     let mut walk = Walk { snapshot, listener, from, steps: Vec::new(), head: RequestHead::new() };
-    let decided = walk.all(xdp, request, &url);
+    let decided = walk.all(facts, request, &url);
     let chosen = &snapshot.listeners[listener];
     let answer = match &decided {
         Err(Stop::Refused(stop)) => {
@@ -84,40 +88,13 @@ struct Walk<'s> {
 }
 
 impl Walk<'_> {
-    fn all(&mut self, xdp: &XdpSummary, request: &ExplainRequest, url: &Url) -> Result<(), Stop> {
-        self.connection(xdp)?;
+    fn all(&mut self, facts: &Facts<'_>, request: &ExplainRequest, url: &Url) -> Result<(), Stop> {
+        self.connection(facts)?;
         self.parse(request, url)?;
         let reached = self.reach()?;
         self.endpoint(&reached)?;
         let matched = self.find(reached)?;
         self.permit(matched)
-    }
-
-    /// What XDP says to the packets; without it, the endpoint type decides below, by the same rule.
-    fn connection(&mut self, xdp: &XdpSummary) -> Result<(), Stop> {
-        let listener = &self.snapshot.listeners[self.listener];
-        let (from, name, address) = (self.from, &listener.name, listener.address);
-        let on: Vec<String> = xdp.interfaces.iter().map(|(name, mode)| format!("{name} ({mode})")).collect();
-        if on.is_empty() {
-            let why = xdp.off.as_deref().unwrap_or("not attached");
-            self.step("xdp", "note", format!("off, the workers enforce: {why}"));
-            return Ok(());
-        }
-        let rule = kernel_rule(self.snapshot, listener);
-        let rule = format!("listener {name} {address} is \"{rule}\" on {}", on.join(", "));
-        if endpoint::admit_connection(self.snapshot, self.listener, from) {
-            self.step("xdp", "pass", rule);
-            return Ok(());
-        }
-        if listener.dry_run {
-            let what = format!("{rule}: {from} is in none of its CIDRs, its packets pass and are counted");
-            self.step("xdp", "pass", what);
-            return Ok(());
-        }
-        let what =
-            format!("{rule}: {from} is in none of its CIDRs, every packet is dropped without an answer");
-        self.step("xdp", "refuse", what);
-        Err(Stop::Silent)
     }
 
     fn parse(&mut self, request: &ExplainRequest, url: &Url) -> Result<(), Stop> {

@@ -1,8 +1,10 @@
 //! `explain` agrees with what the workers do, and names the rule.
 
 use super::*;
-use crate::control::explain::explain;
-use crate::control::types::{ExplainRequest, Explanation, Kind, XdpSummary};
+use crate::control::explain::{Facts, explain};
+use crate::control::types::{ExplainRequest, Explanation, Kind, Problem, XdpSummary};
+use crate::snapshot::Snapshot;
+use crate::xdp::Examination;
 
 fn xdp(on: bool) -> XdpSummary {
     let interfaces = on.then(|| ("eth0".to_string(), "native".to_string())).into_iter().collect();
@@ -15,7 +17,18 @@ fn request(from: [u8; 4], address: SocketAddr, rest: &str) -> ExplainRequest {
 }
 
 fn asked(served: &Served, on: bool, request: &ExplainRequest) -> Explanation {
-    explain(&served.node.running().snapshot, &xdp(on), request).unwrap()
+    examined(served, on, request, None)
+}
+
+fn examined(served: &Served, on: bool, request: &ExplainRequest, kernel: Option<Examination>) -> Explanation {
+    let bans = served.node.bans.shown(Some(request.from)).bans;
+    let facts = Facts { xdp: &xdp(on), bans, examine: &|_, _| kernel };
+    explain(&served.node.running().snapshot, &facts, request).unwrap()
+}
+
+fn told(snapshot: &Snapshot, on: bool, request: &ExplainRequest) -> Result<Explanation, Problem> {
+    let facts = Facts { xdp: &xdp(on), bans: Vec::new(), examine: &|_, _| None };
+    explain(snapshot, &facts, request)
 }
 
 fn last(explanation: &Explanation) -> (&str, &str) {
@@ -30,7 +43,7 @@ fn a_url_without_a_listeners_port_is_told_the_ports() {
         let served = serve(&folder).await;
         let mut asked = request([127, 0, 0, 1], served.address("orders"), "/");
         asked.url = "http://example.com/prod/ping".into();
-        let problem = explain(&served.node.running().snapshot, &xdp(false), &asked).unwrap_err();
+        let problem = told(&served.node.running().snapshot, false, &asked).unwrap_err();
         assert!(problem.mend.contains("--listener NAME"), "{problem}");
         assert!(problem.mend.contains(&served.address("orders").to_string()), "{problem}");
     });
@@ -119,9 +132,9 @@ fn the_listener_is_found_or_asked_for() {
         let ask = |url: String, listener: Option<&str>| {
             let listener = listener.map(str::to_string);
             let from = [127, 0, 1, 5].into();
-            explain(
+            told(
                 &snapshot,
-                &xdp(true),
+                true,
                 &ExplainRequest { from, method: "GET".into(), url, listener, headers: Vec::new() },
             )
         };
@@ -144,10 +157,10 @@ fn headers_cannot_smuggle_a_second_request() {
         let snapshot = served.node.running().snapshot.clone();
         let mut split = request([127, 0, 1, 5], served.address("orders"), "/prod/ping");
         split.headers.push(("x".into(), "y\r\n\r\nGET / HTTP/1.1".into()));
-        assert_eq!(explain(&snapshot, &xdp(true), &split).unwrap_err().kind, Kind::Request);
+        assert_eq!(told(&snapshot, true, &split).unwrap_err().kind, Kind::Request);
         let mut method = request([127, 0, 1, 5], served.address("orders"), "/prod/ping");
         method.method = "GET / HTTP/1.1\r\n\r\nGET".into();
-        assert!(explain(&snapshot, &xdp(true), &method).is_err());
+        assert!(told(&snapshot, true, &method).is_err());
     });
 }
 
@@ -168,5 +181,79 @@ fn in_a_dry_run_the_worker_refuses_and_is_named() {
         assert!(xdp.rule.contains("dry run") && xdp.rule.contains("counted"), "{}", xdp.rule);
         let detail = crate::control::status::api(&served.node, "orders").unwrap();
         assert_eq!(detail.api.enforced_by.as_deref(), Some("worker"));
+    });
+}
+
+/// Loopback is not trusted, and every source may send 100 packets a second.
+fn limited() -> Folder {
+    let folder = files("REGIONAL");
+    let trusted = "[xdp]\ntrust_loopback = false\ntrusted = [\"127.0.1.0/24\"]";
+    let xdp = format!("{trusted}\nlimit = {{ packets = \"100/s\", connections = \"10/s\" }}\n");
+    folder.write("gateway.toml", &format!("{NODE}{xdp}"));
+    folder
+}
+
+async fn ban(served: &Served, range: &str) {
+    let ranges = vec![range.to_string()];
+    let request =
+        crate::control::types::BanRequest { ranges, reason: "scraper".into(), ..Default::default() };
+    crate::control::bans::add(&served.node, &request).await.unwrap();
+}
+
+#[test]
+fn a_ban_decides_before_all_else() {
+    let folder = limited();
+    block_on(async {
+        let served = serve(&folder).await;
+        let from_outside = request([127, 0, 0, 1], served.address("orders"), "/prod/ping");
+        assert!(asked(&served, true, &from_outside).allowed);
+        ban(&served, "127.0.0.0/16").await;
+        for (on, how) in [(true, "every packet is dropped"), (false, "its connection is closed")] {
+            let explanation = asked(&served, on, &from_outside);
+            assert!(!explanation.allowed && explanation.answer.is_none());
+            assert_eq!((explanation.steps.len(), last(&explanation)), (1, ("ban", "refuse")));
+            let rule = &explanation.steps[0].rule;
+            assert!(
+                rule.contains("banned by 127.0.0.0/16 until it is removed (operator: scraper)"),
+                "{rule}"
+            );
+            assert!(rule.contains(how), "{rule}");
+        }
+        let trusted = asked(&served, true, &request([127, 0, 1, 7], served.address("orders"), "/prod/ping"));
+        assert!(trusted.allowed);
+        assert_eq!((trusted.steps[0].stage.as_str(), trusted.steps[0].verdict.as_str()), ("ban", "pass"));
+        assert!(trusted.steps[0].rule.contains("passes because it is trusted"), "{:?}", trusted.steps[0]);
+    });
+}
+
+#[test]
+fn what_the_kernel_has_left_for_a_source_is_told_and_decides() {
+    let folder = limited();
+    block_on(async {
+        let served = serve(&folder).await;
+        let request = request([127, 0, 0, 1], served.address("orders"), "/prod/ping");
+        let kernel = |packets_left, connections_left| Examination {
+            banned: None,
+            trusted: false,
+            listener: true,
+            dry_run: false,
+            packets_left: Some(packets_left),
+            connections_left: Some(connections_left),
+        };
+        let whole = examined(&served, true, &request, Some(kernel(99, 10)));
+        assert!(whole.allowed);
+        let budget = whole.steps.iter().find(|step| step.stage == "budget").unwrap();
+        assert_eq!(
+            budget.rule,
+            "127.0.0.1 has 99 packets left of 100/s, burst 100 and 10 new connections left of 10/s, burst 10"
+        );
+        let spent = examined(&served, true, &request, Some(kernel(99, 0)));
+        assert!(!spent.allowed && spent.answer.is_none());
+        assert_eq!(last(&spent), ("budget", "refuse"));
+        let dry = examined(&served, true, &request, Some(Examination { dry_run: true, ..kernel(0, 0) }));
+        assert!(dry.allowed && dry.steps.iter().any(|step| step.stage == "budget" && step.verdict == "note"));
+        let banned = Examination { banned: Some(crate::xdp::End::Never), ..kernel(1, 1) };
+        let astray = examined(&served, true, &request, Some(banned));
+        assert!(last(&astray) == ("ban", "refuse") && astray.steps[0].rule.contains("no ban in the list"));
     });
 }
