@@ -16,6 +16,7 @@ mod output;
 mod run;
 mod ssh;
 mod status;
+mod traffic;
 mod xdp;
 
 use crate::control::types::Problem;
@@ -196,6 +197,9 @@ mod tests {
             "gateway apply --yes --confirm 5s",
             "gateway confirm",
             "gateway confirm 3 --rollback",
+            "gateway xdp stats --for 5s",
+            "gateway xdp watch --count 3 --json",
+            "gateway xdp top --lines 5",
             "gateway xdp detach --yes",
             "gateway doctor --json",
             "gateway doctor --selftest --json",

@@ -1,7 +1,7 @@
 //! `gateway xdp`
 
 use super::output::{self, row};
-use super::{End, Global, client, limit};
+use super::{End, Global, client, limit, traffic};
 use crate::control::types::{Detached, Problem, XdpStatus};
 use crate::xdp::{self, XdpError};
 use std::collections::BTreeMap;
@@ -15,6 +15,12 @@ pub(crate) enum Xdp {
     Limit(limit::Limit),
     /// Count what would be dropped on a listener, and let it pass; the workers refuse as ever
     DryRun(limit::DryRun),
+    /// What became of packets, by listener and reason; --for adds rates
+    Stats(traffic::Stats),
+    /// The same once a second, with rates
+    Watch(traffic::Watch),
+    /// The sources that are dropped most, once a second, estimated from a sample
+    Top(traffic::Top),
     /// Take program, rules and pins away; private APIs are then enforced by the workers alone
     Detach {
         /// Do it without asking
@@ -29,20 +35,26 @@ impl Xdp {
             Self::Status => status(global),
             Self::Limit(command) => command.run(global),
             Self::DryRun(command) => command.run(global),
+            Self::Stats(stats) => stats.run(global),
+            Self::Watch(watch) => watch.run(global),
+            Self::Top(top) => top.run(global),
             Self::Detach { yes } => detach(global, *yes),
         }
     }
 }
 
+/// From the gateway that runs, else from what is pinned.
+pub(crate) fn fetch(global: &Global) -> Result<XdpStatus, Problem> {
+    if client::is_running(global) {
+        return client::get(global, "/xdp");
+    }
+    let pinned = xdp::status(&client::pins(global)?).map_err(problem)?;
+    let off = XdpStatus { off: Some("no gateway runs and nothing is pinned".into()), ..XdpStatus::default() };
+    Ok(pinned.map_or(off, XdpStatus::from))
+}
+
 fn status(global: &Global) -> Result<End, Problem> {
-    let status: XdpStatus = if client::is_running(global) {
-        client::get(global, "/xdp")?
-    } else {
-        let pinned = xdp::status(&client::pins(global)?).map_err(problem)?;
-        let off =
-            XdpStatus { off: Some("no gateway runs and nothing is pinned".into()), ..XdpStatus::default() };
-        pinned.map_or(off, XdpStatus::from)
-    };
+    let status = fetch(global)?;
     if global.json {
         output::json(&status)?;
     } else {

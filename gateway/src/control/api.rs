@@ -6,7 +6,7 @@ use super::types::{
     ApplyRequest, BanRequest, ClearRequest, ConfirmRequest, DryRunRequest, EndpointRequest, ExplainRequest,
     Failure, Kind, LimitRequest, OPERATOR_PEER, Problem, UnbanRequest,
 };
-use super::{bans, change, confirm, explain, limit, status};
+use super::{bans, change, confirm, explain, limit, status, top};
 use crate::observe::log;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::{Bytes, Incoming};
@@ -151,6 +151,7 @@ async fn operate(node: &Node, request: Request<Incoming>) -> Result<Answer, Prob
         (&Method::GET, ["apis"]) => json(&status::apis(&node.running(), node.kernel.borrow().enforces())),
         (&Method::GET, ["apis", name]) => json(&status::api(node, name)?),
         (&Method::GET, ["xdp"]) => json(&node.kernel.borrow().status()?),
+        (&Method::GET, ["xdp", "top"]) => json(&top::top(node)?),
         (&Method::POST, ["apply"]) => {
             let request: ApplyRequest = read(body).await?;
             json(&change::apply(node, &request).await?)
@@ -162,7 +163,11 @@ async fn operate(node: &Node, request: Request<Incoming>) -> Result<Answer, Prob
         (&Method::POST, ["explain"]) => {
             let request: ExplainRequest = read(body).await?;
             let xdp = node.kernel.borrow().summary();
-            json(&explain::explain(&node.running().snapshot, &xdp, &request)?)
+            let bans = node.bans.shown(Some(request.from)).bans;
+            // A map that cannot be read takes nothing from the answer but what it would say.
+            let examine = |from, listener| node.kernel.borrow().examine(from, listener).ok().flatten();
+            let facts = explain::Facts { xdp: &xdp, bans, examine: &examine };
+            json(&explain::explain(&node.running().snapshot, &facts, &request)?)
         }
         (&Method::GET, ["bans"]) => json(&node.bans.shown(None)),
         (&Method::GET, ["bans", address]) => json(&node.bans.shown(Some(parse_address(address)?))),
@@ -194,7 +199,7 @@ async fn operate(node: &Node, request: Request<Incoming>) -> Result<Answer, Prob
         }
         (&Method::POST, ["xdp", "detach"]) => json(&change::detach(node).await?),
         (method, _) => {
-            let mend = "GET /status /apis /apis/{name} /bans /bans/{address} /xdp /xdp/limits; \
+            let mend = "GET /status /apis /apis/{name} /bans /bans/{address} /xdp /xdp/limits /xdp/top; \
                  POST /apply /apis/{name}/endpoint /bans /bans/remove /confirm /explain /xdp/limits/{listener} \
                  /xdp/limits/{listener}/clear /xdp/dry-run/{listener} /xdp/detach";
             Err(Problem::new(Kind::Unknown, format!("{method} {path} is not part of this API"), mend))

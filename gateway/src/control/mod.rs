@@ -21,6 +21,7 @@ mod start;
 mod status;
 mod store;
 mod strictest;
+mod top;
 pub mod types;
 
 #[cfg(test)]
@@ -115,7 +116,9 @@ pub fn explain_offline(config: &Path, request: &ExplainRequest) -> Result<Explan
         interfaces: interfaces.map(|name| (name.clone(), "not attached yet".to_string())).collect(),
         off: None,
     };
-    explain::explain(&candidate.snapshot, &summary, request)
+    let bans = bans::offline(&candidate.loaded.document, request.from)?;
+    let facts = explain::Facts { xdp: &summary, bans, examine: &|_, _| None };
+    explain::explain(&candidate.snapshot, &facts, request)
 }
 
 /// Proves the kernel guard on this host, in namespaces of its own; see `xdp::selftest`.
@@ -253,6 +256,7 @@ async fn watch(node: &Node) -> Problem {
         tokio::time::sleep(WATCH_EVERY).await;
         let mut kernel = node.kernel.borrow_mut();
         kernel.reattach();
+        top::drain(node, &mut kernel);
         let lost = kernel.off().filter(|_| kernel.is_on());
         drop(kernel);
         if lost != known {

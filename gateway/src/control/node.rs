@@ -6,6 +6,7 @@ use super::confirm::Confirm;
 use super::kernel::{self, Kernel};
 use super::peers::Peers;
 use super::store::Store;
+use super::top::Top;
 use super::types::{Finding, Problem, RefusedChange};
 use crate::config::Loaded;
 use crate::net::IoKind;
@@ -32,6 +33,8 @@ pub(super) struct Node {
     /// A change that is in force and not kept yet.
     pub(super) confirm: Confirm,
     pub(super) peers: Peers,
+    /// Never borrowed over an await.
+    pub(super) top: RefCell<Top>,
     /// A way back failed: kernel, workers or store may not be what `running` says.
     pub(super) astray: Cell<bool>,
     running: RefCell<Rc<Running>>,
@@ -60,6 +63,7 @@ impl Node {
             bans,
             confirm: Confirm::default(),
             peers: Peers::default(),
+            top: RefCell::default(),
             astray: Cell::new(false),
             generation: Cell::new(running.snapshot.generation),
             running: RefCell::new(Rc::new(running)),

@@ -7,12 +7,14 @@ pub use live::{
     ClearRequest, ConfirmRequest, Confirmed, DryRunRequest, LimitRequest, ListenerLimits, PendingChange,
 };
 
+pub use super::top::{XdpTop, XdpTopSource};
 use crate::model::{Diagnostic, EndpointType, Severity};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Header of a request that changes something: the address from which the operator came by SSH. It is trusted from then
 /// on, until the gateway ends.
@@ -235,6 +237,9 @@ pub struct XdpSummary {
 /// GET /xdp
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct XdpStatus {
+    /// When the packets were counted: milliseconds since the epoch.
+    #[serde(default)]
+    pub at_ms: u64,
     pub attached: bool,
     pub off: Option<String>,
     pub interfaces: Vec<XdpInterface>,
@@ -284,9 +289,12 @@ impl From<crate::xdp::RateStatus> for XdpRate {
 
 impl From<crate::xdp::Status> for XdpStatus {
     fn from(status: crate::xdp::Status) -> Self {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let at_ms = u64::try_from(since.as_millis()).unwrap_or(u64::MAX);
         let interfaces = status.interfaces.into_iter();
         let listeners = status.listeners.into_iter();
         Self {
+            at_ms,
             attached: true,
             off: None,
             interfaces: interfaces
