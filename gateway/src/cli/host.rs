@@ -40,7 +40,10 @@ pub(crate) fn examine(config: Option<&Path>, pins: &Path) -> Vec<Examined> {
     if interfaces.is_empty() {
         interfaces = xdp::interfaces().unwrap_or_default();
     }
-    all.extend(interfaces.iter().map(|name| interface(name, pins)));
+    match xdp::Host::now() {
+        Ok(host) => all.extend(interfaces.iter().map(|name| interface(&host, name, pins))),
+        Err(error) => all.push(fail("interfaces", error.what, error.mend)),
+    }
     if let Some((file, Ok(_))) = &loaded {
         // What keeps it from compiling was told above.
         let unguarded = control::check_host(file).unwrap_or_default();
@@ -142,9 +145,9 @@ fn somaxconn() -> Examined {
     }
 }
 
-fn interface(name: &str, pins: &Path) -> Examined {
+fn interface(host: &xdp::Host, name: &str, pins: &Path) -> Examined {
     let subject = format!("interface {name}");
-    let inspection = match xdp::inspect(name) {
+    let inspection = match host.inspect(name) {
         Ok(inspection) => inspection,
         Err(error) => return fail(&subject, error.what, error.mend),
     };

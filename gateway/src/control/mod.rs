@@ -156,6 +156,9 @@ async fn serve(options: &Options) -> Result<(), Problem> {
     tokio::task::spawn_local(refresh_names(node.clone()));
     tokio::task::spawn_local(bans::keep(node.clone()));
     tokio::task::spawn_local(confirm::watch(node.clone()));
+    // One watch for all signals: what it has told, it has told.
+    let watching = watch(&node);
+    tokio::pin!(watching);
     loop {
         tokio::select! {
             asked = signals.next() => match asked {
@@ -166,7 +169,7 @@ async fn serve(options: &Options) -> Result<(), Problem> {
                 }
                 Asked::End => return drain(&node, &mut signals).await,
             },
-            problem = watch(&node) => return Err(problem),
+            problem = &mut watching => return Err(problem),
         }
     }
 }

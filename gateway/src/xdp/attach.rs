@@ -3,7 +3,7 @@
 use super::bans::Bans;
 use super::load::Loaded;
 use super::maps::Maps;
-use super::owner::Present;
+use super::owner::{Holders, Present};
 use super::reattach::Post;
 use super::rules::{Rules, Wanted};
 use super::sys::{self, Attached, InterfaceFacts};
@@ -272,7 +272,7 @@ fn replace(program: &mut Xdp, path: &Path) -> Result<(), XdpError> {
 }
 
 fn foreign(interface: &str, index: u32, (program, attached): (u32, Attached)) -> XdpError {
-    let present = Present::of(program, attached, index);
+    let present = Present::of(program, attached, index, &Holders::of(&[program].into()));
     XdpError::new(
         format!("{interface} already runs the XDP program {}", present.describe()),
         present.mend(interface),

@@ -3,7 +3,7 @@
 use super::ethtool::{self, Device};
 use super::load::Loaded;
 use super::netlink::{self, InterfaceFacts};
-use super::owner::Present;
+use super::owner::{Holders, Present};
 use super::topology::Topology;
 use super::{Advice, Inspection, Offload, Queues, XdpError, pins, sys};
 use std::path::Path;
@@ -12,33 +12,55 @@ use std::path::Path;
 const MTU_NATIVE_USUAL: u32 = 3498;
 
 pub fn inspect(interface: &str) -> Result<Inspection, XdpError> {
-    let (index, facts) = self::interface(interface)?;
-    let topology = Topology::here().map_err(|error| XdpError::caused("listing the interfaces", &error))?;
-    let device = Device::open(interface).map_err(|error| XdpError::caused("asking the driver", &error))?;
-    let channels = device.queues().filter(|queues| queues.rx > 0);
-    let (rx, tx) = facts.queues;
-    let mut inspection = Inspection {
-        interface: interface.to_owned(),
-        driver: device.driver().or_else(|| facts.kind.clone()),
-        kind: facts.kind.clone(),
-        up: facts.up,
-        mtu: facts.mtu,
-        native: ethtool::native(index),
-        queues: channels.unwrap_or(Queues { rx, tx, ..Queues::default() }),
-        lro: device.offload("rx-lro"),
-        gro_hw: device.offload("rx-gro-hw"),
-        relatives: topology.relatives(&facts),
-        present: facts.xdp.map(|(program, attached)| Present::of(program, attached, index)),
-        advice: Vec::new(),
-    };
-    let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get() as u32);
-    inspection.advice = if has_ethernet_frames(&facts) {
-        advice(&inspection, &facts, cores)
-    } else {
-        let what = "packets have no Ethernet header: the guard cannot be attached here";
-        vec![told(what, "name the interface beneath it, or none: the workers enforce the same rules")]
-    };
-    Ok(inspection)
+    Host::now()?.inspect(interface)
+}
+
+/// What is the same for all interfaces, asked once.
+pub struct Host {
+    topology: Topology,
+    holders: Holders,
+}
+
+impl Host {
+    pub fn now() -> Result<Self, XdpError> {
+        let topology =
+            Topology::here().map_err(|error| XdpError::caused("listing the interfaces", &error))?;
+        let programs = topology.interfaces.iter().filter_map(|facts| facts.xdp).map(|(program, _)| program);
+        let holders = Holders::of(&programs.collect());
+        Ok(Self { topology, holders })
+    }
+
+    pub fn inspect(&self, interface: &str) -> Result<Inspection, XdpError> {
+        let (index, facts) = self::interface(interface)?;
+        let device =
+            Device::open(interface).map_err(|error| XdpError::caused("asking the driver", &error))?;
+        let channels = device.queues().filter(|queues| queues.rx > 0);
+        let (rx, tx) = facts.queues;
+        let mut inspection = Inspection {
+            interface: interface.to_owned(),
+            driver: device.driver().or_else(|| facts.kind.clone()),
+            kind: facts.kind.clone(),
+            up: facts.up,
+            mtu: facts.mtu,
+            native: ethtool::native(index),
+            queues: channels.unwrap_or(Queues { rx, tx, ..Queues::default() }),
+            lro: device.offload("rx-lro"),
+            gro_hw: device.offload("rx-gro-hw"),
+            relatives: self.topology.relatives(&facts),
+            present: facts
+                .xdp
+                .map(|(program, attached)| Present::of(program, attached, index, &self.holders)),
+            advice: Vec::new(),
+        };
+        let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get() as u32);
+        inspection.advice = if has_ethernet_frames(&facts) {
+            advice(&inspection, &facts, cores)
+        } else {
+            let what = "packets have no Ethernet header: the guard cannot be attached here";
+            vec![told(what, "name the interface beneath it, or none: the workers enforce the same rules")]
+        };
+        Ok(inspection)
+    }
 }
 
 /// Names of all interfaces of this network namespace, sorted.
@@ -96,7 +118,7 @@ fn advice(of: &Inspection, facts: &InterfaceFacts, cores: u32) -> Vec<Advice> {
         }
         Some(native) if !native.multi_buffer && of.mtu > MTU_NATIVE_USUAL => all.push(told(
             format!(
-                "MTU {}: its driver takes only packets of one page in native mode, else it is generic",
+                "MTU {}: its driver takes one page a packet in native mode (some less), else it is generic",
                 of.mtu
             ),
             format!("ip link set dev {name} mtu {MTU_NATIVE_USUAL}"),

@@ -29,7 +29,7 @@ mod unguarded;
 
 pub use attach::{KernelGuard, detach};
 pub use ethtool::{Native, Offload, Queues};
-pub use inspect::{available, inspect, interfaces, is_here};
+pub use inspect::{Host, available, inspect, interfaces, is_here};
 pub use owner::{Of, Pin, Present, Process};
 pub use reattach::{Lost, Regained};
 pub use rules::{ListenerRule, Rules};

@@ -4,6 +4,7 @@
 use super::netlink::Attached;
 use super::sys::{self, PinnedLink};
 use gateway_ebpf::abi;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
@@ -11,6 +12,7 @@ use std::path::{Path, PathBuf};
 const PINS_LOOKED_AT_MAX: usize = 4096;
 const FOLDERS_DEEP_MAX: usize = 6;
 const DESCRIPTORS_LOOKED_AT_MAX: usize = 200_000;
+/// Of pins, and of processes; a text with more is not read.
 const NAMED_MAX: usize = 8;
 /// The program that libxdp (xdp-loader, xdp-filter and others) puts before several programs.
 const DISPATCHER: &str = "xdp_dispatcher";
@@ -52,7 +54,7 @@ pub struct Process {
 }
 
 impl Present {
-    pub(super) fn of(program: u32, attached: Attached, interface: u32) -> Self {
+    pub(super) fn of(program: u32, attached: Attached, interface: u32, holders: &Holders) -> Self {
         let name = program_name(program);
         Self {
             ours: name == abi::PROGRAM,
@@ -60,8 +62,11 @@ impl Present {
             id: program,
             mode: super::status::mode(Some(attached)),
             link: sys::link_of(program, interface),
-            pins: pins_of(program),
-            processes: processes_of(program),
+            pins: holders.pins.iter().filter(|(id, _)| *id == program).map(|(_, pin)| pin.clone()).collect(),
+            processes: (holders.processes.iter())
+                .filter(|(id, _)| *id == program)
+                .map(|(_, process)| process.clone())
+                .collect(),
         }
     }
 
@@ -73,7 +78,10 @@ impl Present {
         }
         for (before, names) in [("pinned at", self.pins()), ("held by", self.processes())] {
             if !names.is_empty() {
-                text.push_str(&format!(", {before} {}", names.join(", ")));
+                let more = names.len().saturating_sub(NAMED_MAX);
+                let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+                let named = &names[..names.len().min(NAMED_MAX)];
+                text.push_str(&format!(", {before} {}{more}", named.join(", ")));
             }
         }
         text
@@ -128,18 +136,32 @@ pub(super) fn program_name(id: u32) -> String {
         .unwrap_or_else(|| "without a name".to_owned())
 }
 
-/// Pins of the program and of its links, in every bpffs that is mounted here.
-fn pins_of(program: u32) -> Vec<Pin> {
+/// Who holds which of some programs, looked for once.
+#[derive(Debug, Default)]
+pub(super) struct Holders {
+    pins: Vec<(u32, Pin)>,
+    processes: Vec<(u32, Process)>,
+}
+
+impl Holders {
+    pub(super) fn of(programs: &BTreeSet<u32>) -> Self {
+        if programs.is_empty() {
+            return Self::default();
+        }
+        Self { pins: pins_of(programs), processes: processes_of(programs) }
+    }
+}
+
+/// Pins of the programs and of their links, in every bpffs that is mounted here.
+fn pins_of(programs: &BTreeSet<u32>) -> Vec<(u32, Pin)> {
     let mounts = fs::read_to_string("/proc/self/mounts").unwrap_or_default();
-    let mut found = Vec::new();
+    let mut found: Vec<(u32, Pin)> = Vec::new();
     let mut looked_at = 0;
     for mount in bpffs_mounts(&mounts) {
         walk(&mount, FOLDERS_DEEP_MAX, &mut looked_at, &mut |path| {
-            let known = |found: &[Pin]| found.iter().any(|pin| pin.path == path);
-            if found.len() < NAMED_MAX
-                && let Some(of) = pinned(path, program).filter(|_| !known(&found))
-            {
-                found.push(Pin { path: path.to_path_buf(), of });
+            let known = found.iter().any(|(_, pin)| pin.path == path);
+            if let Some((program, of)) = pinned(path).filter(|(id, _)| programs.contains(id) && !known) {
+                found.push((program, Pin { path: path.to_path_buf(), of }));
             }
         });
     }
@@ -167,49 +189,55 @@ fn walk(folder: &Path, deep: usize, looked_at: &mut usize, each: &mut impl FnMut
     }
 }
 
-fn pinned(path: &Path, program: u32) -> Option<Of> {
+fn pinned(path: &Path) -> Option<(u32, Of)> {
     let object = PinnedLink::open(path).ok()?;
-    let info = fs::read_to_string(format!("/proc/self/fdinfo/{}", object.as_fd().as_raw_fd())).ok()?;
-    holding(&info, program)
+    holding(&fs::read_to_string(format!("/proc/self/fdinfo/{}", object.as_fd().as_raw_fd())).ok()?)
 }
 
 /// From fdinfo, in which the kernel tells what an object is: programs and links have a program's id, maps none.
-fn holding(info: &str, program: u32) -> Option<Of> {
-    let id: u32 = info.lines().find_map(|line| line.strip_prefix("prog_id:"))?.trim().parse().ok()?;
-    let of = if info.lines().any(|line| line.starts_with("link_id:")) { Of::Link } else { Of::Program };
-    (id == program).then_some(of)
+fn holding(info: &str) -> Option<(u32, Of)> {
+    let id = info.lines().find_map(|line| line.strip_prefix("prog_id:"))?.trim().parse().ok()?;
+    let is_link = info.lines().any(|line| line.starts_with("link_id:"));
+    Some((id, if is_link { Of::Link } else { Of::Program }))
 }
 
-fn processes_of(program: u32) -> Vec<Process> {
+fn processes_of(programs: &BTreeSet<u32>) -> Vec<(u32, Process)> {
     let Ok(processes) = fs::read_dir("/proc") else { return Vec::new() };
     let pids = processes.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
     let mut looked_at = 0;
     let mut found = Vec::new();
     for pid in pids {
-        if found.len() == NAMED_MAX || looked_at > DESCRIPTORS_LOOKED_AT_MAX {
+        if looked_at > DESCRIPTORS_LOOKED_AT_MAX {
             break;
         }
-        if let Some(of) = holds(pid, program, &mut looked_at) {
+        for (program, of) in held(pid, programs, &mut looked_at) {
             let name = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
-            found.push(Process { pid, name: name.trim_end().to_owned(), of });
+            found.push((program, Process { pid, name: name.trim_end().to_owned(), of }));
         }
     }
     found
 }
 
-/// The link, if it holds both.
-fn holds(pid: u32, program: u32, looked_at: &mut usize) -> Option<Of> {
+/// Of each program the link, if the process holds both.
+fn held(pid: u32, programs: &BTreeSet<u32>, looked_at: &mut usize) -> BTreeMap<u32, Of> {
     let folder = PathBuf::from(format!("/proc/{pid}"));
-    let mut found = None;
-    for descriptor in fs::read_dir(folder.join("fd")).ok()?.flatten() {
+    let mut found = BTreeMap::new();
+    let Ok(descriptors) = fs::read_dir(folder.join("fd")) else { return found };
+    for descriptor in descriptors.flatten() {
         *looked_at += 1;
-        if *looked_at > DESCRIPTORS_LOOKED_AT_MAX || found == Some(Of::Link) {
+        if *looked_at > DESCRIPTORS_LOOKED_AT_MAX {
             break;
         }
         let target = fs::read_link(descriptor.path()).unwrap_or_default();
-        if target.to_string_lossy().starts_with("anon_inode:bpf") {
-            let info = fs::read_to_string(folder.join("fdinfo").join(descriptor.file_name()));
-            found = holding(&info.unwrap_or_default(), program).or(found);
+        if !target.to_string_lossy().starts_with("anon_inode:bpf") {
+            continue;
+        }
+        let info = fs::read_to_string(folder.join("fdinfo").join(descriptor.file_name()));
+        if let Some((program, of)) =
+            holding(&info.unwrap_or_default()).filter(|(id, _)| programs.contains(id))
+            && found.get(&program) != Some(&Of::Link)
+        {
+            found.insert(program, of);
         }
     }
     found
@@ -226,11 +254,10 @@ mod tests {
     #[test]
     fn the_program_of_an_object_is_read() {
         let link = "pos:\t0\nlink_type:\txdp\nlink_id:\t3\nprog_tag:\t00\nprog_id:\t77\nifindex:\t2\n";
-        assert_eq!(holding(link, 77), Some(Of::Link));
-        assert_eq!(holding(link, 3), None);
-        assert_eq!(holding("prog_type:\t6\nprog_id:\t77\n", 77), Some(Of::Program));
-        assert_eq!(holding("map_type:\t2\nmap_id:\t77\nowner_prog_type:\t6\n", 77), None);
-        assert_eq!(holding("prog_id:\tmany\n", 77), None);
+        assert_eq!(holding(link), Some((77, Of::Link)));
+        assert_eq!(holding("prog_type:\t6\nprog_id:\t77\n"), Some((77, Of::Program)));
+        assert_eq!(holding("map_type:\t2\nmap_id:\t77\nowner_prog_type:\t6\n"), None);
+        assert_eq!(holding("prog_id:\tmany\n"), None);
     }
 
     #[test]
