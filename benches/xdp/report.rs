@@ -107,7 +107,7 @@ fn veth_table(out: &mut String, drops: &[Drops]) -> std::fmt::Result {
     let guard = drops.iter().find(|drops| drops.filter == Contender::Guard);
     for row in drops {
         let ratio = row.guard_ratio.as_ref().map_or(String::new(), |ratio| {
-            let claim = guard.map_or("", |guard| claim(&guard.rate, &row.rate));
+            let claim = guard.map_or("", |guard| claim(&guard.rate, &row.rate, ratio.median));
             format!("{}{claim}", shown(ratio, 2))
         });
         let goal = GOALS.iter().find(|(filter, _)| *filter == row.filter);
@@ -127,10 +127,10 @@ fn veth_table(out: &mut String, drops: &[Drops]) -> std::fmt::Result {
     Ok(())
 }
 
-fn claim(guard: &Spread, other: &Spread) -> &'static str {
-    if guard.leads(other) {
+fn claim(guard: &Spread, other: &Spread, ratio: f64) -> &'static str {
+    if guard.leads(other, ratio) {
         ", faster"
-    } else if other.leads(guard) {
+    } else if other.leads(guard, 1.0 / ratio) {
         ", slower"
     } else {
         ", no clear difference"
@@ -165,5 +165,44 @@ impl About {
             machine: format!("{model}, {count} CPUs{guest}"),
             kernel: std::fs::read_to_string("/proc/sys/kernel/osrelease")?.trim().to_owned(),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::flood::Layout;
+
+    fn row(filter: Contender, cost: f64, guard_ratio: Option<f64>) -> Drops {
+        let spread = |median: f64| Spread { q1: 0.99 * median, median, q3: 1.01 * median };
+        Drops {
+            flood: "flood",
+            layout: Layout::SameCpu,
+            filter,
+            cost: spread(cost),
+            rate: spread(1000.0 / cost),
+            guard_ratio: guard_ratio.map(spread),
+            repeats: 20,
+            disturbed: 0,
+        }
+    }
+
+    #[test]
+    fn a_goal_is_met_or_missed_and_a_lead_is_claimed_only_where_there_is_one() {
+        let rows = [
+            row(Contender::Guard, 50.0, None),
+            row(Contender::XdpFilter, 55.0, Some(1.1)),
+            row(Contender::XdpFilterIp, 40.0, Some(0.8)),
+            row(Contender::Nftables, 250.0, Some(5.0)),
+        ];
+        let mut table = String::new();
+        veth_table(&mut table, &rows).unwrap();
+        let of = |filter: Contender| {
+            let start = format!("| {} |", filter.name());
+            table.lines().find(|line| line.starts_with(&start)).unwrap().to_owned()
+        };
+        assert!(of(Contender::XdpFilter).contains("no clear difference | ≥ 1.5: **missed**"), "{table}");
+        assert!(of(Contender::XdpFilterIp).contains("0.80 [0.79–0.81], slower |  |"), "{table}");
+        assert!(of(Contender::Nftables).contains("5.00 [4.95–5.05], faster | ≥ 4.5: met"), "{table}");
     }
 }

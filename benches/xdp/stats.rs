@@ -25,9 +25,9 @@ impl Spread {
         Some(Self { q1: at(0.25)?, median: at(0.5)?, q3: at(0.75)? })
     }
 
-    /// Is more than `other` by 15 % in the middle, with quartiles that do not meet?
-    pub(crate) fn leads(&self, other: &Self) -> bool {
-        self.median >= LEAD_MIN * other.median && self.q1 > other.q3
+    /// Is it above `other`, with quartiles that do not meet? `ratio` is that of the pairs: 15 % are the least.
+    pub(crate) fn leads(&self, other: &Self, ratio: f64) -> bool {
+        ratio >= LEAD_MIN && self.q1 > other.q3
     }
 }
 
@@ -50,8 +50,8 @@ mod tests {
     #[test]
     fn a_lead_needs_distance_and_clear_quartiles() {
         let other = spread(9.0, 10.0, 11.0);
-        assert!(spread(12.0, 13.0, 14.0).leads(&other));
-        assert!(!spread(11.1, 11.2, 11.3).leads(&other), "12 % are too little");
-        assert!(!spread(10.9, 13.0, 14.0).leads(&other), "the quartiles meet");
+        assert!(spread(12.0, 13.0, 14.0).leads(&other, 1.3));
+        assert!(!spread(12.0, 13.0, 14.0).leads(&other, 1.14), "14 % are too little");
+        assert!(!spread(10.9, 13.0, 14.0).leads(&other, 1.3), "the quartiles meet");
     }
 }
