@@ -4,8 +4,8 @@ use crate::report::Report;
 use crate::stats::Spread;
 use std::fmt::Write as _;
 
-const WIDTH: f64 = 900.0;
-const LABELS: f64 = 300.0;
+const WIDTH: f64 = 940.0;
+const LABELS: f64 = 340.0;
 const RIGHT: f64 = 90.0;
 const ROW: f64 = 22.0;
 const HEAD: f64 = 46.0;
