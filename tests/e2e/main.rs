@@ -10,6 +10,7 @@ mod drain;
 mod endpoint_types;
 mod failures;
 mod framing;
+mod limits;
 mod mapping;
 mod memory;
 mod place;
