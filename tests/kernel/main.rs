@@ -10,6 +10,7 @@ mod fuzz;
 mod interfaces;
 mod lab;
 mod life;
+mod limits;
 mod namespaces;
 mod oracle;
 mod process;

@@ -146,13 +146,13 @@ fn a_crash_loop_opens_no_door_and_leaves_nothing_behind() {
 const BINARY: &str = env!("CARGO_BIN_EXE_gateway");
 
 /// A gateway with one PRIVATE API in the world's host; killed, and its folder removed, when the test ends.
-struct Gateway {
+pub(crate) struct Gateway {
     child: Child,
     folder: PathBuf,
 }
 
 impl Gateway {
-    fn start(world: &World, interfaces: &[&str]) -> Self {
+    pub(crate) fn start(world: &World, interfaces: &[&str]) -> Self {
         let folder = std::env::temp_dir().join(format!("gateway-kernel-{}", std::process::id()));
         std::fs::create_dir_all(&folder).unwrap();
         let [v4, v6] = SERVER;
@@ -185,11 +185,23 @@ impl Gateway {
 
     /// The answer of a command, asked in the world's host.
     fn json(&self, world: &World, command: &str) -> Value {
+        self.command(world, &[command])
+    }
+
+    /// As `json`, of a command with arguments.
+    pub(crate) fn command(&self, world: &World, arguments: &[&str]) -> Value {
         let config = self.folder.join("gateway.toml");
-        let output = world
-            .gateway
-            .run(|| Command::new(BINARY).args([command, "--json", "--config"]).arg(config).output().unwrap());
+        let run = || Command::new(BINARY).args(arguments).args(["--json", "--config"]).arg(config).output();
+        let output = world.gateway.run(|| run().unwrap());
         serde_json::from_slice(&output.stdout).unwrap()
+    }
+
+    /// An operator who came from there by SSH changes something.
+    pub(crate) fn trust(&self, world: &World, peer: &str) {
+        let config = self.folder.join("gateway.toml");
+        let set = ["xdp", "limit", "set", "v6", "--packets", "1000/s", "--yes", "--config"];
+        let run = || Command::new(BINARY).args(set).arg(config).env("SSH_CONNECTION", peer).output();
+        assert!(world.gateway.run(|| run().unwrap()).status.success());
     }
 
     fn xdp(&self, world: &World) -> Value {

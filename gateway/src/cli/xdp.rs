@@ -2,7 +2,7 @@
 
 use super::output::{self, row};
 use super::{End, Global, client, limit, traffic};
-use crate::control::types::{Detached, Problem, XdpStatus};
+use crate::control::types::{Detached, Problem, XdpRate, XdpStatus};
 use crate::xdp::{self, XdpError};
 use std::collections::BTreeMap;
 
@@ -75,6 +75,13 @@ fn text(status: &XdpStatus) -> String {
     let mut listeners = vec![row(["LISTENER", "RULE", "PACKETS"])];
     for listener in &status.listeners {
         let mut rule = if listener.private { "private" } else { "pass" }.to_string();
+        for (what, limit) in
+            [("packets", &listener.packet_limit), ("connections", &listener.connection_limit)]
+        {
+            rule.push_str(
+                &limit.as_ref().map(|limit| format!(", {what} {}", rate(limit))).unwrap_or_default(),
+            );
+        }
         if listener.dry_run {
             rule.push_str(", dry run");
         }
@@ -89,6 +96,14 @@ fn text(status: &XdpStatus) -> String {
 fn counts(prefix: &str, packets: &BTreeMap<String, u64>) -> Vec<String> {
     let shown = packets.iter().filter(|(reason, n)| **n > 0 || *reason == "pass");
     shown.map(|(reason, n)| format!("{prefix}{reason} {n}")).collect()
+}
+
+/// `2000/s burst 4000`, `30/m burst 5`; the kernel's clock rounds.
+fn rate(rate: &XdpRate) -> String {
+    let (number, period) =
+        if rate.per_second < 1.0 { (rate.per_second * 60.0, 'm') } else { (rate.per_second, 's') };
+    let number = format!("{number:.1}");
+    format!("{}/{period} burst {}", number.trim_end_matches(".0"), rate.burst)
 }
 
 fn detach(global: &Global, yes: bool) -> Result<End, Problem> {
@@ -121,4 +136,17 @@ fn detach(global: &Global, yes: bool) -> Result<End, Problem> {
 
 fn problem(XdpError { what, mend }: XdpError) -> Problem {
     Problem::host(what, mend)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rates_are_shown_in_the_period_in_which_they_are_at_least_one() {
+        let shown = |per_second, burst| rate(&XdpRate { per_second, burst });
+        assert_eq!(shown(2000.0, 4000), "2000/s burst 4000");
+        assert_eq!(shown(1.0 / 60.0, 3), "1/m burst 3");
+        assert_eq!(shown(1.5, 2), "1.5/s burst 2");
+    }
 }
