@@ -3,6 +3,8 @@
 #![allow(clippy::disallowed_methods)] // deadlines of tests
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::type_complexity)] // a test that cannot go on panics
 
+mod bans;
+mod budgets;
 mod entitlement;
 mod evasion;
 mod frames;

@@ -233,16 +233,14 @@ fn place(maps: &Maps, range: ipnet::IpNet) -> Place {
 fn monotonic(end: End, now: SystemTime) -> u64 {
     let End::At(end) = end else { return abi::FOREVER };
     let left = end.duration_since(now).unwrap_or_default();
-    clock::monotonic()
-        .saturating_add(u64::try_from(left.as_nanos()).unwrap_or(u64::MAX))
-        .min(abi::FOREVER - 1)
+    clock::coarse().saturating_add(u64::try_from(left.as_nanos()).unwrap_or(u64::MAX)).min(abi::FOREVER - 1)
 }
 
 pub(super) fn end_at(end: u64, now: SystemTime) -> End {
     if end == abi::FOREVER {
         return End::Never;
     }
-    End::At(now + std::time::Duration::from_nanos(end.saturating_sub(clock::monotonic())))
+    End::At(now + std::time::Duration::from_nanos(end.saturating_sub(clock::coarse())))
 }
 
 fn full(what: &str, max: usize) -> XdpError {
@@ -282,9 +280,9 @@ mod tests {
     fn ends_are_told_by_the_programs_clock() {
         let now = SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(1_000_000);
         assert_eq!(monotonic(End::Never, now), abi::FOREVER);
-        let before = clock::monotonic();
+        let before = clock::coarse();
         let end = monotonic(End::At(now + std::time::Duration::from_secs(60)), now);
         assert!((60_000_000_000..61_000_000_000).contains(&(end - before)), "{end} {before}");
-        assert!(monotonic(End::At(now - std::time::Duration::from_secs(60)), now) <= clock::monotonic());
+        assert!(monotonic(End::At(now - std::time::Duration::from_secs(60)), now) <= clock::coarse());
     }
 }

@@ -1,23 +1,14 @@
-//! The clocks that the program reads, and the secrets that it hashes with.
+//! The clock that the program reads, and the secrets that it hashes with.
 #![allow(unsafe_code)]
 
 use std::fs::File;
 use std::io::{self, Read};
 
-/// Nanoseconds of CLOCK_MONOTONIC.
-pub(super) fn monotonic() -> u64 {
-    read(libc::CLOCK_MONOTONIC)
-}
-
-/// The same as of the last tick: what the program compares with.
+/// Nanoseconds of CLOCK_MONOTONIC as of the kernel's last tick: the program knows no other time.
 pub(super) fn coarse() -> u64 {
-    read(libc::CLOCK_MONOTONIC_COARSE)
-}
-
-fn read(clock: libc::clockid_t) -> u64 {
     let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-    // SAFETY: the pointer is valid; these clocks exist on every kernel, so it cannot fail.
-    unsafe { libc::clock_gettime(clock, &raw mut now) };
+    // SAFETY: the pointer is valid; the clock exists on every kernel, so it cannot fail.
+    unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC_COARSE, &raw mut now) };
     u64::try_from(now.tv_sec).unwrap_or(0) * 1_000_000_000 + u64::try_from(now.tv_nsec).unwrap_or(0)
 }
 
