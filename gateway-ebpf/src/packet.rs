@@ -14,6 +14,8 @@ pub const TCP: u8 = 6;
 pub const UDP: u8 = 17;
 const TCP_FLAGS_AT: usize = 13;
 const HOP_BY_HOP: u8 = 0;
+const IPV4_WITHIN: u8 = 4;
+const IPV6_WITHIN: u8 = 41;
 const ROUTING: u8 = 43;
 const FRAGMENT: u8 = 44;
 const ENCRYPTED: u8 = 50;
@@ -177,17 +179,20 @@ fn ipv6<B: Bytes + ?Sized>(frame: &B, at: usize) -> Option<Packet> {
 /// Walks the headers between IP and the ports. `packet.protocol` says what stands at `at`.
 #[inline(always)]
 fn transport<B: Bytes + ?Sized>(frame: &B, mut at: usize, mut packet: Packet) -> Packet {
-    packet.kind = Kind::PortHidden;
+    // A header that is not read might be a routing header of IPv6, which leads to any address.
+    packet.kind = if packet.v6 { Kind::DestinationHidden } else { Kind::PortHidden };
     for _ in 0..=EXTENSION_HEADERS_MAX {
         match packet.protocol {
             TCP | UDP => {
-                let Some(port) = frame.read(at + 2) else { return packet };
+                let Some(port) = frame.read(at + 2) else {
+                    return Packet::of(Kind::PortHidden, packet);
+                };
                 packet.port = u16::from_be_bytes(port);
                 packet.opens =
                     packet.protocol == TCP && opens(frame.read(at + TCP_FLAGS_AT).map(|[flags]| flags));
                 return Packet::of(Kind::Flow, packet);
             }
-            ENCRYPTED | COMPRESSED => return packet,
+            ENCRYPTED | COMPRESSED => return Packet::of(Kind::PortHidden, packet),
             AUTHENTICATED => {
                 let Some([next, length]) = frame.read(at) else { return packet };
                 packet.protocol = next;
@@ -195,8 +200,10 @@ fn transport<B: Bytes + ?Sized>(frame: &B, mut at: usize, mut packet: Packet) ->
             }
             HOP_BY_HOP | DESTINATION_OPTIONS | ROUTING if packet.v6 => {
                 let Some([next, length, _, segments_left]) = frame.read(at) else { return packet };
-                if packet.protocol == ROUTING && segments_left != 0 {
-                    return Packet::of(Kind::DestinationHidden, packet);
+                // At a route's end the kernel unwraps a packet, and takes it in behind this program.
+                let within = next == IPV4_WITHIN || next == IPV6_WITHIN;
+                if packet.protocol == ROUTING && (segments_left != 0 || within) {
+                    return packet;
                 }
                 packet.protocol = next;
                 at += (usize::from(length) + 1) * 8;
@@ -204,8 +211,13 @@ fn transport<B: Bytes + ?Sized>(frame: &B, mut at: usize, mut packet: Packet) ->
             FRAGMENT if packet.v6 => {
                 let Some([next, _, high, low]) = frame.read(at) else { return packet };
                 packet.protocol = next;
-                if u16::from_be_bytes([high, low]) & 0xfff8 != 0 {
+                let fragment = u16::from_be_bytes([high, low]);
+                if fragment & 0xfff8 != 0 {
                     return Packet::of(later_fragment(true, next), packet);
+                }
+                // The kernel takes the rest of a chain from the other fragments, whatever stands behind this one.
+                if fragment & 1 != 0 && extends(next) {
+                    return packet;
                 }
                 at += 8;
             }
@@ -213,6 +225,11 @@ fn transport<B: Bytes + ?Sized>(frame: &B, mut at: usize, mut packet: Packet) ->
         }
     }
     packet
+}
+
+#[inline(always)]
+fn extends(next: u8) -> bool {
+    matches!(next, HOP_BY_HOP | ROUTING | FRAGMENT | AUTHENTICATED | DESTINATION_OPTIONS)
 }
 
 #[inline(always)]
