@@ -140,9 +140,12 @@ fn version_6(packet: &[u8]) -> Seen {
 fn behind(rest: &[u8], protocol: u8, source: IpAddr, destination: IpAddr, headers_left: usize) -> Seen {
     // A mapped destination on the wire is looked up as IPv4; a mapped source stays IPv6.
     let canonical = destination.to_canonical();
+    let six = source.is_ipv6();
+    // What cannot be read in IPv6 might be a routing header, which leads anywhere.
+    let lost = if six { Seen::NoDestination } else { Seen::NoPorts { destination: canonical } };
     let hidden = Seen::NoPorts { destination: canonical };
     if headers_left == 0 {
-        return hidden;
+        return lost;
     }
     let skip = |next: u8, length: usize| {
         let rest = rest.get(length..).unwrap_or_default();
@@ -153,20 +156,22 @@ fn behind(rest: &[u8], protocol: u8, source: IpAddr, destination: IpAddr, header
             let port = u16::from_be_bytes([*high, *low]);
             Seen::Ports { source, destination: canonical, tcp: protocol == 6, port }
         }
-        (50 | 108, _) => hidden,
+        (6 | 17 | 50 | 108, _) => hidden,
         (51, [next, words, ..]) => skip(*next, 8 + usize::from(*words) * 4),
-        (0 | 60, [next, units, _, _, ..]) if source.is_ipv6() => skip(*next, 8 + usize::from(*units) * 8),
-        (43, [next, units, _, 0, ..]) if source.is_ipv6() => skip(*next, 8 + usize::from(*units) * 8),
-        (43, [_, _, _, _, ..]) if source.is_ipv6() => Seen::NoDestination,
-        (44, [next, _, high, low, ..]) if source.is_ipv6() => {
-            match (u16::from_be_bytes([*high, *low]) >> 3, next) {
-                (0, next) => skip(*next, 8),
-                (_, 6 | 50 | 51 | 108 | 0 | 43 | 44 | 60) => hidden,
-                _ => Seen::Nothing,
-            }
-        }
-        (6 | 17 | 51, _) => hidden,
-        (0 | 43 | 44 | 60, _) if source.is_ipv6() => hidden,
+        (51, _) => lost,
+        (0 | 43 | 44 | 60, _) if !six => Seen::Nothing,
+        (0 | 60, [next, units, _, _, ..]) => skip(*next, 8 + usize::from(*units) * 8),
+        // At a route's end Linux takes a packet out of the packet, and at the same interface.
+        (43, [4 | 41, ..]) => lost,
+        (43, [next, units, _, 0, ..]) => skip(*next, 8 + usize::from(*units) * 8),
+        (44, [next, _, high, low, ..]) => match (u16::from_be_bytes([*high, *low]) & 0xfff9, next) {
+            // A first fragment that does not come to its ports at once: the others may hold any header.
+            (1, 0 | 43 | 44 | 51 | 60) => lost,
+            (0 | 1, next) => skip(*next, 8),
+            (_, 6 | 50 | 51 | 108 | 0 | 43 | 44 | 60) => hidden,
+            _ => Seen::Nothing,
+        },
+        (0 | 43 | 44 | 60, _) => lost,
         _ => Seen::Nothing,
     }
 }

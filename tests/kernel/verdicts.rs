@@ -100,7 +100,7 @@ fn both_entitlements_in_both_families_behind_any_readable_header() {
                     Extension::HopByHop(0),
                     Extension::Destination(3),
                     Extension::Routing { segments_left: 0 },
-                    Extension::Fragment { offset: 0, more: true },
+                    Extension::Fragment { offset: 0, more: false },
                     Extension::Destination(255),
                 ];
             }
@@ -156,7 +156,9 @@ fn what_hides_its_port_is_dropped_towards_private_addresses_only() {
             if !readable {
                 bench.expect(false, &frame);
             }
-            bench.expect(true, &Frame { destination: public.parse().unwrap(), ..frame.clone() });
+            // The tenth IPv6 header might be a routing header: that hides the destination too.
+            let routed = number == 3 && frame.source.is_ipv6();
+            bench.expect(!routed, &Frame { destination: public.parse().unwrap(), ..frame.clone() });
         }
     }
     // Later fragments of what cannot become TCP.

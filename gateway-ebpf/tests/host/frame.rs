@@ -45,7 +45,9 @@ fn one_header_more_than_the_bound_hides_what_is_behind() {
         assert_eq!(parse(&Frame { tags, ..frame.clone() }).kind, Kind::DestinationHidden);
         let extensions = vec![Extension::Authentication(0); EXTENSION_HEADERS_MAX + 1];
         let hidden = parse(&Frame { extensions, ..frame.clone() });
-        assert_eq!((hidden.kind, hidden.destination), (Kind::PortHidden, address(destination)));
+        // One of IPv6's might be a routing header, and lead elsewhere.
+        let expected = if hidden.v6 { Kind::DestinationHidden } else { Kind::PortHidden };
+        assert_eq!((hidden.kind, hidden.destination), (expected, address(destination)));
         assert_eq!(parse(&Frame { protocol: ESP, ..frame }).kind, Kind::PortHidden);
     }
 }

@@ -10,6 +10,8 @@ use super::cases::{
 use std::net::{IpAddr, Ipv6Addr};
 
 const HOP_BY_HOP: u8 = 0;
+const IPV4_IN_IPV6: u8 = 4;
+const IPV6_IN_IPV6: u8 = 41;
 
 /// `parts` behind an IPv6 header that says `next`.
 fn chain(lane: &Lane, next: u8, parts: &[Vec<u8>]) -> Vec<u8> {
@@ -32,6 +34,21 @@ fn six(address: IpAddr) -> Ipv6Addr {
 fn by_way(lane: &Lane, next: u8, parts: &[Vec<u8>]) -> Vec<u8> {
     let header = V6 { next, destination: six(lane.other), ..V6::of(lane) };
     frame(lane, &header.with(&parts.concat()))
+}
+
+/// An IPv6 packet that carries the lane's packet of either family behind `header`.
+fn carrying(lane: &Lane, header: impl Fn(u8) -> Vec<u8>) -> Vec<Vec<u8>> {
+    let inner = packet(lane, TCP, &syn(lane));
+    let outer = V6 {
+        source: "fd00:78::77".parse().unwrap(),
+        destination: "fd00:77::8".parse().unwrap(),
+        next: ROUTING,
+        version: 6,
+        length: None,
+    };
+    let next = if lane.v6() { IPV6_IN_IPV6 } else { IPV4_IN_IPV6 };
+    let packet = outer.with(&[header(next), inner].concat());
+    vec![[&lane.macs.concat()[..], &0x86ddu16.to_be_bytes(), &packet].concat()]
 }
 
 fn changed(lane: &Lane, change: impl Fn(&mut V6)) -> Vec<u8> {
@@ -84,7 +101,7 @@ pub(crate) fn cases() -> Vec<Case> {
                 chain(lane, HOP_BY_HOP, &mixed),
             ]
         }),
-        case("ip6-chain-past-8", ONLY_V6, Answers, PORT_HIDDEN, |lane| {
+        case("ip6-chain-past-8", ONLY_V6, Answers, HIDDEN, |lane| {
             [9, 10, 40].map(|count| chain(lane, DESTINATION, &[destinations(count, TCP), syn(lane)])).to_vec()
         }),
         case("ip6-chain-broken", ONLY_V6, Never, PORT_HIDDEN, |lane| {
@@ -102,6 +119,19 @@ pub(crate) fn cases() -> Vec<Case> {
         }),
         case("ip6-segments-left", ONLY_V6, Answers, HIDDEN, |lane| {
             vec![by_way(lane, ROUTING, &[segments(TCP, 1, &[lane.destination, lane.other]), syn(lane)])]
+        }),
+        case("ip6-segments-left-past-8", ONLY_V6, Answers, HIDDEN, |lane| {
+            let route = segments(TCP, 1, &[lane.destination, lane.other]);
+            vec![by_way(lane, DESTINATION, &[destinations(9, ROUTING), route, syn(lane)])]
+        }),
+        case("ip6-segments-carry-ipv6", ONLY_V6, Answers, HIDDEN, |lane| {
+            carrying(lane, |next| segments(next, 0, &["fd00:77::8".parse().unwrap()]))
+        }),
+        case("ip6-segments-carry-ipv4", ONLY_V4, Answers, HIDDEN, |lane| {
+            carrying(lane, |next| segments(next, 0, &["fd00:77::8".parse().unwrap()]))
+        }),
+        case("ip6-rpl-carries-ipv6", ONLY_V6, Answers, HIDDEN, |lane| {
+            carrying(lane, |next| routing(next, 3, 0))
         }),
         case("ip6-no-next-header", ONLY_V6, Never, FREE, |lane| vec![chain(lane, 59, &[syn(lane)])]),
         case("ip6-never-tcp", ONLY_V6, Never, FREE, |lane| {
@@ -172,7 +202,7 @@ pub(crate) fn cases() -> Vec<Case> {
             let payload = [authentication(AUTHENTICATION).repeat(8), authentication(TCP), syn(lane)].concat();
             vec![frame(lane, &V4 { protocol: AUTHENTICATION, ..V4::of(lane) }.with(&payload))]
         }),
-        case("ah-past-8-ip6", ONLY_V6, Never, PORT_HIDDEN, |lane| {
+        case("ah-past-8-ip6", ONLY_V6, Never, HIDDEN, |lane| {
             vec![chain(
                 lane,
                 AUTHENTICATION,
@@ -236,5 +266,49 @@ pub(crate) fn fragments() -> Vec<Case> {
         case("ip6-fragment-of-nothing", ONLY_V6, Never, JUDGED, |lane| {
             vec![followed_by(chain(lane, FRAGMENT, &[fragment(lane, TCP, 0, true)]), &syn(lane))]
         }),
+        parts(case("ip6-fragments-part-a-header", ONLY_V6, Answers, ["drop", "drop", "drop pass"], |lane| {
+            let payload = [options(DESTINATION, 1), options(TCP, 0), syn(lane)].concat();
+            vec![piece(lane, DESTINATION, &payload, 0, 8), piece(lane, TCP, &payload, 8, payload.len())]
+        })),
+        parts(case(
+            "ip6-fragments-part-a-chain",
+            ONLY_V6,
+            Answers,
+            ["drop pass", "drop pass", "drop pass"],
+            |lane| {
+                let payload = [options(DESTINATION, 0), options(TCP, 0), syn(lane)].concat();
+                vec![piece(lane, DESTINATION, &payload, 0, 8), piece(lane, 17, &payload, 8, payload.len())]
+            },
+        )),
+        parts(case(
+            "ip6-fragments-with-a-trailer",
+            ONLY_V6,
+            Answers,
+            ["drop pass", "drop pass", "drop pass"],
+            |lane| {
+                // Behind the first fragment's end stand the ports of a listener that is not private.
+                let payload = [options(DESTINATION, 0), options(TCP, 0), syn(lane)].concat();
+                let lie = [options(TCP, 0), syn(&Lane { port: 9, ..*lane })].concat();
+                vec![
+                    followed_by(piece(lane, DESTINATION, &payload, 0, 8), &lie),
+                    piece(lane, 17, &payload, 8, payload.len()),
+                ]
+            },
+        )),
+        parts(case(
+            "ip6-fragments-hide-segments",
+            ONLY_V6,
+            Answers,
+            ["drop pass", "drop pass", "drop pass"],
+            |lane| {
+                let route = segments(TCP, 1, &[lane.destination, lane.other]);
+                let payload = [options(ROUTING, 0), route, syn(lane)].concat();
+                let piece = |next: u8, from: usize, to: usize| {
+                    let header = fragment(lane, next, u16::try_from(from / 8).unwrap(), to < payload.len());
+                    by_way(lane, FRAGMENT, &[header, payload[from..to].to_vec()])
+                };
+                vec![piece(DESTINATION, 0, 8), piece(17, 8, payload.len())]
+            },
+        )),
     ]
 }

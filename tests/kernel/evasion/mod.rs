@@ -4,6 +4,7 @@ mod build;
 mod cases;
 #[allow(clippy::too_many_lines)] // a table
 mod ethernet;
+mod hunt;
 #[allow(clippy::too_many_lines)] // a table
 mod ipv4;
 #[allow(clippy::too_many_lines)] // a table

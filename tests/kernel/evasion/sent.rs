@@ -22,19 +22,20 @@ const HARMLESS: [(&str, &str); 6] = [
     ("tcp-port-0", "no listener has this port: TCP resets"),
 ];
 
+const FIRST_PORT: u16 = 20_000;
 /// Large enough for a packet of several buffers.
 const MTU: &str = "9000";
 
-struct Range {
-    world: World,
-    wires: [Wire; 2],
+pub(crate) struct Range {
+    pub(crate) world: World,
+    pub(crate) wires: [Wire; 2],
     macs: [[[u8; 6]; 2]; 2],
     next_port: u16,
     _server: Server,
 }
 
 /// The sides, as `LANES` names them.
-const OUTSIDE: usize = 0;
+pub(crate) const OUTSIDE: usize = 0;
 const INSIDE: usize = 1;
 
 fn mac(side: usize, end: u8) -> [u8; 6] {
@@ -42,7 +43,7 @@ fn mac(side: usize, end: u8) -> [u8; 6] {
 }
 
 impl Range {
-    fn new() -> Option<Self> {
+    pub(crate) fn new() -> Option<Self> {
         let world = World::new()?;
         let macs = [OUTSIDE, INSIDE].map(|side| [mac(side, 1), mac(side, 2)]);
         for (side, interface, namespace, hosts) in [
@@ -74,12 +75,13 @@ impl Range {
             let namespace = if side == OUTSIDE { &world.outside } else { &world.inside };
             namespace.run(|| Wire::new("eth0", lane(side, Family::V4, 0, false, macs[side])))
         });
-        Some(Self { world, wires, macs, next_port: 20_000, _server: server })
+        Some(Self { world, wires, macs, next_port: FIRST_PORT, _server: server })
     }
 
     /// A lane that no case had before, so that nothing late is taken for its answer.
-    fn lane(&mut self, number: usize, family: Family, any: bool) -> Lane {
-        self.next_port += 1;
+    pub(crate) fn lane(&mut self, number: usize, family: Family, any: bool) -> Lane {
+        self.next_port =
+            self.next_port.checked_add(1).expect("no port twice: a late answer would be another's");
         lane(number, family, self.next_port, any, self.macs[number % 2])
     }
 
@@ -149,6 +151,15 @@ fn permit() {
     everywhere("ipv6", "accept_source_route", "1");
     everywhere("ipv6", "seg6_enabled", "1");
     everywhere("ipv6", "rpl_seg_enabled", "1");
+    // Pieces of packets that never become whole are not to keep others from it.
+    for (file, value) in [
+        ("ipv4/ipfrag_high_thresh", "100000000"),
+        ("ipv6/ip6frag_high_thresh", "100000000"),
+        ("ipv4/ipfrag_time", "2"),
+        ("ipv6/ip6frag_time", "2"),
+    ] {
+        std::fs::write(format!("/proc/sys/net/{file}"), value).unwrap();
+    }
 }
 
 #[test]
