@@ -4,11 +4,15 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)] // a test that cannot go on panics
 
 mod admission;
+mod budgets;
+mod flood;
 mod frame;
 #[path = "../../../tests/kernel/frames.rs"]
 mod frames;
 mod gcra;
+mod hashing;
 mod plain;
 mod random;
 mod sources;
 mod table;
+mod threads;
