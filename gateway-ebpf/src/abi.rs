@@ -196,7 +196,7 @@ impl Bucket {
         let mut found = 0;
         for cell in &self.0 {
             if (cell >> 32) as u32 == tag {
-                found = *cell as u32;
+                found |= *cell as u32; // an empty cell has the tag 0, too
             }
         }
         found.checked_sub(1)

@@ -25,7 +25,7 @@ pub const UNIT_SHIFT: u32 = 6;
 pub const UNITS_PER_SECOND: u64 = 1_000_000_000 >> UNIT_SHIFT;
 const TIME_BITS: u32 = 48;
 const TIME_MASK: u64 = (1 << TIME_BITS) - 1;
-/// A debt beyond this was never made: the time has begun anew since.
+/// Another's debt beyond this was never made: the time has begun anew since.
 pub const DEBT_MAX: u64 = 2 * 3600 * UNITS_PER_SECOND;
 const ATTEMPTS: usize = 4;
 
@@ -46,36 +46,45 @@ pub const fn place(hash: u32, sets: u32) -> (u32, u64) {
 /// Charges one to the source with this `tag`; `now` in units since any fixed moment.
 #[inline(always)]
 pub fn spend<W: Word>(ways: &[W; WAYS], tag: u64, now: u64, rate: Rate) -> Charge {
+    let mut own = false;
     for _ in 0..ATTEMPTS {
         let mut chosen = None;
+        own = false;
         for way in ways {
             let word = way.load();
             if word >> TIME_BITS == tag {
                 chosen = Some((way, word));
+                own = true;
                 break;
             }
-            if chosen.is_none() && debt(word, now) == 0 {
+            if chosen.is_none() && (word == 0 || debt(word, now, DEBT_MAX) == 0) {
                 chosen = Some((way, word));
             }
         }
         let Some((way, word)) = chosen else { return Charge::Untracked };
-        // A due time of another source is not ahead, by the choice above.
-        let Ok(debt) = gcra::charge(debt(word, now), 0, rate) else { return Charge::Spent };
+        let debt = if own { debt(word, now, most(rate)) } else { 0 };
+        let Ok(debt) = gcra::charge(debt, 0, rate) else { return Charge::Spent };
         if way.replace(word, tag << TIME_BITS | now.wrapping_add(debt) & TIME_MASK) {
             return Charge::Admitted;
         }
     }
-    Charge::Spent
+    if own { Charge::Spent } else { Charge::Untracked }
 }
 
 /// How many more are admitted now; None: the source has no place, its budget is whole.
 pub fn remaining(words: &[u64; WAYS], tag: u64, now: u64, rate: Rate) -> Option<u64> {
     let word = words.iter().find(|word| *word >> TIME_BITS == tag)?;
-    Some(rate.remaining(debt(*word, now), 0))
+    Some(rate.remaining(debt(*word, now, most(rate)), 0))
+}
+
+/// More than this a source never owes at its rate, also where a core's `now` is older than another's.
+#[inline(always)]
+fn most(rate: Rate) -> u64 {
+    rate.tolerance.saturating_add(rate.interval).saturating_add(UNITS_PER_SECOND)
 }
 
 #[inline(always)]
-fn debt(word: u64, now: u64) -> u64 {
+fn debt(word: u64, now: u64, most: u64) -> u64 {
     let ahead = word.wrapping_sub(now) & TIME_MASK;
-    if ahead > DEBT_MAX { 0 } else { ahead }
+    if ahead > most { 0 } else { ahead }
 }

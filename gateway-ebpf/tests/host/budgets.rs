@@ -232,3 +232,40 @@ fn a_lost_swap_is_tried_again_with_what_is_there_now() {
     assert_eq!(budget::spend(&ways, 9, now, rate), Charge::Spent, "as the module says");
     assert_eq!(ways[0].losses.get(), 0, "not before the fourth");
 }
+
+#[test]
+fn a_place_lost_to_another_source_is_not_that_sources_debt() {
+    let (now, rate) = (DAY, Rate::new(1, UNITS_PER_SECOND, 10));
+    let taken: fn(u64) -> u64 = |_| 5 * TIMES + DAY + UNITS_PER_SECOND;
+    let ways = contended(7 * TIMES, 1, taken);
+    // Three are taken while it tries, the fourth too.
+    let charge = budget::spend(&ways, 9, now, rate);
+    assert!(ways.iter().all(|way| tag(way.load()) == 5));
+    assert_ne!(charge, Charge::Spent, "refused for what others sent");
+    let ways = contended(7 * TIMES, 1, taken);
+    ways[3].losses.set(0);
+    assert_eq!(budget::spend(&ways, 9, now, rate), Charge::Admitted);
+    assert_eq!(debt(ways[3].load(), now), rate.interval);
+}
+
+#[test]
+fn no_honest_source_is_refused_for_a_word_of_one_turn_of_time_ago() {
+    let rate = Rate::new(2000, UNITS_PER_SECOND, 4000);
+    for hours in [1, 2] {
+        let now = TIMES * 3 + DAY;
+        let ago = TIMES - hours * 3600 * UNITS_PER_SECOND / 2;
+        let ways = used(now, ago);
+        assert_eq!(spend(&ways, 1, now, rate), Charge::Admitted, "its word is {ago} units old");
+    }
+}
+
+#[test]
+fn places_that_nobody_ever_used_are_whole_at_any_time() {
+    let rate = Rate::new(2000, UNITS_PER_SECOND, 4000);
+    for before_end in [1, UNITS_PER_SECOND, 3600 * UNITS_PER_SECOND, 7199 * UNITS_PER_SECOND] {
+        for source in [0, 9] {
+            let charge = spend(&Ways::default(), source, TIMES - before_end, rate);
+            assert_eq!(charge, Charge::Admitted, "tag {source}, {before_end} units before the end");
+        }
+    }
+}

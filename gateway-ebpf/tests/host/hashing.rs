@@ -168,3 +168,12 @@ fn a_bucket_gives_the_listener_of_its_tag() {
         assert_eq!(Bucket::place(hash), (hash % DIRECTORY_BUCKETS, hash));
     }
 }
+
+#[test]
+fn a_listener_whose_hash_is_zero_is_found_too() {
+    for at in 0..8 {
+        let mut bucket = Bucket::EMPTY;
+        bucket.0[at] = Bucket::cell(0, 3);
+        assert_eq!(bucket.find(0), Some(3), "in cell {at}");
+    }
+}
