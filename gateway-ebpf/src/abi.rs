@@ -193,13 +193,13 @@ impl Bucket {
     /// The index of the listener whose cell has the tag; no two cells of a bucket have the same.
     #[inline(always)]
     pub fn find(&self, tag: u32) -> Option<u32> {
-        let mut found = 0;
         for cell in &self.0 {
-            if (cell >> 32) as u32 == tag {
-                found |= *cell as u32; // an empty cell has the tag 0, too
+            // An empty cell has the tag 0, too.
+            if (cell >> 32) as u32 == tag && *cell != 0 {
+                return (*cell as u32).checked_sub(1);
             }
         }
-        found.checked_sub(1)
+        None
     }
 }
 
@@ -374,6 +374,8 @@ pub struct State {
 pub const HAS_BANS: u32 = 1;
 pub const HAS_BANNED_RANGES: u32 = 2;
 pub const HAS_TRUSTED: u32 = 4;
+/// A listener has limits, and is in no dry run.
+pub const HAS_LIMITS: u32 = 8;
 
 /// The one entry of SAMPLING, on each CPU.
 #[repr(C)]

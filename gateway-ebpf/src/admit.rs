@@ -2,8 +2,8 @@
 
 use crate::abi::{
     ADDRESS_DRY, ADDRESS_ENFORCED, Address, BUDGET_SETS, BanFilter, DRY_RUN, ENDPOINT_OPEN,
-    HAS_BANNED_RANGES, HAS_BANS, HAS_TRUSTED, Listener, ListenerKey, MORE_CIDRS, PORT_ANY_V4, PORT_ANY_V6,
-    PORT_EXACT_V4, PORT_EXACT_V6, Reason, SET_BANNED, SET_TRUSTED, SLOT_NONE, State,
+    HAS_BANNED_RANGES, HAS_BANS, HAS_LIMITS, HAS_TRUSTED, Listener, ListenerKey, MORE_CIDRS, PORT_ANY_V4,
+    PORT_ANY_V6, PORT_EXACT_V4, PORT_EXACT_V6, Reason, SET_BANNED, SET_TRUSTED, SLOT_NONE, State,
 };
 use crate::budget::{self, Charge, UNIT_SHIFT};
 use crate::gcra::Rate;
@@ -64,7 +64,7 @@ pub fn admit<R: Rules>(packet: &Packet, rules: &R) -> Judgement {
         Kind::Flow => return admit_flow(packet, rules),
         Kind::Fragment => (Reason::Fragment, private_near(&packet.destination, rules)),
         Kind::PortHidden => (Reason::Unreadable, private_near(&packet.destination, rules)),
-        Kind::DestinationHidden => (Reason::Unreadable, any_private(rules.state())),
+        Kind::DestinationHidden => (Reason::Unreadable, any_guarded(rules.state())),
     };
     let (reason, dry) = match scope {
         Scope::Nobody if packet.kind == Kind::NotIp => (Reason::NotIp, false),
@@ -75,7 +75,7 @@ pub fn admit<R: Rules>(packet: &Packet, rules: &R) -> Judgement {
     Judgement { slot: SLOT_NONE, reason, dry }
 }
 
-/// Which private listeners may be meant by a packet that does not say.
+/// Who may be meant by a packet that does not say.
 #[derive(Clone, Copy)]
 enum Scope {
     Nobody,
@@ -96,9 +96,10 @@ fn private_near<R: Rules>(destination: &Address, rules: &R) -> Scope {
     }
 }
 
+/// Frames of this kind are odd enough to be nobody's, and would get past bans and limits, too.
 #[inline(always)]
-fn any_private(state: &State) -> Scope {
-    if state.privates != 0 {
+fn any_guarded(state: &State) -> Scope {
+    if state.privates != 0 || state.flags & (HAS_BANS | HAS_BANNED_RANGES | HAS_LIMITS) != 0 {
         Scope::Enforced
     } else if state.dry_privates != 0 {
         Scope::Dry
@@ -118,16 +119,13 @@ fn admit_flow<R: Rules>(packet: &Packet, rules: &R) -> Judgement {
 
 #[inline(always)]
 fn judge<R: Rules>(packet: &Packet, listener: &Listener, rules: &R) -> Reason {
-    let state = rules.state();
-    let mask = if packet.v6 { &state.source_v6 } else { &state.source_v4 };
-    let source = packet.source.masked(mask);
-    if banned(packet, &source, rules) && !trusted(packet, rules) {
+    if banned(packet, rules) && !trusted(packet, rules) {
         return Reason::Banned;
     }
     if listener.endpoint != ENDPOINT_OPEN && !in_vpc(packet, listener, rules) {
         return Reason::OutsideVpc;
     }
-    let reason = spend(packet, &source, listener, rules);
+    let reason = spend(packet, listener, rules);
     if reason.drops() && trusted(packet, rules) { Reason::Pass } else { reason }
 }
 
@@ -152,12 +150,13 @@ fn listener<'r, R: Rules>(packet: &Packet, rules: &'r R) -> Option<&'r Listener>
 }
 
 #[inline(always)]
-fn banned<R: Rules>(packet: &Packet, source: &Address, rules: &R) -> bool {
+fn banned<R: Rules>(packet: &Packet, rules: &R) -> bool {
     let state = rules.state();
     if state.flags & HAS_BANS != 0 {
-        let (word, bit) = BanFilter::place(hash(&state.keys, source, 0));
+        let source = source(packet, state);
+        let (word, bit) = BanFilter::place(hash(&state.keys, &source, 0));
         if rules.may_be_banned(word, bit)
-            && let Some(end) = rules.ban(source)
+            && let Some(end) = rules.ban(&source)
             && end > rules.now()
         {
             return true;
@@ -168,10 +167,17 @@ fn banned<R: Rules>(packet: &Packet, source: &Address, rules: &R) -> bool {
         && rules.longest(SET_BANNED, &packet.source).is_some_and(|end| end > rules.now())
 }
 
-/// Asked only of a packet that is about to be dropped.
+/// What is budgeted and banned as one.
+#[inline(always)]
+fn source(packet: &Packet, state: &State) -> Address {
+    packet.source.masked(if packet.v6 { &state.source_v6 } else { &state.source_v4 })
+}
+
+/// Asked only of a packet that is about to be dropped. A mapped address on IPv6's wire is forged.
 #[inline(always)]
 fn trusted<R: Rules>(packet: &Packet, rules: &R) -> bool {
     rules.state().flags & HAS_TRUSTED != 0
+        && !(packet.v6 && packet.source.is_mapped())
         && rules.may_be_in_range(crate::abi::FILTER_TRUSTED, packet.v6, packet.source.leading_bits(packet.v6))
         && rules.longest(SET_TRUSTED, &packet.source).is_some()
 }
@@ -192,13 +198,15 @@ fn in_vpc<R: Rules>(packet: &Packet, listener: &Listener, rules: &R) -> bool {
 
 /// New connections first: those that are refused do not eat the budget of the connections that stand.
 #[inline(always)]
-fn spend<R: Rules>(packet: &Packet, source: &Address, listener: &Listener, rules: &R) -> Reason {
+fn spend<R: Rules>(packet: &Packet, listener: &Listener, rules: &R) -> Reason {
     let opens = packet.opens && !listener.connections.is_unlimited();
     let limited = !listener.packets.is_unlimited();
     if !opens && !limited {
         return Reason::Pass;
     }
-    let (set, tag) = budget::place(hash(&rules.state().keys, source, listener.slot), BUDGET_SETS);
+    let state = rules.state();
+    let hash = hash(&state.keys, &source(packet, state), listener.slot);
+    let (set, tag) = budget::place(hash, BUDGET_SETS);
     let now = rules.now() >> UNIT_SHIFT;
     let mut reason = Reason::Pass;
     if opens {

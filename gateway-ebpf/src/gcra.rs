@@ -49,6 +49,9 @@ impl Rate {
 #[inline(always)]
 pub const fn charge(due: u64, now: u64, rate: Rate) -> Result<u64, u64> {
     let due = if due > now { due } else { now };
+    if rate.interval == 0 {
+        return Ok(due);
+    }
     let debt = due - now;
     if debt > rate.tolerance { Err(debt - rate.tolerance) } else { Ok(due + rate.interval) }
 }

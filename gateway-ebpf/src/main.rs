@@ -20,32 +20,43 @@ use maps::Maps;
 #[allow(unreachable_pub)] // the kernel finds it by its symbol
 #[xdp(frags)]
 pub fn gateway_xdp(context: XdpContext) -> u32 {
-    match plain(&context) {
-        Some(packet) => verdict(&packet),
-        None => verdict(&odd(context.ctx)),
+    if let Some(packet) = head::<{ plain::HEAD_V4 }>(&context).and_then(plain::v4) {
+        return verdict(&packet);
     }
+    if let Some(packet) = head::<{ plain::HEAD_V6 }>(&context).and_then(plain::v6) {
+        return verdict(&packet);
+    }
+    odd(context.ctx)
 }
 
+/// The frames that are not plain, through memory: the verifier walks their many paths apart from what follows, which it
+/// looks at once.
 #[inline(always)]
-fn plain(context: &XdpContext) -> Option<Packet> {
-    let packet = head::<{ plain::HEAD_V4 }>(context).and_then(plain::v4);
-    packet.or_else(|| head::<{ plain::HEAD_V6 }>(context).and_then(plain::v6))
+fn odd(context: *mut xdp_md) -> u32 {
+    let Some(place) = maps::ODD.get_ptr_mut(0) else { return XDP_DROP };
+    // SAFETY: the pointer is this CPU's element, and XDP programs are not preempted by themselves.
+    unsafe { *place = parse(context) };
+    odd_verdict()
 }
 
-/// The frames that are not plain: a function of its own, so that the verifier walks its many paths apart from the
-/// others.
 #[inline(never)]
-fn odd(context: *mut xdp_md) -> Packet {
+fn parse(context: *mut xdp_md) -> Packet {
     packet::parse(&Frame(context))
 }
 
 #[inline(never)]
+fn odd_verdict() -> u32 {
+    maps::ODD.get(0).map_or(XDP_DROP, verdict)
+}
+
+/// Compiled three times: what is constant in a family's addresses costs nothing there.
+#[inline(always)]
 fn verdict(packet: &Packet) -> u32 {
     let Some(rules) = Maps::new() else { return XDP_DROP };
     let judgement = admit(packet, &rules);
     maps::count(&judgement);
     if judgement.reason.drops() {
-        maps::sample(packet, &judgement, &rules);
+        maps::sample(packet, &judgement);
     }
     if judgement.drops() { XDP_DROP } else { XDP_PASS }
 }

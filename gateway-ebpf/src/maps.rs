@@ -1,5 +1,5 @@
-//! The maps. User space writes them, the program reads them; written here are BUDGETS, COUNTERS and SAMPLING, and
-//! EVENTS.
+//! The maps. User space writes them, the program reads them; written here are BUDGETS, COUNTERS, SAMPLING and
+//! EVENTS, and ODD, which is nobody else's.
 
 use aya_ebpf::bindings::{BPF_F_MMAPABLE, BPF_F_NO_PREALLOC, BPF_RB_NO_WAKEUP};
 use aya_ebpf::helpers::generated::bpf_ktime_get_coarse_ns;
@@ -51,6 +51,10 @@ static COUNTERS: PerCpuArray<u64> = PerCpuArray::with_max_entries(abi::COUNTER_E
 
 #[map]
 static SAMPLING: PerCpuArray<Sampling> = PerCpuArray::with_max_entries(1, 0);
+
+/// Between the two halves of an odd frame's way.
+#[map]
+pub(crate) static ODD: PerCpuArray<Packet> = PerCpuArray::with_max_entries(1, 0);
 
 #[map]
 static EVENTS: RingBuf = RingBuf::with_byte_size(abi::EVENTS_BYTES, 0);
@@ -161,8 +165,7 @@ impl Rules for Maps<'_> {
 
     #[inline(always)]
     fn now(&self) -> u64 {
-        // SAFETY: no arguments, cannot fail.
-        unsafe { bpf_ktime_get_coarse_ns() }
+        now()
     }
 }
 
@@ -174,18 +177,27 @@ pub(crate) fn count(judgement: &Judgement) {
     }
 }
 
-/// Tells of a drop, once a tick and CPU at most: a flood does not become a flood of events. Nor is the clock asked at
-/// each drop of a flood.
+/// Counts a drop towards the next event. The clock is not asked at each drop of a flood.
 #[inline(always)]
-pub(crate) fn sample(packet: &Packet, judgement: &Judgement, rules: &Maps<'_>) {
+pub(crate) fn sample(packet: &Packet, judgement: &Judgement) {
+    let Some(sampling) = SAMPLING.get_ptr_mut(0) else { return };
+    // SAFETY: as in `count`.
+    let pending = unsafe {
+        (*sampling).pending = (*sampling).pending.wrapping_add(1);
+        (*sampling).pending
+    };
+    if pending & 7 < 2 {
+        tell(packet, judgement.slot, judgement.reason as u32, judgement.dry);
+    }
+}
+
+/// Tells of the drops since the last event, once a tick and CPU at most: a flood does not become a flood of events.
+#[inline(never)]
+fn tell(packet: &Packet, slot: u32, reason: u32, dry: bool) {
     let Some(sampling) = SAMPLING.get_ptr_mut(0) else { return };
     // SAFETY: as in `count`.
     let sampling = unsafe { &mut *sampling };
-    sampling.pending = sampling.pending.wrapping_add(1);
-    if sampling.pending & 31 > 3 {
-        return;
-    }
-    let now = rules.now();
+    let now = now();
     if sampling.at == now {
         return;
     }
@@ -194,11 +206,11 @@ pub(crate) fn sample(packet: &Packet, judgement: &Judgement, rules: &Maps<'_>) {
         weight: sampling.pending,
         source: packet.source,
         destination: packet.destination,
-        slot: judgement.slot,
-        reason: judgement.reason as u32,
+        slot,
+        reason,
         port: packet.port,
         protocol: packet.protocol,
-        dry: u8::from(judgement.dry),
+        dry: u8::from(dry),
         reserved: 0,
     };
     // A full ring keeps what is in it, and the next event carries this one's weight.
@@ -206,4 +218,10 @@ pub(crate) fn sample(packet: &Packet, judgement: &Judgement, rules: &Maps<'_>) {
         sampling.pending = 0;
     }
     sampling.at = now;
+}
+
+#[inline(always)]
+fn now() -> u64 {
+    // SAFETY: no arguments, cannot fail.
+    unsafe { bpf_ktime_get_coarse_ns() }
 }

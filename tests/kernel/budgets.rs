@@ -5,7 +5,7 @@ use crate::lab::rules;
 use crate::random::Random;
 use crate::verdicts::Bench;
 use gateway::model::{Period, RateLimit, SourceLimits};
-use gateway::xdp::{ListenerStatus, Rules};
+use gateway::xdp::{Ban, End, ListenerStatus, Rules};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::{Duration, Instant, SystemTime};
@@ -109,6 +109,27 @@ fn an_ipv6_source_is_a_64_and_an_odd_frame_is_charged_like_a_plain_one() {
     let admitted =
         passing(&bench, &odd.bytes(), 5) + passing(&bench, &segment("2001:db8:0:2::2", PORT, SYN), 5);
     assert!((6..=7).contains(&admitted), "{admitted}");
+}
+
+/// The kernel delivers a chain of any length: what hides in one longer than the program reads must not get past limits
+/// and bans, either.
+#[test]
+fn what_hides_where_it_goes_gets_past_no_limit_and_no_ban() {
+    let mut chain = Frame::syn("2001:db8::1", "fd00::6", PORT);
+    chain.extensions = vec![Extension::Destination(0); 9];
+    let routed = Frame { options: vec![131, 7, 4, 10, 0, 0, 6], ..Frame::syn("192.0.2.9", OPEN, PORT) };
+    let Some(mut bench) = Bench::new(limited(None, None)) else { return };
+    let passing = |bench: &Bench| [&chain, &routed].map(|frame| bench.program.passes(&frame.bytes()));
+    assert_eq!(passing(&bench), [true; 2], "nothing is guarded");
+    bench.change(limited(None, limit(1000, 1000)));
+    assert_eq!(passing(&bench), [false; 2]);
+    bench.change(limited(None, None));
+    assert_eq!(passing(&bench), [true; 2]);
+    let ban = Ban { range: "203.0.113.7/32".parse().unwrap(), end: End::Never };
+    bench.guard.ban(&[ban], SystemTime::now()).unwrap();
+    assert_eq!(passing(&bench), [false; 2]);
+    bench.guard.replace_bans(&[], SystemTime::now()).unwrap();
+    assert_eq!(passing(&bench), [true; 2]);
 }
 
 /// The same source on two cores at once: what one of them charges, the other sees.

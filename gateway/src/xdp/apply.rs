@@ -35,6 +35,9 @@ pub(super) fn apply(maps: &mut Maps, wanted: &Wanted) -> Result<(), XdpError> {
     }
     let before = privates(listeners.values());
     set_privates(maps, (plan.privates.max(before.0), plan.dry_privates.max(before.1)));
+    if plan.listeners.values().any(limits) {
+        maps.state.flags().fetch_or(abi::HAS_LIMITS, Ordering::Release);
+    }
     let changed = |(key, value): &(&ListenerKey, &Listener)| listeners.get(key) != Some(value);
     let gone = |(key, _): &(&ListenerKey, &Listener)| !plan.listeners.contains_key(key);
     for (_, value) in plan.listeners.iter().filter(|(_, value)| enforces(value)).filter(changed) {
@@ -58,6 +61,9 @@ pub(super) fn apply(maps: &mut Maps, wanted: &Wanted) -> Result<(), XdpError> {
         }
     }
     set_privates(maps, (plan.privates, plan.dry_privates));
+    if !plan.listeners.values().any(limits) {
+        maps.state.flags().fetch_and(!abi::HAS_LIMITS, Ordering::Release);
+    }
     set_ports(maps, plan.listeners.keys());
     maps.state.version().store(abi::VERSION, Ordering::Release);
 
@@ -67,6 +73,11 @@ pub(super) fn apply(maps: &mut Maps, wanted: &Wanted) -> Result<(), XdpError> {
         prefixes.iter().try_for_each(|prefix| maps.remove_prefix(*id, *prefix))?;
     }
     Ok(())
+}
+
+fn limits(listener: &Listener) -> bool {
+    let unlimited = listener.packets.is_unlimited() && listener.connections.is_unlimited();
+    !unlimited && listener.flags & abi::DRY_RUN == 0
 }
 
 fn set_privates(maps: &Maps, (privates, dry): (u32, u32)) {
