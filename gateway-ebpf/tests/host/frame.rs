@@ -63,6 +63,7 @@ fn source_routes_hide_the_destination_until_they_are_used_up() {
     let option =
         |options: &[u8]| parse(&Frame { options: options.to_vec(), ..Frame::syn(V4.0, V4.1, 1) }).kind;
     assert_eq!(option(&[1, 131, 7, 4, 1, 2, 3, 4]), Kind::DestinationHidden);
+    assert_eq!(option(&[1, 137, 7, 4, 1, 2, 3, 4]), Kind::DestinationHidden);
     assert_eq!(
         option(&[7, 7, 4, 137, 137, 137, 137, 0]),
         Kind::Flow,
@@ -72,11 +73,60 @@ fn source_routes_hide_the_destination_until_they_are_used_up() {
 }
 
 #[test]
+fn a_packet_within_a_route_hides_where_it_goes() {
+    let kind =
+        |extensions, protocol| parse(&Frame { extensions, protocol, ..Frame::syn(V6.0, V6.1, 1) }).kind;
+    for protocol in [4, 41] {
+        let route = Extension::Routing { segments_left: 0 };
+        assert_eq!(kind(vec![route], protocol), Kind::DestinationHidden);
+        assert_eq!(kind(vec![Extension::Destination(0)], protocol), Kind::Other, "a tunnel's, if anybody's");
+        assert_eq!(kind(vec![route], 58), Kind::Other);
+    }
+}
+
+#[test]
+fn a_first_fragment_whose_chain_goes_on_hides_where_it_leads() {
+    let kind = |more, behind: &[Extension], protocol| {
+        let extensions = [&[Extension::Fragment { offset: 0, more }], behind].concat();
+        parse(&Frame { extensions, protocol, ..Frame::syn(V6.0, V6.1, 1) }).kind
+    };
+    for behind in [
+        Extension::HopByHop(0),
+        Extension::Destination(0),
+        Extension::Routing { segments_left: 0 },
+        Extension::Authentication(0),
+        Extension::Fragment { offset: 0, more: false },
+    ] {
+        assert_eq!(kind(true, &[behind], TCP), Kind::DestinationHidden, "{behind:?}");
+        assert_eq!(kind(false, &[behind], TCP), Kind::Flow, "{behind:?}, and nothing more comes");
+    }
+    assert_eq!((kind(true, &[], TCP), kind(true, &[], ESP)), (Kind::Flow, Kind::PortHidden));
+}
+
+#[test]
+fn a_chain_that_is_cut_hides_the_destination_and_cut_ports_only_themselves() {
+    for extension in [Extension::Destination(0), Extension::Authentication(0)] {
+        let frame = Frame { extensions: vec![extension; 2], ..Frame::syn(V6.0, V6.1, 1) }.bytes();
+        let (ports, chain) = (frame.len() - 20, 14 + 40);
+        for length in chain..ports + 4 {
+            let kind = packet::parse(&frame[..length]).kind;
+            let head = if matches!(extension, Extension::Destination(_)) { 4 } else { 2 };
+            let expected = if length < chain + 8 + head { Kind::DestinationHidden } else { Kind::PortHidden };
+            assert_eq!(kind, expected, "{length} of {extension:?}");
+        }
+    }
+}
+
+#[test]
 fn later_fragments_are_told_by_what_they_can_become() {
     let v4 = |fragment, protocol| parse(&Frame { fragment, protocol, ..Frame::syn(V4.0, V4.1, 1) }).kind;
     assert_eq!((v4(0x2000, TCP), v4(0x2001, TCP), v4(0x1fff, ESP), v4(1, UDP)), {
         (Kind::Flow, Kind::Fragment, Kind::Fragment, Kind::Other)
     });
+    for bit in 0..13 {
+        assert_eq!(v4(1 << bit, TCP), Kind::Fragment, "offset {}", 1 << bit);
+    }
+    assert_eq!((v4(0x4000, TCP), v4(0x8000, TCP)), (Kind::Flow, Kind::Flow), "flags that say nothing of it");
     let v6 = |offset, more, protocol| {
         let extensions = vec![Extension::Fragment { offset, more }];
         parse(&Frame { extensions, protocol, ..Frame::syn(V6.0, V6.1, 1) }).kind

@@ -5,6 +5,7 @@
 
 mod admission;
 mod budgets;
+mod event;
 mod flood;
 mod frame;
 #[path = "../../../tests/kernel/frames.rs"]

@@ -4,7 +4,7 @@ use crate::admission::{PER_SECOND, judge, private, reason};
 use crate::frame::{parse, with_flags};
 use crate::frames::{Frame, UDP};
 use crate::table::{Asked, Table};
-use gateway_ebpf::abi::{Address, FOREVER, Listener, Reason};
+use gateway_ebpf::abi::{Address, FOREVER, Listener, MORE_CIDRS, Reason};
 use gateway_ebpf::admit::admit;
 use gateway_ebpf::gcra::Rate;
 use gateway_ebpf::packet;
@@ -149,6 +149,7 @@ fn the_trusted_are_exempt_from_bans_and_rates_and_not_from_the_vpc() {
     assert_eq!(v4(&table, "10.2.0.1"), Reason::Pass);
     assert_eq!(v4(&table, "10.2.0.1"), Reason::ConnectionRate, "who is not trusted");
     table.take_asked();
+    table.trust("10.3.0.0/16");
     assert_eq!(v4(&table, "10.3.0.1"), Reason::Pass);
     assert_eq!(table.take_asked().ranges, 0, "trust is not asked of who passes anyway");
 }
@@ -188,10 +189,13 @@ fn a_vpc_and_trust_go_by_the_address_and_not_by_the_source_that_it_belongs_to() 
         listener.packets = Rate::new(1, PER_SECOND, 1);
         listener.v4[0].mask = Address::mask(128).0[3];
         listener.v4[0].network = Address::mapped([10, 0, 0, 9]).0[3];
+        (listener.vpc, listener.flags) = (3, MORE_CIDRS);
     });
+    table.range(3, "10.0.1.9/32", 1);
     table.state.source_v4 = Address::mask(96 + 24);
     assert_eq!(v4(&table, "10.0.0.9"), Reason::Pass);
     assert_eq!(v4(&table, "10.0.0.8"), Reason::OutsideVpc);
+    assert_eq!([v4(&table, "10.0.1.9"), v4(&table, "10.0.1.8")], [Reason::Pass, Reason::OutsideVpc]);
     assert_eq!(v4(&table, "10.0.0.9"), Reason::PacketRate);
     table.trust("10.0.0.9/32");
     assert_eq!(v4(&table, "10.0.0.9"), Reason::Pass);
