@@ -1,5 +1,5 @@
-//! A flood of invented sources against a table of the program's size: nobody honest is refused for it, and who sends too
-//! much does not hide in it.
+//! A flood of invented sources against a table of the program's size: nobody honest is refused for it, and who
+//! sends too much does not hide in it.
 
 use crate::random::Random;
 use crate::table::{Place, Ways};
