@@ -23,20 +23,16 @@ pub fn gateway_xdp(context: XdpContext) -> u32 {
     if let Some(packet) = head::<{ plain::HEAD_V4 }>(&context).and_then(plain::v4) {
         return verdict(&packet);
     }
-    if let Some(packet) = head::<{ plain::HEAD_V6 }>(&context).and_then(plain::v6) {
-        return verdict(&packet);
-    }
-    odd(context.ctx)
-}
-
-/// The frames that are not plain, through memory: the verifier walks their many paths apart from what follows, which it
-/// looks at once.
-#[inline(always)]
-fn odd(context: *mut xdp_md) -> u32 {
-    let Some(place) = maps::ODD.get_ptr_mut(0) else { return XDP_DROP };
+    // The others go through memory: the verifier walks their many paths apart from what follows, which it looks at
+    // once.
+    let Some(place) = maps::PACKET.get_ptr_mut(0) else { return XDP_DROP };
     // SAFETY: the pointer is this CPU's element, and XDP programs are not preempted by themselves.
-    unsafe { *place = parse(context) };
-    odd_verdict()
+    let place = unsafe { &mut *place };
+    match head::<{ plain::HEAD_V6 }>(&context).and_then(plain::v6) {
+        Some(packet) => *place = packet,
+        None => *place = parse(context.ctx),
+    }
+    verdict_in_memory()
 }
 
 #[inline(never)]
@@ -45,11 +41,11 @@ fn parse(context: *mut xdp_md) -> Packet {
 }
 
 #[inline(never)]
-fn odd_verdict() -> u32 {
-    maps::ODD.get(0).map_or(XDP_DROP, verdict)
+fn verdict_in_memory() -> u32 {
+    maps::PACKET.get(0).map_or(XDP_DROP, verdict)
 }
 
-/// Compiled three times: what is constant in a family's addresses costs nothing there.
+/// Compiled twice: what is constant in IPv4's addresses costs nothing there.
 #[inline(always)]
 fn verdict(packet: &Packet) -> u32 {
     let Some(rules) = Maps::new() else { return XDP_DROP };

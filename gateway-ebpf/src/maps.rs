@@ -1,5 +1,5 @@
 //! The maps. User space writes them, the program reads them; written here are BUDGETS, COUNTERS, SAMPLING and
-//! EVENTS, and ODD, which is nobody else's.
+//! EVENTS, and PACKET, which is nobody else's.
 
 use aya_ebpf::bindings::{BPF_F_MMAPABLE, BPF_F_NO_PREALLOC, BPF_RB_NO_WAKEUP};
 use aya_ebpf::helpers::generated::bpf_ktime_get_coarse_ns;
@@ -52,9 +52,9 @@ static COUNTERS: PerCpuArray<u64> = PerCpuArray::with_max_entries(abi::COUNTER_E
 #[map]
 static SAMPLING: PerCpuArray<Sampling> = PerCpuArray::with_max_entries(1, 0);
 
-/// Between the two halves of an odd frame's way.
+/// Between the two halves of a packet's way.
 #[map]
-pub(crate) static ODD: PerCpuArray<Packet> = PerCpuArray::with_max_entries(1, 0);
+pub(crate) static PACKET: PerCpuArray<Packet> = PerCpuArray::with_max_entries(1, 0);
 
 #[map]
 static EVENTS: RingBuf = RingBuf::with_byte_size(abi::EVENTS_BYTES, 0);
