@@ -207,3 +207,28 @@ fn an_operators_ssh_peer_is_trusted() {
     let planned: Value = serde_json::from_slice(&planned.stdout).unwrap();
     assert_eq!(planned["plan"]["differs"], false, "{planned}");
 }
+
+/// On a terminal the command asks, and shows the seconds that are left.
+#[test]
+fn on_a_terminal_the_question_is_asked() {
+    // Of util-linux: it runs a command on a terminal of its own.
+    if Command::new("script").arg("--version").output().is_err() {
+        return;
+    }
+    let gateway = orders("REGIONAL").start();
+    let config = gateway.home.config();
+    let ask = |answer: &str, rate: &str| {
+        let command = format!(
+            "{BINARY} xdp limit set public --packets {rate} --yes --confirm 60s --config {}",
+            config.display()
+        );
+        let shell = "echo \"$0\" | script -qec \"$1\" /dev/null";
+        Command::new("sh").args(["-c", shell, answer, &command]).output().unwrap()
+    };
+    let kept = ask("y", "5/s");
+    assert!(said(&kept).contains("Keep it? [y/N]") && said(&kept).contains(": kept"), "{}", said(&kept));
+    assert_eq!(of_listener(&gateway, "public")["limits"]["packets"]["rate"], "5/s");
+    let back = ask("n", "6/s");
+    assert!(said(&back).contains(": rolled back"), "{}", said(&back));
+    assert_eq!(of_listener(&gateway, "public")["limits"]["packets"]["rate"], "5/s");
+}

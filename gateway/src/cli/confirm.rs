@@ -56,7 +56,7 @@ pub(crate) fn wait(global: &Global, waits: &PendingChange) -> Result<End, Proble
         return Ok(End::Done);
     }
     let Some(keep) = asked(waits.seconds_left) else {
-        eprintln!("\nnobody confirmed it: it is rolled back");
+        eprintln!("\nnobody confirmed it: the gateway rolls it back now");
         return Ok(End::Refused);
     };
     output::print(&text(&send(global, Some(waits.id), !keep)?));

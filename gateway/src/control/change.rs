@@ -13,6 +13,9 @@ use crate::model::EndpointType;
 use crate::observe::log;
 use std::rc::Rc;
 
+const FILES_STAY: &str =
+    "the files stay as they are: a restart takes them, also before the change is confirmed";
+
 /// How a change is asked for.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Terms {
@@ -60,7 +63,11 @@ async fn apply_locked(node: &Node, request: &ApplyRequest) -> Result<Changed, Pr
     same_files(request.files.as_deref(), &loaded)?;
     let next = compile(node, loaded, running.remembered.clone(), terms)?;
     let warnings = next.all_warnings();
-    Ok(Changed { diagnostics: warnings, ..change(node, next, terms, "the files are applied").await? })
+    let mut changed = change(node, next, terms, "the files are applied").await?;
+    if terms.confirm_s.is_some() {
+        changed.plan.warnings.push(FILES_STAY.into());
+    }
+    Ok(Changed { diagnostics: warnings, ..changed })
 }
 
 /// Compiles what runs with another type: edits of the files since then are not taken along.

@@ -51,6 +51,7 @@ pub fn compile(
     compiler.check_drawn_ids(remembered);
     compiler.check_reachable(&listeners, &apis);
     compiler.check_shared(&listeners, &apis);
+    compiler.check_limits(&listeners);
     let routes = Table::new(doors, &listeners, &compiler.only_apis(&listeners, &apis));
     let (errors, mut warnings): (Vec<_>, Vec<_>) =
         compiler.findings.into_iter().partition(|finding| finding.severity == Severity::Error);

@@ -1,9 +1,9 @@
 //! What each listener serves, and what follows from it: the API that any host means there, and what to warn of.
 
 use super::Compiler;
-use crate::config::Listener;
+use crate::config::{Listener, XdpMode};
 use crate::guard::endpoint::serves;
-use crate::model::{EndpointType, Severity};
+use crate::model::{EndpointType, Severity, SourceLimits};
 use crate::snapshot::{self, ApiIndex};
 
 /// The APIs that the listener serves, whoever asks.
@@ -71,6 +71,20 @@ impl Compiler<'_> {
             );
             self.find(Severity::Warning, &document.file, entry.place, what, &instead);
         }
+    }
+
+    /// Only the kernel enforces limits of sources.
+    pub(super) fn check_limits(&mut self, listeners: &[snapshot::Listener]) {
+        let document = self.document;
+        if document.xdp.mode != XdpMode::Off && !document.xdp.interfaces.is_empty() {
+            return;
+        }
+        let limited =
+            |(_, listener): &(&Listener, &snapshot::Listener)| listener.limits != SourceLimits::NONE;
+        let Some((entry, listener)) = document.listeners.iter().zip(listeners).find(limited) else { return };
+        let what = format!("nobody enforces the limits of listener `{}`: [xdp] is off", listener.name);
+        let instead = "name the interfaces under [xdp], interfaces = [\"eth0\"], or remove `limit`";
+        self.find(Severity::Warning, &document.file, entry.place, what, instead);
     }
 
     /// An API that no listener serves.

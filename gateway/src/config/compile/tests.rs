@@ -402,3 +402,22 @@ fn resource_ids_are_six_characters_that_stay() {
     let (one, two) = (method("/pets"), method("/pets/{id}"));
     assert!(one.len() == 6 && one != two && one == method("/pets"), "{one} {two}");
 }
+
+#[test]
+fn limits_that_nobody_enforces_are_said() {
+    let folder = std::env::temp_dir().join(format!("gateway-limits-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let told = |xdp: &str| {
+        let listener = "[[listener]]\nname = \"a\"\naddress = \"127.0.0.1:80\"\n";
+        let file = folder.join("gateway.toml");
+        std::fs::write(&file, format!("[xdp]\n{xdp}\n{listener}")).unwrap();
+        let warnings = compile(&load(&file).unwrap(), &Remembered::default(), 1).unwrap().1;
+        warnings.iter().filter(|warning| warning.what.contains("nobody enforces")).count()
+    };
+    let limit = "limit = { packets = \"5/s\" }";
+    assert_eq!(told(limit), 1);
+    assert_eq!(told(&format!("{limit}\ninterfaces = [\"eth0\"]\nmode = \"off\"")), 1);
+    assert_eq!(told(&format!("{limit}\ninterfaces = [\"eth0\"]")), 0);
+    assert_eq!(told(""), 0);
+    std::fs::remove_dir_all(&folder).unwrap();
+}

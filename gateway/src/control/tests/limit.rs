@@ -55,7 +55,7 @@ fn a_limit_is_in_the_kernel_and_survives_reload_and_restart() {
             .diagnostics
             .iter()
             .map(|finding| finding.what.as_str())
-            .filter(|what| what.contains("limit"))
+            .filter(|what| what.contains("overruled"))
             .collect();
         assert_eq!(overruled.len(), 1, "{:?}", applied.diagnostics);
         assert!(overruled[0].contains("listener public") && overruled[0].contains("overruled"));

@@ -170,3 +170,18 @@ fn limits_dry_run_and_trusted_sources_are_named_as_the_kernel_will_have_them() {
         assert_eq!(rules.trusted.len(), 3);
     });
 }
+
+#[test]
+fn a_switch_to_private_on_a_listener_in_a_dry_run_says_that_xdp_only_counts() {
+    let folder = files("REGIONAL");
+    folder.write("gateway.toml", &NODE.replace("apis = [\"orders\"]", "apis = [\"orders\"]\ndry_run = true"));
+    block_on(async {
+        let served = serve(&folder).await;
+        let endpoint_type = EndpointType::Private;
+        let request = EndpointRequest { endpoint_type, plan: true, generation: None, confirm_s: None };
+        let plan = set_endpoint(&served.node, "orders", &request).await.unwrap().plan;
+        assert_eq!(plan.kernel[0].after, "private vpc-main; dry run");
+        assert_eq!(plan.warnings.len(), 1, "{:?}", plan.warnings);
+        assert!(plan.warnings[0].contains("listener orders is in a dry run: XDP only counts"));
+    });
+}
