@@ -1,6 +1,7 @@
 //! The layout of the maps: keys, values, limits, reasons. A change here is a new `VERSION`.
 
 pub use crate::address::Address;
+pub use crate::filter::{BAN_FILTER_WORDS, BanFilter, FILTER_BANNED, FILTER_TRUSTED, RangeFilter};
 use crate::gcra::Rate;
 
 /// Maps of another version are never adopted: they are built anew beside the old ones.
@@ -311,41 +312,6 @@ impl SetAddress {
     }
 }
 
-/// Entries of RANGE_FILTERS: may a source be in a banned, in a trusted range?
-pub const FILTER_BANNED: u32 = 0;
-pub const FILTER_TRUSTED: u32 = 1;
-const FILTER_FAMILY_WORDS: usize = 65_536 / 64;
-
-/// A bit for each of the leading 16 bits that an address can have, IPv4's before IPv6's. Bits too many cost time only.
-#[repr(C)]
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct RangeFilter(pub [u64; 2 * FILTER_FAMILY_WORDS]);
-
-impl RangeFilter {
-    pub const EMPTY: Self = Self([0; 2 * FILTER_FAMILY_WORDS]);
-
-    /// (word, bit)
-    #[inline(always)]
-    pub const fn place(v6: bool, leading: u16) -> (usize, u32) {
-        (v6 as usize * FILTER_FAMILY_WORDS + (leading as usize >> 6), leading as u32 & 63)
-    }
-}
-
-/// Words of BAN_FILTER's one entry: a bit for each hash of a banned source. Bits too many cost time only.
-pub const BAN_FILTER_WORDS: usize = 16_384;
-
-#[repr(C)]
-#[derive(Clone, Copy)]
-pub struct BanFilter(pub [u64; BAN_FILTER_WORDS]);
-
-impl BanFilter {
-    /// (word, bit) of a source's hash
-    #[inline(always)]
-    pub const fn place(hash: u32) -> (usize, u32) {
-        (hash as usize >> 6 & (BAN_FILTER_WORDS - 1), hash & 63)
-    }
-}
-
 /// A ban that nothing ends: value of BANS and of banned ranges; other values are the end in nanoseconds of
 /// CLOCK_MONOTONIC.
 pub const FOREVER: u64 = u64::MAX;
@@ -383,7 +349,7 @@ pub const HAS_LIMITS: u32 = 8;
 pub struct Sampling {
     /// The clock's tick of the last event: each tick has one at most.
     pub at: u64,
-    /// Drops since then.
+    /// Drops since then, about.
     pub pending: u64,
 }
 
@@ -393,7 +359,7 @@ pub struct Sampling {
 pub struct Event {
     /// Nanoseconds of CLOCK_MONOTONIC, to a tick of the kernel.
     pub at: u64,
-    /// Drops that it stands for: all of its CPU since the event before.
+    /// Drops that it stands for: about as many as its CPU had since the event before.
     pub weight: u64,
     pub source: Address,
     pub destination: Address,

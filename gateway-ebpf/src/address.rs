@@ -58,10 +58,10 @@ impl Address {
         Self::from_octets(mask.to_be_bytes())
     }
 
-    /// The first 16 bits of the address that the family writes: filters go by them.
+    /// What filters of ranges go by: the first 16 bits of an IPv4 address, the first 32 of an IPv6 one folded into 16.
     #[inline(always)]
     pub const fn leading_bits(&self, v6: bool) -> u16 {
-        (if v6 { self.0[0] } else { self.0[3] } as u16).swap_bytes()
+        if v6 { (self.0[0] ^ (self.0[0] >> 16)) as u16 } else { (self.0[3] as u16).swap_bytes() }
     }
 }
 
@@ -73,7 +73,7 @@ mod tests {
     fn addresses_are_their_octets() {
         let octets = [0x20, 1, 0xd, 0xb8, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12];
         assert_eq!(Address::from_octets(octets).octets(), octets);
-        assert_eq!(Address::from_octets(octets).leading_bits(true), 0x2001);
+        assert_eq!(Address::from_octets(octets).leading_bits(true), (0x2001u16 ^ 0xdb8).swap_bytes());
         let four = Address::mapped([203, 0, 113, 7]);
         assert!(four.is_mapped() && !Address::from_octets(octets).is_mapped());
         assert_eq!(four.leading_bits(false), 203 << 8);

@@ -9,6 +9,8 @@ pub mod address;
 pub mod admit;
 /// Budgets of many sources in a table of fixed size.
 pub mod budget;
+/// Who is worth a look.
+pub mod filter;
 /// The generic cell rate algorithm.
 pub mod gcra;
 /// A hash that nobody can craft collisions for.

@@ -50,9 +50,9 @@ fn verdict_in_memory() -> u32 {
 fn verdict(packet: &Packet) -> u32 {
     let Some(rules) = Maps::new() else { return XDP_DROP };
     let judgement = admit(packet, &rules);
-    maps::count(&judgement);
+    let count = maps::count(&judgement);
     if judgement.reason.drops() {
-        maps::sample(packet, &judgement);
+        maps::sample(packet, &judgement, count);
     }
     if judgement.drops() { XDP_DROP } else { XDP_PASS }
 }

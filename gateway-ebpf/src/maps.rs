@@ -169,24 +169,25 @@ impl Rules for Maps<'_> {
     }
 }
 
+/// Returns how often the slot had this reason, on this CPU.
 #[inline(always)]
-pub(crate) fn count(judgement: &Judgement) {
-    if let Some(counter) = COUNTERS.get_ptr_mut(judgement.reason.counter(judgement.slot, judgement.dry)) {
-        // SAFETY: the pointer is this CPU's element, and XDP programs are not preempted by themselves.
-        unsafe { *counter = (*counter).wrapping_add(1) };
+pub(crate) fn count(judgement: &Judgement) -> u64 {
+    let Some(counter) = COUNTERS.get_ptr_mut(judgement.reason.counter(judgement.slot, judgement.dry)) else {
+        return 0;
+    };
+    // SAFETY: the pointer is this CPU's element, and XDP programs are not preempted by themselves.
+    unsafe {
+        *counter = (*counter).wrapping_add(1);
+        *counter
     }
 }
 
-/// Counts a drop towards the next event. The clock is not asked at each drop of a flood.
+/// The first drop of a kind is looked at, and each fourth after it: `tell` costs more than the verdict.
+const LOOKED_AT: u64 = 4;
+
 #[inline(always)]
-pub(crate) fn sample(packet: &Packet, judgement: &Judgement) {
-    let Some(sampling) = SAMPLING.get_ptr_mut(0) else { return };
-    // SAFETY: as in `count`.
-    let pending = unsafe {
-        (*sampling).pending = (*sampling).pending.wrapping_add(1);
-        (*sampling).pending
-    };
-    if pending & 7 < 2 {
+pub(crate) fn sample(packet: &Packet, judgement: &Judgement, count: u64) {
+    if count % LOOKED_AT == 1 {
         tell(packet, judgement.slot, judgement.reason as u32, judgement.dry);
     }
 }
@@ -197,6 +198,7 @@ fn tell(packet: &Packet, slot: u32, reason: u32, dry: bool) {
     let Some(sampling) = SAMPLING.get_ptr_mut(0) else { return };
     // SAFETY: as in `count`.
     let sampling = unsafe { &mut *sampling };
+    sampling.pending = sampling.pending.wrapping_add(LOOKED_AT);
     let now = now();
     if sampling.at == now {
         return;

@@ -293,7 +293,8 @@ fn sampled_drops_tell_who_and_stand_for_all() {
         })
         .unwrap();
     let total: u64 = seen.values().sum();
-    assert!(total <= drops && total * 10 > drops * 9, "{total} of {drops}");
+    // About: of each kind a quarter is looked at, and what came since the last event is not told yet.
+    assert!(total * 10 < drops * 11 && total * 10 > drops * 9, "{total} of {drops}");
     let loud: IpAddr = "192.0.2.9".parse().unwrap();
     assert!(seen[&loud] * 2 > total, "{seen:?}");
 }

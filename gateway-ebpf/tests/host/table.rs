@@ -163,13 +163,8 @@ impl Table {
     }
 
     fn filter(&mut self, filter: u32, cidr: &str) {
-        let (network, bits, v4) = cidr_of(cidr);
-        let bits = (if v4 { bits - 96 } else { bits }).min(16);
-        let first = network.leading_bits(!v4);
-        for more in 0..=(0xffff_u32 >> bits) as u16 {
-            let (word, bit) = RangeFilter::place(!v4, first | more);
-            self.range_filters[filter as usize].0[word] |= 1 << bit;
-        }
+        let (network, bits, _) = cidr_of(cidr);
+        self.range_filters[filter as usize].mark(&network, bits);
     }
 
     /// What was asked since the last time.

@@ -6,9 +6,6 @@ use super::rules::Prefix;
 use gateway_ebpf::abi::{BanFilter, RangeFilter};
 use std::sync::atomic::Ordering;
 
-const LEADING_BITS: u32 = 16;
-const MAPPED_BITS: u32 = 96;
-
 impl Maps {
     /// Sets the filter of a set of ranges, and the flag that says whether there are any.
     pub(super) fn filter_ranges<'p>(&self, filter: u32, flag: u32, ranges: impl Iterator<Item = &'p Prefix>) {
@@ -16,7 +13,8 @@ impl Maps {
         let mut any = false;
         for range in ranges {
             any = true;
-            mark(&mut bits, range);
+            let (length, address) = range;
+            bits.mark(address, *length);
         }
         // On before the first, off after the last.
         if any {
@@ -46,22 +44,15 @@ impl Maps {
     }
 }
 
-fn mark(filter: &mut RangeFilter, (bits, address): &Prefix) {
-    let v6 = !address.is_mapped();
-    let bits = if v6 { *bits } else { bits.saturating_sub(MAPPED_BITS) };
-    let first = address.leading_bits(v6);
-    let others = LEADING_BITS.saturating_sub(bits);
-    let last = first | u16::try_from((1u32 << others) - 1).unwrap_or(u16::MAX);
-    for leading in first..=last {
-        let (word, bit) = RangeFilter::place(v6, leading);
-        filter.0[word] |= 1 << bit;
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::xdp::rules::{octets, prefix};
+
+    fn mark(filter: &mut RangeFilter, range: &str) {
+        let (bits, address) = prefix(&range.parse().unwrap());
+        filter.mark(&address, bits);
+    }
 
     fn holds(filter: &RangeFilter, address: &str) -> bool {
         let address: std::net::IpAddr = address.parse().unwrap();
@@ -73,17 +64,19 @@ mod tests {
     #[test]
     fn every_address_of_a_range_has_its_bit() {
         let mut filter = RangeFilter::EMPTY;
-        for range in ["203.0.113.0/24", "10.0.0.0/9", "2001:db8::/32", "fc00::/7"] {
-            mark(&mut filter, &prefix(&range.parse().unwrap()));
+        for range in ["203.0.113.0/24", "10.0.0.0/9", "2001:db8:7::/48", "2400::/28"] {
+            mark(&mut filter, range);
         }
-        for inside in ["203.0.113.9", "10.0.0.0", "10.127.255.255", "2001:db8::1", "fdff::1", "fc00::"] {
+        for inside in ["203.0.113.9", "10.0.0.0", "10.127.255.255", "2001:db8::1", "2400:f::1", "2400::"] {
             assert!(holds(&filter, inside), "{inside}");
         }
-        for outside in ["203.1.0.0", "10.128.0.0", "9.255.0.0", "2002::", "fe00::", "fbff::", "0.0.0.0", "::"]
+        for outside in ["203.1.0.0", "10.128.0.0", "9.255.0.0", "2001:db9::", "2002:db8::", "0.0.0.0", "::1"]
         {
             assert!(!holds(&filter, outside), "{outside}");
         }
-        mark(&mut filter, &prefix(&"0.0.0.0/0".parse().unwrap()));
+        mark(&mut filter, "0.0.0.0/0");
         assert!(holds(&filter, "255.255.255.255") && holds(&filter, "0.0.0.0") && !holds(&filter, "ffff::"));
+        mark(&mut filter, "fc00::/7");
+        assert!(holds(&filter, "fdff:ffff::1") && holds(&filter, "fc00::"));
     }
 }
