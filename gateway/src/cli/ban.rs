@@ -1,7 +1,7 @@
 //! `gateway ban`
 
 use super::output::{self, row};
-use super::{End, Global, client};
+use super::{End, Global, client, ssh};
 use crate::control::types::{BanEntry, BanList, BanRequest, BansChanged, Problem, UnbanRequest};
 use crate::control::{RangeFault, broad, parse_range, parse_ranges};
 use crate::model::{duration_text, parse_duration};
@@ -88,7 +88,7 @@ fn add(global: &Global, ranges: &[IpNet], terms: &Terms) -> Result<End, Problem>
         ranges: ranges.iter().map(ToString::to_string).collect(),
         for_s: terms.length.map(|length| length.as_secs()),
         reason: terms.reason.clone(),
-        peer: None,
+        peer: ssh::peer(),
         plan: terms.plan,
     };
     let ask = |plan| client::post(global, "/bans", &BanRequest { plan, ..request.clone() });
