@@ -1,6 +1,7 @@
 //! Snapshot: the compiled configuration that all workers share; immutable, numbered, swapped whole.
 
 use crate::guard::endpoint::CidrSet;
+use crate::guard::offence::Thresholds;
 use crate::guard::policy::Policy;
 use crate::integrate;
 use crate::model::{EndpointType, SourceLimits};
@@ -25,6 +26,8 @@ pub struct Snapshot {
     pub vpcs: Vec<Vpc>,
     /// Sources that no limit and no ban applies to.
     pub trusted: Vec<IpNet>,
+    /// Past these a source is banned by itself; None: nobody is.
+    pub offences: Option<Thresholds>,
     pub apis: Vec<Api>,
     /// Hosts, base paths and each API's resource tree.
     pub routes: route::Table,

@@ -14,6 +14,7 @@ on_both!(
     a_banned_source_is_cut_at_once_and_comes_back_when_the_ban_is_over,
     bans_outlive_a_kill,
     a_long_list_is_in_force_at_once,
+    who_keeps_sending_garbage_is_banned_by_rule,
 );
 
 fn start(io: Io) -> Gateway {
@@ -122,6 +123,45 @@ fn a_long_list_is_in_force_at_once(io: Io) {
     assert_eq!(refused.status.code(), Some(2), "{}", said(&refused));
     assert_eq!(gateway.json(&["ban", "remove", "--all", "--yes"])["removed"], 100_000);
     assert!(!is_shut_out(&gateway, OUTSIDE));
+}
+
+fn who_keeps_sending_garbage_is_banned_by_rule(io: Io) {
+    let gateway = start(io);
+    let toml = std::fs::read_to_string(gateway.home.config()).unwrap();
+    for _ in 0..10 {
+        send_garbage(&gateway, OUTSIDE);
+    }
+    assert!(ranges(&gateway.json(&["ban", "list"])).is_empty(), "off by default");
+    let rules = "[bans]\nautomatic = true\nmalformed = \"5/m\"\nno_route = \"off\"\nfor = \"2s\"\n";
+    gateway.home.write_file("gateway.toml", &format!("{rules}{toml}"));
+    gateway.json(&["apply", "--yes"]);
+    let mut open = Client::connect_from(OUTSIDE, gateway.public());
+    assert_eq!(open.get("/prod/nothing").status, 403);
+    for _ in 0..40 {
+        assert_eq!(open.get("/prod/nothing").status, 403, "an offence that is off");
+    }
+    // Two workers count apart: eleven of one source are at least six at one of them.
+    for _ in 0..11 {
+        send_garbage(&gateway, OUTSIDE);
+    }
+    eventually("banned", || is_shut_out(&gateway, OUTSIDE));
+    assert!(open.try_response().is_err(), "what was open is cut");
+    assert!(!is_shut_out(&gateway, INSIDE), "others notice nothing");
+    let log = gateway.stderr();
+    assert!(log.contains("rule malformed bans 127.0.0.1 until") && log.contains("more than 5/m"), "{log}");
+    eventually("the ban is over", || !is_shut_out(&gateway, OUTSIDE));
+}
+
+/// Garbage from a source that may be banned at any moment.
+fn send_garbage(gateway: &Gateway, from: &str) {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    socket.bind(&SocketAddr::new(from.parse::<IpAddr>().unwrap(), 0).into()).unwrap();
+    if socket.connect_timeout(&gateway.public().into(), PATIENCE).is_ok() {
+        let mut stream = TcpStream::from(socket);
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        let _ = std::io::Write::write_all(&mut stream, b"GET / HTTP/1.1\nHost: x\n\n");
+        let _ = stream.read(&mut [0; 512]);
+    }
 }
 
 #[test]

@@ -98,6 +98,7 @@ fn node(random: &mut Random) -> Snapshot {
         listeners,
         vpcs,
         trusted: Vec::new(),
+        offences: None,
         apis: Vec::new(),
         routes: route::Table::default(),
         targets: Vec::new(),

@@ -50,6 +50,7 @@ fn node_around(api: &RestApi, text: &str) -> Document {
         file: PathBuf::from("gateway.toml"),
         node: Node { region, account, workers: 0 },
         control: Control { address: None, store: PathBuf::new() },
+        bans: super::Bans::default(),
         xdp: Xdp { mode: super::XdpMode::Off, ..Xdp::default() },
         vpcs: vec![vpc],
         listeners: vec![listener],

@@ -1,10 +1,12 @@
 //! `gateway.toml` as plain data: node, control, XDP, VPCs, listeners, APIs.
 
-use crate::model::{Place, SourceLimits};
+use crate::guard::offence::Offence;
+use crate::model::{Frequency, Period, Place, SourceLimits};
 use ipnet::IpNet;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// `gateway.toml` as it was written, checked. Relative paths are already relative to its folder.
 #[derive(Clone, Debug)]
@@ -13,6 +15,7 @@ pub struct Document {
     pub node: Node,
     pub control: Control,
     pub xdp: Xdp,
+    pub bans: Bans,
     pub vpcs: Vec<Vpc>,
     pub listeners: Vec<Listener>,
     pub apis: Vec<ApiEntry>,
@@ -73,6 +76,31 @@ impl Default for Xdp {
             source_v4: 32,
             source_v6: 64,
         }
+    }
+}
+
+/// `[bans]`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Bans {
+    /// False: only operators ban.
+    pub automatic: bool,
+    /// By `Offence`; None: never banned for it.
+    pub rates: [Option<Frequency>; 4],
+    pub length: Duration,
+}
+
+impl Default for Bans {
+    fn default() -> Self {
+        let mut rates = [None; 4];
+        for (offence, count) in [
+            (Offence::Malformed, 30),
+            (Offence::Unauthorized, 60),
+            (Offence::NoRoute, 120),
+            (Offence::Throttled, 600),
+        ] {
+            rates[offence as usize] = Some(Frequency { count, period: Period::Minute });
+        }
+        Self { automatic: false, rates, length: Duration::from_secs(600) }
     }
 }
 

@@ -11,7 +11,7 @@ mod toml;
 
 pub use check::check;
 pub use compile::compile;
-pub use document::{ApiEntry, Control, Document, Listener, Node, Vpc, Xdp, XdpMode};
+pub use document::{ApiEntry, Bans, Control, Document, Listener, Node, Vpc, Xdp, XdpMode};
 pub use load::load;
 
 use crate::model::{Diagnostic, EndpointType, LimitChoices, RestApi};

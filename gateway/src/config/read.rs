@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 
+mod bans;
 mod limits;
 
 const XDP_KEYS: [&str; 8] =
@@ -53,7 +54,7 @@ impl Reader<'_> {
         self.findings.deny_unknown_keys(
             tree,
             "gateway.toml",
-            &["node", "control", "xdp", "vpc", "listener", "api"],
+            &["node", "control", "xdp", "bans", "vpc", "listener", "api"],
         );
         let empty = Map::default();
         let table = |reader: &mut Self, key: &str| {
@@ -61,11 +62,13 @@ impl Reader<'_> {
         };
         let (node, control, xdp) = (table(self, "node"), table(self, "control"), table(self, "xdp"));
         let (node, control, xdp) = (self.node(node), self.control(control), self.xdp(xdp));
+        let bans = table(self, "bans");
+        let bans = self.bans(bans);
         let vpcs = self.vpcs(tree);
         let mut names = Seen::new();
         let (apis, places) = self.apis(tree, &mut names);
         let listeners = self.listeners(tree, &xdp, &vpcs, &names);
-        (Document { file: file.to_path_buf(), node, control, xdp, vpcs, listeners, apis }, places)
+        (Document { file: file.to_path_buf(), node, control, xdp, bans, vpcs, listeners, apis }, places)
     }
 
     fn node(&mut self, map: &Map) -> Node {

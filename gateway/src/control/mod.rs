@@ -148,13 +148,14 @@ async fn serve(options: &Options) -> Result<(), Problem> {
         // Whoever asked for the line may be gone already: the gateway serves all the same.
         let _ = writeln!(std::io::stdout(), "{line}");
     }
-    let start::Started { node, operator, status } = started;
+    let start::Started { node, operator, status, offenders } = started;
     tokio::task::spawn_local(api::serve(node.clone(), operator));
     if let Some(status) = status {
         tokio::task::spawn_local(api::serve_status(node.clone(), status));
     }
     tokio::task::spawn_local(refresh_names(node.clone()));
     tokio::task::spawn_local(bans::keep(node.clone()));
+    tokio::task::spawn_local(bans::watch(node.clone(), offenders));
     tokio::task::spawn_local(confirm::watch(node.clone()));
     // One watch for all signals: what it has told, it has told.
     let watching = watch(&node);

@@ -8,7 +8,8 @@ use super::status::{kernel_rule, serves, serving};
 use super::types::{Change, KernelChange, Plan};
 use crate::config::{self, Document, Remembered};
 use crate::guard::endpoint;
-use crate::model::{EndpointType, SourceLimits};
+use crate::guard::offence::Offence;
+use crate::model::{EndpointType, SourceLimits, duration_text};
 use crate::snapshot::{Api, Listener, Snapshot};
 use crate::worker::Handle;
 use ipnet::IpNet;
@@ -19,6 +20,7 @@ pub(super) fn plan(node: &Node, next: &Candidate) -> Plan {
     let (running, kernel) = (&*node.running(), &*node.kernel.borrow());
     let (old, new) = (&*running.snapshot, &next.snapshot);
     let mut changes = identity(&running.loaded.document, &next.loaded.document);
+    changes.extend(bans(&running.loaded.document.bans, &next.loaded.document.bans));
     changes.extend(vpcs(old, new));
     changes.extend(trusted(old, new));
     changes.extend(listeners(old, new));
@@ -97,6 +99,21 @@ fn identity(old: &Document, new: &Document) -> Vec<Change> {
 }
 
 /// Whom no limit and no ban keeps away.
+fn bans(old: &config::Bans, new: &config::Bans) -> Option<Change> {
+    let said = |bans: &config::Bans| {
+        if !bans.automatic {
+            return "off".to_string();
+        }
+        let rate = |offence: Offence| {
+            let rate = bans.rates[offence as usize].map_or("off".to_string(), |rate| rate.to_string());
+            format!("{} {rate}", offence.name())
+        };
+        format!("{}, for {}", Offence::ALL.map(rate).join(", "), duration_text(bans.length))
+    };
+    let (before, after) = (said(old), said(new));
+    (before != after).then(|| change("bans", "automatic", format!("{before} → {after}")))
+}
+
 fn trusted(old: &Snapshot, new: &Snapshot) -> Option<Change> {
     let list = |cidrs: &[IpNet]| if cidrs.is_empty() { "nobody".into() } else { join(cidrs) };
     let what = || format!("{} → {}", list(&old.trusted), list(&new.trusted));

@@ -8,16 +8,18 @@ use super::publish;
 use super::sockets::Bound;
 use super::store::Store;
 use super::types::{Problem, Ready, findings};
-use super::{Io, Options, api, resolve};
+use super::{Io, Options, api, bans, resolve};
 use crate::config::Document;
 use crate::net::{self, IoKind};
 use crate::observe::log;
-use crate::worker::{self, Handle, Limits};
+use crate::worker::{self, Handle, Limits, Offender, Report};
 use crate::xdp::Rules;
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::rc::Rc;
+use std::sync::Arc;
 use tokio::net::{TcpListener, UnixListener};
+use tokio::sync::mpsc::Receiver;
 
 const WORKERS_MAX: usize = 256;
 /// Per worker, where the open-file limit allows it.
@@ -31,6 +33,8 @@ pub(super) struct Started {
     pub(super) node: Rc<Node>,
     pub(super) operator: UnixListener,
     pub(super) status: Option<TcpListener>,
+    /// What workers tell of sources that they refuse too often.
+    pub(super) offenders: Receiver<Offender>,
 }
 
 pub(super) async fn start(options: &Options) -> Result<Started, Problem> {
@@ -48,7 +52,9 @@ pub(super) async fn start(options: &Options) -> Result<Started, Problem> {
     if first.remembered != remembered {
         store.remember(&first.remembered)?;
     }
-    let (workers, io) = start_workers(&document, options.io)?;
+    let (sender, offenders) = tokio::sync::mpsc::channel(bans::OFFENDERS_MAX);
+    let report: Report = Arc::new(move |offender| sender.try_send(offender).is_ok());
+    let (workers, io) = start_workers(&document, options.io, &report)?;
     let (running, bound) = publish::bind(first, workers.len(), None)?;
     publish::warn_of_names(&resolve::first(&running.snapshot.targets).await);
     // The kernel's rules stand before the first socket listens.
@@ -60,7 +66,7 @@ pub(super) async fn start(options: &Options) -> Result<Started, Problem> {
         }
     })?;
     let node = Node::new(config, store, (workers, io), kernel, bans, running);
-    Ok(Started { node: Rc::new(node), operator, status })
+    Ok(Started { node: Rc::new(node), operator, status, offenders })
 }
 
 async fn serve_first(
@@ -144,13 +150,13 @@ async fn bind_status(document: &Document) -> Result<Option<TcpListener>, Problem
     Ok(Some(bound))
 }
 
-fn start_workers(document: &Document, io: Io) -> Result<(Vec<Handle>, IoKind), Problem> {
+fn start_workers(document: &Document, io: Io, report: &Report) -> Result<(Vec<Handle>, IoKind), Problem> {
     let io = choose_io(io)?;
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let count = if document.node.workers == 0 { cores } else { document.node.workers }.min(WORKERS_MAX);
     let settings = worker::Settings { io, limits: limits(count) };
     let workers: std::io::Result<Vec<Handle>> =
-        (0..count).map(|number| worker::start(number, settings)).collect();
+        (0..count).map(|number| worker::start(number, settings, report.clone())).collect();
     let workers = workers.map_err(|error| {
         let mend = "`gateway doctor` shows what this host allows";
         Problem::host(format!("a worker cannot start on {}: {error}", io_name(io)), mend)

@@ -112,6 +112,7 @@ pub(super) fn worker_status(number: usize, worker: &Handle) -> WorkerStatus {
         connections_accepted: counters.connections_accepted.load(Relaxed),
         connections_open: counters.connections_open.load(Relaxed),
         connections_refused: counters.connections_refused.load(Relaxed),
+        offenders_lost: counters.offenders_lost.load(Relaxed),
         connections_banned: counters.connections_banned.load(Relaxed),
         requests: counters.requests.load(Relaxed),
         refused: counters.refused.load(Relaxed),

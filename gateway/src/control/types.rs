@@ -166,6 +166,7 @@ pub struct WorkerStatus {
     pub connections_open: u64,
     pub connections_refused: u64,
     pub connections_banned: u64,
+    pub offenders_lost: u64,
     pub requests: u64,
     pub refused: u64,
     pub upstream_connects: u64,

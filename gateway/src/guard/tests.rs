@@ -69,6 +69,7 @@ fn node() -> Snapshot {
             listener(Some(0), Some(vec![2]), true),
         ],
         trusted: Vec::new(),
+        offences: None,
         vpcs: vec![Vpc { id: "vpc-main".to_owned(), cidrs: cidrs(&["10.0.0.0/16", "fd00:10::/48"]) }],
         apis: [Regional, Edge, Private].map(|kind| api(kind, Vec::new())).into(),
         routes: Table::default(),

@@ -13,6 +13,8 @@ pub struct Counters {
     pub connections_refused: AtomicU64,
     /// Of banned sources: closed when they were accepted, or when the ban came.
     pub connections_banned: AtomicU64,
+    /// Offenders that control had no room to hear of.
+    pub offenders_lost: AtomicU64,
     pub requests: AtomicU64,
     pub refused: AtomicU64,
     pub upstream_connects: AtomicU64,

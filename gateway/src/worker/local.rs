@@ -2,11 +2,13 @@
 
 use super::clock::Clock;
 use super::flag::Flag;
-use super::{Adopted, Limits, OpenConnection};
+use super::{Adopted, Limits, Offender, OpenConnection, Report};
 use crate::guard::ban::BanTable;
 use crate::guard::endpoint;
+use crate::guard::offence::{Offence, Offences};
 use crate::net::{self, Stream};
 use crate::observe::{self, Counters};
+use crate::refusal::Refusal;
 use crate::snapshot::{ApiIndex, ListenerIndex, Snapshot};
 use crate::upstream::Pool;
 use slab::Slab;
@@ -26,6 +28,10 @@ pub(super) struct Local {
     pub(super) clock: RefCell<Clock>,
     snapshot: RefCell<Rc<Current>>,
     bans: RefCell<Arc<BanTable>>,
+    /// Made with the first one.
+    offences: RefCell<Option<Offences>>,
+    report: Report,
+    began: Instant,
     open: RefCell<Slab<Rc<Open>>>,
     /// When the last line was logged on behalf of a request.
     said: Cell<Option<Instant>>,
@@ -101,6 +107,7 @@ impl Local {
         counters: Arc<Counters>,
         snapshot: Arc<Snapshot>,
         bans: Arc<BanTable>,
+        report: Report,
     ) -> Self {
         let pool = Pool::new(counters.clone(), limits.connect_timeout);
         Self {
@@ -110,6 +117,9 @@ impl Local {
             clock: RefCell::new(Clock::new()),
             snapshot: RefCell::new(Rc::new(Current(snapshot))),
             bans: RefCell::new(bans),
+            offences: RefCell::new(None),
+            report,
+            began: net::now(),
             open: RefCell::default(),
             said: Cell::new(None),
             draining: Cell::new(false),
@@ -134,6 +144,18 @@ impl Local {
     pub(super) fn ban(&self, bans: Arc<BanTable>) -> usize {
         *self.bans.borrow_mut() = bans;
         self.cut_banned()
+    }
+
+    /// The source is refused; where that is counted and it was once too often, control is told.
+    pub(super) fn refused(&self, source: IpAddr, refusal: &Refusal) {
+        let snapshot = self.snapshot();
+        let (Some(thresholds), Some(offence)) = (&snapshot.offences, Offence::of(refusal)) else { return };
+        let since = net::now().saturating_duration_since(self.began);
+        let mut offences = self.offences.borrow_mut();
+        let offences = offences.get_or_insert_default();
+        if offences.note(source, offence, thresholds, since) && !(self.report)(Offender { source, offence }) {
+            observe::add(&self.counters.offenders_lost, 1);
+        }
     }
 
     fn cut_banned(&self) -> usize {

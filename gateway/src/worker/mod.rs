@@ -10,10 +10,11 @@ mod respond;
 mod serve;
 
 use crate::guard::ban::BanTable;
+use crate::guard::offence::Offence;
 use crate::net::{IoKind, MailSender};
 use crate::observe::Counters;
 use crate::snapshot::Snapshot;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::mpsc;
@@ -47,6 +48,16 @@ pub struct OpenConnection {
     pub listener: usize,
     pub peer: SocketAddr,
 }
+
+/// A source that earned one refusal too many.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Offender {
+    pub source: IpAddr,
+    pub offence: Offence,
+}
+
+/// Tells control of an offender, and never waits. False: there is no room, nobody heard it.
+pub type Report = Arc<dyn Fn(Offender) -> bool + Send + Sync>;
 
 #[derive(Clone, Copy, Debug)]
 pub struct Settings {
@@ -114,14 +125,14 @@ impl Handle {
 }
 
 /// Starts worker `number` on its own thread, pinned to a core. It serves nothing until its first `Adopt`.
-pub fn start(number: usize, settings: Settings) -> std::io::Result<Handle> {
+pub fn start(number: usize, settings: Settings, report: Report) -> std::io::Result<Handle> {
     let (mail, orders) = crate::net::mailbox(MAIL_CAPACITY)?;
     let counters = Arc::new(Counters::default());
     let (started, outcome) = mpsc::sync_channel(1);
     let theirs = counters.clone();
     let thread = std::thread::Builder::new()
         .name(format!("worker-{number}"))
-        .spawn(move || serve::run(number, settings, orders, theirs, &started))?;
+        .spawn(move || serve::run(number, (settings, report), orders, theirs, &started))?;
     match outcome.recv() {
         Ok(Ok(())) => Ok(Handle { mail, counters, thread }),
         Ok(Err(error)) => Err(error),

@@ -25,6 +25,7 @@ pub(super) async fn refuse(
     refusal: &Refusal,
 ) -> After {
     observe::add(&client.local.counters.refused, 1);
+    client.local.refused(client.open.peer.ip(), refusal);
     let asked = asked(snapshot, client, listener);
     let reached = snapshot.routes.reach(&asked).ok();
     let api = reached.as_ref().map(|reached| &snapshot.apis[reached.api]);
@@ -42,6 +43,7 @@ pub(super) async fn refuse(
 /// Answers a connection whose head was not understood (or did not come in time); it always closes.
 pub(super) async fn refuse_unread(client: &mut Client, refusal: &Refusal) -> After {
     observe::add(&client.local.counters.refused, 1);
+    client.local.refused(client.open.peer.ip(), refusal);
     client.local.clock.borrow_mut().draw(&mut client.ids);
     let source = client.open.peer.ip();
     let request =

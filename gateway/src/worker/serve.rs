@@ -3,7 +3,7 @@
 use super::client;
 use super::flag::Flag;
 use super::local::{Local, Open, same_listener};
-use super::{Adopted, Order, Settings};
+use super::{Adopted, Order, Report, Settings};
 use crate::guard::ban::BanTable;
 use crate::net::{self, Either, Listener, MailReceiver, Runtime};
 use crate::observe::{self, Counters};
@@ -23,7 +23,7 @@ const SWEEP_EVERY: Duration = Duration::from_secs(5);
 /// The thread's whole life. Tells `started` whether its runtime stands.
 pub(super) fn run(
     number: usize,
-    settings: Settings,
+    (settings, report): (Settings, Report),
     orders: MailReceiver<Order>,
     counters: Arc<Counters>,
     started: &SyncSender<io::Result<()>>,
@@ -35,12 +35,14 @@ pub(super) fn run(
     };
     drop(started.send(Ok(())));
     runtime.block_on(
-        Serving { settings, counters, bans: Arc::default(), local: None, accepting: Vec::new() }.obey(orders),
+        Serving { settings, report, counters, bans: Arc::default(), local: None, accepting: Vec::new() }
+            .obey(orders),
     );
 }
 
 struct Serving {
     settings: Settings,
+    report: Report,
     counters: Arc<Counters>,
     bans: Arc<BanTable>,
     /// None before the first snapshot.
@@ -72,7 +74,13 @@ impl Serving {
 
     fn adopt(&mut self, snapshot: Arc<Snapshot>, sockets: Vec<(usize, OwnedFd)>) -> Adopted {
         let Some(local) = self.local.clone() else {
-            let local = Local::new(self.settings.limits, self.counters.clone(), snapshot, self.bans.clone());
+            let local = Local::new(
+                self.settings.limits,
+                self.counters.clone(),
+                snapshot,
+                self.bans.clone(),
+                self.report.clone(),
+            );
             let local = Rc::new(local);
             net::spawn(sweep(Rc::downgrade(&local)));
             self.local = Some(local);

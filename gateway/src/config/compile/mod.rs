@@ -5,6 +5,7 @@ mod served;
 
 use super::{ApiEntry, Document, Listener, Loaded, Remembered, Xdp};
 use crate::guard::endpoint::CidrSet;
+use crate::guard::offence::Thresholds;
 use crate::model::{Diagnostic, EndpointType, Place, RestApi, Severity, SourceLimits};
 use crate::route::{ApiDoor, Table};
 use crate::snapshot::{self, ApiIndex, Snapshot};
@@ -71,6 +72,7 @@ pub fn compile(
         listeners,
         vpcs: document.vpcs.iter().map(vpc).collect(),
         trusted: trusted(&document.xdp),
+        offences: offences(document),
         apis,
         routes,
         targets: compiler.targets.list,
@@ -96,6 +98,12 @@ fn dry_run(listener: &Listener, remembered: &Remembered) -> bool {
 
 fn trusted(xdp: &Xdp) -> Vec<IpNet> {
     LOOPBACK.into_iter().filter(|_| xdp.trust_loopback).chain(xdp.trusted.iter().copied()).collect()
+}
+
+fn offences(document: &Document) -> Option<Thresholds> {
+    let (bans, xdp) = (&document.bans, &document.xdp);
+    let thresholds = Thresholds { rates: bans.rates, source_v4: xdp.source_v4, source_v6: xdp.source_v6 };
+    bans.automatic.then_some(thresholds)
 }
 
 struct Compiler<'a> {

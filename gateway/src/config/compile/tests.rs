@@ -168,6 +168,7 @@ fn node(listeners: Listeners<'_>, apis: &[(&str, &str)]) -> Loaded {
         file: PathBuf::from("gateway.toml"),
         node: Node { region: "r".to_owned(), account: "1".to_owned(), workers: 1 },
         control: Control { address: None, store: PathBuf::from("store") },
+        bans: super::super::Bans::default(),
         xdp: Xdp { mode: XdpMode::Off, ..Xdp::default() },
         vpcs: vec![Vpc { id: "v".to_owned(), cidrs: vec!["10.0.0.0/8".parse().unwrap()], place: place(1) }],
         listeners: listeners

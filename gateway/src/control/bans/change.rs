@@ -3,7 +3,7 @@
 use super::list::{Ban, By, Full, Undo};
 use super::text::{Fault, broad, parse_range};
 use super::types::{BanRequest, BansChanged, Exempt, UnbanRequest};
-use super::{kernel_ban, now, order};
+use super::{kernel_ban, now, order, short};
 use crate::control::node::Node;
 use crate::control::types::{Kind, Problem};
 use crate::guard::ban::{BanTable, End};
@@ -11,10 +11,14 @@ use crate::observe::{log, rfc3339};
 use crate::worker::Handle;
 use ipnet::IpNet;
 use std::collections::BTreeSet;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
 const REASON_CHARACTERS_MAX: usize = 200;
+/// Of many ranges, those that are named one by one.
+const NAMED_MAX: usize = 8;
+const FROM_THERE: &str = "an operator came from there by SSH";
 
 /// Bans all of them, or none. What stands is on disk, in the kernel and with every worker when this returns.
 pub(in crate::control) async fn add(node: &Node, request: &BanRequest) -> Result<BansChanged, Problem> {
@@ -35,8 +39,8 @@ pub(in crate::control) async fn add(node: &Node, request: &BanRequest) -> Result
             End::Never => None,
         },
         connections: 0,
-        exempt: exempt(node, &table),
-        warnings: warnings(node, &ranges, request),
+        exempt: exempt(node, &table, request.peer),
+        warnings: warnings(&ranges),
         ..BansChanged::default()
     };
     let bans = ranges.iter().map(|range| (*range, ban.clone())).collect();
@@ -157,39 +161,41 @@ fn is_banned(node: &Node, range: IpNet) -> Result<(), Problem> {
 }
 
 /// Trusted ranges that the bans meet.
-fn exempt(node: &Node, table: &BanTable) -> Vec<Exempt> {
+fn exempt(node: &Node, table: &BanTable, peer: Option<IpAddr>) -> Vec<Exempt> {
     let running = node.running();
     let met = running.snapshot.trusted.iter().filter(|range| table.overlaps(**range));
     let written = &running.loaded.document.xdp.trusted;
-    let why =
-        |range| if written.contains(range) { "[xdp] trusted" } else { "loopback, [xdp] trust_loopback" };
-    met.map(|range| Exempt { range: *range, why: why(range).into() }).collect()
+    let why = |range: &IpNet| match range {
+        range if written.contains(range) => "[xdp] trusted",
+        range if range.addr().is_loopback() => "loopback, [xdp] trust_loopback",
+        _ => FROM_THERE,
+    };
+    let mut exempt: Vec<Exempt> = met.map(|range| Exempt { range: *range, why: why(range).into() }).collect();
+    // A plan is made before the operator's own address is trusted.
+    let peer = peer.map(|peer| peer.to_canonical()).filter(|peer| table.is_banned(*peer, Duration::ZERO));
+    if let Some(peer) = peer.filter(|peer| !running.snapshot.is_trusted(*peer)) {
+        exempt.push(Exempt { range: IpNet::from(peer), why: FROM_THERE.into() });
+    }
+    exempt
 }
 
-fn warnings(node: &Node, ranges: &[IpNet], request: &BanRequest) -> Vec<String> {
-    let mut warnings: Vec<String> = ranges.iter().filter_map(|range| broad(*range)).collect();
-    let _ = (node, request);
-    warnings.truncate(8);
-    warnings
+fn warnings(ranges: &[IpNet]) -> Vec<String> {
+    ranges.iter().filter_map(|range| broad(*range)).take(NAMED_MAX).collect()
 }
 
 fn would_cut(node: &Node, table: &BanTable) -> usize {
+    let snapshot = &node.running().snapshot;
+    let banned = |source| table.is_banned(source, Duration::ZERO) && !snapshot.is_trusted(source);
     let open = node.workers.iter().flat_map(Handle::open_connections);
-    open.filter(|open| table.is_banned(open.peer.ip(), Duration::ZERO)).count()
+    open.filter(|open| banned(open.peer.ip())).count()
 }
 
 /// The first of them, and how many more.
 fn named(ranges: &[IpNet]) -> String {
-    const NAMED_MAX: usize = 8;
     let named: Vec<String> = ranges.iter().take(NAMED_MAX).map(|range| short(*range)).collect();
     let more = match ranges.len().saturating_sub(NAMED_MAX) {
         0 => String::new(),
         more => format!(" and {more} more"),
     };
     format!("{}{more}", named.join(", "))
-}
-
-/// One address without its prefix.
-fn short(range: IpNet) -> String {
-    if range.prefix_len() == range.max_prefix_len() { range.addr().to_string() } else { range.to_string() }
 }

@@ -2,14 +2,17 @@
 
 use crate::guard::ban::{BanTable, End};
 use crate::guard::offence::Offence;
+use gateway_ebpf::abi;
 use ipnet::IpNet;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
 /// As many as the kernel's maps hold.
-pub(super) const SOURCES_MAX: usize = 262_144;
-pub(super) const RANGES_MAX: usize = 16_384;
+pub(super) const SOURCES_MAX: usize = abi::BANS_MAX;
+pub(super) const RANGES_MAX: usize = abi::BANNED_RANGES_MAX;
+/// Automatic bans leave the rest of the room to operators.
+pub(super) const AUTOMATIC_MAX: usize = 65_536;
 
 /// Times are since the epoch.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -68,6 +71,8 @@ impl Undo {
 pub(super) struct List {
     bans: BTreeMap<IpNet, Ban>,
     sources: usize,
+    /// Of all, those that no operator made.
+    automatic: usize,
     prefix: SourcePrefix,
     /// No ban ends before.
     next_end: End,
@@ -75,7 +80,7 @@ pub(super) struct List {
 
 impl List {
     pub(super) fn new(prefix: SourcePrefix) -> Self {
-        Self { bans: BTreeMap::new(), sources: 0, prefix, next_end: End::Never }
+        Self { bans: BTreeMap::new(), sources: 0, automatic: 0, prefix, next_end: End::Never }
     }
 
     pub(super) fn len(&self) -> usize {
@@ -84,6 +89,10 @@ impl List {
 
     pub(super) fn sources(&self) -> usize {
         self.sources
+    }
+
+    pub(super) fn automatic(&self) -> usize {
+        self.automatic
     }
 
     pub(super) fn ranges(&self) -> usize {
@@ -142,6 +151,8 @@ impl List {
 
     fn put(&mut self, range: IpNet, ban: Option<Ban>) -> Option<Ban> {
         let is_source = usize::from(self.prefix.is_source(&range));
+        let is_rule = |ban: &Ban| usize::from(matches!(ban.by, By::Rule(_)));
+        self.automatic += ban.as_ref().map_or(0, is_rule);
         let (after, before) = match ban {
             Some(ban) => {
                 self.next_end = self.next_end.min(ban.end);
@@ -149,6 +160,7 @@ impl List {
             }
             None => (0, self.bans.remove(&range)),
         };
+        self.automatic -= before.as_ref().map_or(0, is_rule);
         self.sources += after * is_source;
         self.sources -= usize::from(before.is_some()) * is_source;
         before

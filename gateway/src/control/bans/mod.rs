@@ -1,11 +1,15 @@
 //! Bans: the list and its place in the store, the operator's commands, and what the kernel and the workers are told.
 
+mod automatic;
 mod change;
 mod file;
 mod list;
 mod text;
 pub(super) mod types;
 
+#[cfg(test)]
+pub(super) use automatic::ban as ban_offenders;
+pub(super) use automatic::{OFFENDERS_MAX, watch};
 pub(super) use change::{add, remove};
 pub use text::{Fault, broad, parse_range, parse_ranges};
 
@@ -150,6 +154,11 @@ fn entry(range: ipnet::IpNet, ban: &Ban, now: Duration) -> BanEntry {
     };
     let since = rfc3339(UNIX_EPOCH + ban.since);
     BanEntry { range, since, until, remaining_s, reason: ban.reason.clone(), by: by.into(), rule }
+}
+
+/// One address without its prefix.
+fn short(range: ipnet::IpNet) -> String {
+    if range.prefix_len() == range.max_prefix_len() { range.addr().to_string() } else { range.to_string() }
 }
 
 fn kernel_ban(range: ipnet::IpNet, ban: &Ban) -> xdp::Ban {

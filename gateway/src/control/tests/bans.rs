@@ -3,6 +3,8 @@
 use super::*;
 use crate::control::bans::{Bans, add, remove};
 use crate::control::types::{BanRequest, Kind, UnbanRequest};
+use crate::guard::offence::Offence;
+use crate::worker::Offender;
 
 /// Inside the VPC, and outside.
 const INSIDE: [u8; 4] = [127, 0, 1, 7];
@@ -196,5 +198,60 @@ fn the_kernel_is_told_each_change_and_a_kernel_that_refuses_bans_nobody() {
         let told = served.told.borrow_mut().bans.split_off(0);
         assert!(told[0].contains("127.0.0.1/32") && told[1].contains("203.0.113.7/32"), "{told:?}");
         assert!(!told[1].contains("127.0.0.1"), "put back as it was: {told:?}");
+    });
+}
+
+#[test]
+fn who_offends_too_often_is_banned_but_for_trusted_and_banned_sources() {
+    let folder = files("REGIONAL");
+    let rules = "trusted = [\"127.0.1.0/24\"]\n[bans]\nautomatic = true\nmalformed = \"2/m\"\nfor = \"1h\"\n";
+    folder.write("gateway.toml", &format!("{}{rules}", toml()));
+    block_on(async {
+        let served = serve(&folder).await;
+        let offender = |source: [u8; 4]| Offender { source: source.into(), offence: Offence::Malformed };
+        let offenders = [OUTSIDE, INSIDE, [203, 0, 113, 7], OUTSIDE].map(offender);
+        let operators = BanRequest { for_s: Some(60), ..request(&["203.0.113.0/24"]) };
+        add(&served.node, &operators).await.unwrap();
+        let mut open = connect(served.address("orders"), OUTSIDE.into());
+        assert_eq!(status_of(&mut open), 200);
+        crate::control::bans::ban_offenders(&served.node, &offenders).await;
+        assert!(is_shut_out(&served, "orders", OUTSIDE));
+        assert_eq!(open.read(&mut [0; 64]).unwrap_or(0), 0, "cut");
+        assert_eq!(served.ask("orders", INSIDE), 200, "trusted");
+        let list = served.node.bans.shown(None).bans;
+        let shown: Vec<_> = list.iter().map(|ban| (ban.range.to_string(), ban.by.as_str())).collect();
+        assert_eq!(shown, [("127.0.0.1/32".into(), "rule"), ("203.0.113.0/24".to_string(), "operator")]);
+        assert_eq!((list[0].rule.as_deref(), list[0].remaining_s), (Some("malformed"), Some(3599)));
+        assert_eq!(list[0].reason, "more than 2/m malformed requests");
+        assert!(
+            served.told.borrow().bans.iter().any(|told| told.contains("127.0.0.1/32")),
+            "the kernel, too"
+        );
+        assert_eq!(stored(&served), ["203.0.113.0/24"], "not written yet");
+        crate::control::bans::write_down(&served.node).unwrap();
+        assert_eq!(stored(&served), ["127.0.0.1/32", "203.0.113.0/24"]);
+        // An operator's word replaces a rule's.
+        add(&served.node, &request(&["127.0.0.1"])).await.unwrap();
+        crate::control::bans::ban_offenders(&served.node, &offenders).await;
+        assert_eq!(served.node.bans.shown(Some(OUTSIDE.into())).bans[0].by, "operator");
+    });
+}
+
+#[test]
+fn a_rule_that_is_off_bans_nobody() {
+    let folder = regional();
+    block_on(async {
+        let served = serve(&folder).await;
+        let offender = Offender { source: OUTSIDE.into(), offence: Offence::Malformed };
+        crate::control::bans::ban_offenders(&served.node, &[offender]).await;
+        assert!(served.node.bans.shown(None).bans.is_empty());
+        assert_eq!(served.ask("orders", OUTSIDE), 200);
+        let on = format!("{}[bans]\nautomatic = true\nthrottled = \"off\"\n", toml());
+        folder.write("gateway.toml", &on);
+        let changed = crate::control::change::apply(&served.node, &Default::default()).await.unwrap();
+        let what: Vec<_> = changed.plan.changes.iter().map(|change| change.what.as_str()).collect();
+        assert_eq!(what, ["off → malformed 30/m, unauthorized 60/m, no_route 120/m, throttled off, for 10m"]);
+        crate::control::bans::ban_offenders(&served.node, &[offender]).await;
+        assert_eq!(served.node.bans.shown(None).bans.len(), 1, "from the apply on");
     });
 }

@@ -21,6 +21,7 @@ use std::io::{Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::path::PathBuf;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
@@ -138,7 +139,8 @@ async fn serve(folder: &Folder) -> Served {
     let first = candidate::compile_first(loaded, &remembered).unwrap();
     store.remember(&first.remembered).unwrap();
     let settings = worker::Settings { io: IoKind::Epoll, limits: Limits::default() };
-    let workers: Vec<_> = (0..2).map(|number| worker::start(number, settings).unwrap()).collect();
+    let workers: Vec<_> =
+        (0..2).map(|number| worker::start(number, settings, Arc::new(|_| true)).unwrap()).collect();
     let bans = Bans::load(store.folder(), &first.loaded.document.xdp).unwrap();
     bans.order(&workers).await.unwrap();
     let (running, bound) = publish::bind(first, workers.len(), None).unwrap();

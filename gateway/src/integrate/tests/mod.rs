@@ -107,6 +107,7 @@ fn snapshot(path: &str, integration: &model::Integration) -> Snapshot {
         listeners: vec![listener],
         vpcs: Vec::new(),
         trusted: Vec::new(),
+        offences: None,
         apis: vec![api],
         targets: vec![Arc::new(Target::new("127.0.0.1".to_owned(), 8090))],
     }
