@@ -7,6 +7,8 @@ pub(crate) struct Case {
     file: String,
     line: usize,
     name: String,
+    /// The row of docs/reference/strictness.md that it proves.
+    pub(crate) id: Option<String>,
     pub(crate) request: Option<String>,
     pub(crate) want: String,
     pub(crate) bytes: Vec<u8>,
@@ -18,6 +20,13 @@ impl Case {
     pub(crate) fn cuts(&self) -> impl Iterator<Item = usize> {
         let length = self.bytes.len();
         (0..=length).filter(move |at| length < 2000 || *at < 100 || length - at < 100 || at % 97 == 0)
+    }
+}
+
+impl Case {
+    /// Shall the message be refused?
+    pub(crate) fn is_refused(&self) -> bool {
+        self.want == "refused" || self.want.len() == 3 && self.want.bytes().all(|b| b.is_ascii_digit())
     }
 }
 
@@ -49,9 +58,16 @@ fn read(path: &Path) -> Vec<Case> {
         let place = format!("{file}:{}", number + 1);
         if let Some(name) = line.strip_prefix("case: ") {
             let (file, name) = (file.clone(), name.to_owned());
-            let case =
-                Case { file, line: number + 1, name, request: None, want: String::new(), bytes: vec![] };
-            cases.push(case);
+            let line = number + 1;
+            cases.push(Case {
+                file,
+                line,
+                name,
+                id: None,
+                request: None,
+                want: String::new(),
+                bytes: vec![],
+            });
         } else if !line.is_empty() && !line.starts_with('#') {
             let case = cases.last_mut().unwrap_or_else(|| panic!("{place}: before the first case"));
             add(case, line).unwrap_or_else(|| panic!("{place}: not understood: {line}"));
@@ -66,6 +82,8 @@ fn read(path: &Path) -> Vec<Case> {
 fn add(case: &mut Case, line: &str) -> Option<()> {
     if let Some(want) = line.strip_prefix("want: ") {
         case.want = want.to_owned();
+    } else if let Some(id) = line.strip_prefix("id: ") {
+        case.id = Some(id.to_owned());
     } else if let Some(method) = line.strip_prefix("request: ") {
         case.request = Some(method.to_owned());
     } else if let Some(bytes) = line.strip_prefix("| ") {

@@ -4,6 +4,7 @@
 //!
 //! ```text
 //! case: what is odd about it
+//! id: cl-te                         (its row in docs/reference/strictness.md)
 //! request: HEAD                     (responses only; GET without it)
 //! want: GET example.com /a?b none   (see `Case::want` of each kind below)
 //! | bytes, joined over the lines, with \r \n \t \0 \\ \xHH
@@ -13,6 +14,7 @@
 #![allow(clippy::unwrap_used)] // all of it is a test
 
 mod cases;
+mod document;
 mod properties;
 
 use cases::{Case, cases, unescape};

@@ -6,6 +6,7 @@ mod harness;
 mod bans;
 mod bodies;
 mod cli;
+mod corpus;
 mod drain;
 mod endpoint_types;
 mod failures;

@@ -96,6 +96,9 @@ on_both! {
     a_head_that_never_ends_is_given_up,
     a_head_that_does_not_come_in_time_is_given_up,
     what_was_routed_is_what_is_forwarded,
+    what_stands_behind_a_request_is_judged_alone,
+    a_body_that_breaks_off_never_looks_whole,
+    interim_answers_without_end_are_a_broken_answer,
 }
 
 fn what_has_two_readings_is_refused_and_nothing_is_forwarded(io: Io) {
@@ -189,4 +192,53 @@ fn what_was_routed_is_what_is_forwarded(io: Io) {
     }
     client.send("GET http://localhost/prod/absolute?q=1 HTTP/1.1\r\nHost: localhost\r\n\r\n");
     assert_eq!(client.response().text(), "GET /absolute?q=1 ");
+}
+
+fn what_stands_behind_a_request_is_judged_alone(io: Io) {
+    let upstream = Upstream::echo();
+    let gateway = Setup::new(io).api(echo_api(upstream.address)).start();
+    for garbage in
+        ["garbage\r\n\r\n", "0\r\n\r\n", "\0\0\0\0", "\r\n\r\nGET /prod/smuggled HTTP/1.1\r\nHost: a\r\n\r\n"]
+    {
+        for whole in [
+            "GET /prod/good HTTP/1.1\r\nHost: a\r\n\r\n",
+            "POST /prod/good HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nab",
+            "POST /prod/good HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n0\r\n\r\n",
+        ] {
+            let mut client = gateway.client();
+            client.send(format!("{whole}{garbage}"));
+            assert_eq!(client.response().status, 200, "{garbage:?}");
+            let second = client.response();
+            assert_eq!((second.status, second.field("connection")), (400, Some("close")), "{garbage:?}");
+            client.assert_closed();
+        }
+    }
+    assert!(upstream.requests().iter().all(|request| request.target == "/good"));
+}
+
+fn a_body_that_breaks_off_never_looks_whole(io: Io) {
+    let upstream = Upstream::echo();
+    let gateway = Setup::new(io).api(echo_api(upstream.address)).start();
+    for short in [
+        "Content-Length: 5\r\n\r\nab",
+        "Transfer-Encoding: chunked\r\n\r\n5\r\nab",
+        "Transfer-Encoding: chunked\r\n\r\n2\r\nab\r\n",
+        "Transfer-Encoding: chunked\r\n\r\n2\r\nab\r\n0\r\n",
+    ] {
+        let mut client = gateway.client();
+        client.send(format!("POST /prod/short HTTP/1.1\r\nHost: a\r\n{short}"));
+        client.half_close();
+        assert!(client.try_response().is_err(), "{short:?} was answered");
+    }
+    eventually("the backend has seen them end", || upstream.connections() == 4);
+    assert!(upstream.requests().is_empty(), "{:?}", upstream.requests());
+}
+
+fn interim_answers_without_end_are_a_broken_answer(io: Io) {
+    let upstream = Upstream::start(|connection| {
+        connection.request();
+        while connection.send("HTTP/1.1 103 Early Hints\r\n\r\n") {}
+    });
+    let gateway = Setup::new(io).api(echo_api(upstream.address)).start();
+    assert_eq!(gateway.client().get("/prod/x").status, 502);
 }
