@@ -3,6 +3,7 @@
 #![allow(clippy::disallowed_methods)] // deadlines of tests
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::type_complexity)] // a test that cannot go on panics
 
+mod banned;
 mod bans;
 mod budgets;
 mod entitlement;

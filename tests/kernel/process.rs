@@ -74,7 +74,7 @@ fn attached(world: &World) -> [Option<u32>; 2] {
     world.gateway.run(|| INTERFACES.map(|name| xdp::inspect(name).unwrap().present.map(|present| present.id)))
 }
 
-fn eventually(what: &str, holds: impl Fn() -> bool) {
+pub(crate) fn eventually(what: &str, holds: impl Fn() -> bool) {
     let deadline = Instant::now() + PATIENCE;
     while !holds() {
         assert!(Instant::now() < deadline, "{what}");
@@ -177,6 +177,12 @@ impl Gateway {
         let ready = output.lines().map_while(Result::ok).any(|line| line.contains("\"ready\":true"));
         assert!(ready, "{}", gateway.log());
         gateway
+    }
+
+    /// With SIGKILL.
+    pub(crate) fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
     }
 
     fn log(&self) -> String {
