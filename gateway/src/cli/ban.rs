@@ -1,7 +1,8 @@
 //! `gateway ban`
 
+use super::apply::How;
 use super::output::{self, row};
-use super::{End, Global, client, ssh};
+use super::{End, Global, client, confirm, ssh};
 use crate::control::types::{BanEntry, BanList, BanRequest, BansChanged, Problem, UnbanRequest};
 use crate::control::{RangeFault, broad, parse_range, parse_ranges};
 use crate::model::{duration_text, parse_duration};
@@ -43,12 +44,8 @@ pub(crate) enum Ban {
         /// Every ban, the automatic ones too; needs --yes
         #[arg(long, conflicts_with = "ranges")]
         all: bool,
-        /// Show what would change, and change nothing
-        #[arg(long, conflicts_with = "yes")]
-        plan: bool,
-        /// Do it without asking
-        #[arg(long)]
-        yes: bool,
+        #[command(flatten)]
+        how: How,
     },
 }
 
@@ -60,12 +57,8 @@ pub(crate) struct Terms {
     /// For whoever looks at the list later
     #[arg(long, value_name = "TEXT", default_value = "")]
     reason: String,
-    /// Show what would change and how many open connections it cuts, and change nothing
-    #[arg(long, conflicts_with = "yes")]
-    plan: bool,
-    /// Do it without asking, even where it bans a large part of the Internet
-    #[arg(long)]
-    yes: bool,
+    #[command(flatten)]
+    how: How,
 }
 
 impl Ban {
@@ -74,7 +67,7 @@ impl Ban {
             Self::Add { ranges, terms } => add(global, ranges, terms),
             Self::Import { file, terms } => add(global, &import(file)?, terms),
             Self::List { address } => list(global, *address),
-            Self::Remove { ranges, all, plan, yes } => remove(global, ranges, (*all, *plan, *yes)),
+            Self::Remove { ranges, all, how } => remove(global, ranges, *all, how),
         }
     }
 }
@@ -89,11 +82,12 @@ fn add(global: &Global, ranges: &[IpNet], terms: &Terms) -> Result<End, Problem>
         for_s: terms.length.map(|length| length.as_secs()),
         reason: terms.reason.clone(),
         peer: ssh::peer(),
-        plan: terms.plan,
+        plan: false,
+        confirm_s: terms.how.confirm_s(),
     };
-    let ask = |plan| client::post(global, "/bans", &BanRequest { plan, ..request.clone() });
+    let ask = |plan| client::post_change(global, "/bans", &BanRequest { plan, ..request.clone() }, plan);
     let dangerous = ranges.iter().any(|range| broad(*range).is_some());
-    change(global, (terms.plan, terms.yes || !dangerous), ask)
+    change(global, &terms.how, dangerous, ask)
 }
 
 fn import(file: &Path) -> Result<Vec<IpNet>, Problem> {
@@ -118,23 +112,26 @@ fn import(file: &Path) -> Result<Vec<IpNet>, Problem> {
     Ok(ranges)
 }
 
-fn remove(global: &Global, ranges: &[IpNet], (all, plan, yes): (bool, bool, bool)) -> Result<End, Problem> {
+fn remove(global: &Global, ranges: &[IpNet], all: bool, how: &How) -> Result<End, Problem> {
     let ranges: Vec<String> = ranges.iter().map(ToString::to_string).collect();
+    let request = UnbanRequest { ranges, all, plan: false, confirm_s: how.confirm_s() };
     let ask =
-        |plan| client::post(global, "/bans/remove", &UnbanRequest { ranges: ranges.clone(), all, plan });
-    change(global, (plan, yes || !all), ask)
+        |plan| client::post_change(global, "/bans/remove", &UnbanRequest { plan, ..request.clone() }, plan);
+    change(global, how, all, ask)
 }
 
 /// At once where it is safe or allowed; else the plan is shown first, and a person on a terminal asked.
 fn change(
     global: &Global,
-    (plan_only, sure): (bool, bool),
+    how: &How,
+    dangerous: bool,
     ask: impl Fn(bool) -> Result<BansChanged, Problem>,
 ) -> Result<End, Problem> {
-    if plan_only {
-        return show(global, &ask(true)?);
+    if how.plan {
+        show(global, &ask(true)?)?;
+        return Ok(End::Done);
     }
-    if !sure {
+    if dangerous && !how.yes {
         eprint!("{}", text(&ask(true)?));
         match output::confirm("Do it?") {
             Some(true) => {}
@@ -148,20 +145,25 @@ fn change(
             }
         }
     }
-    show(global, &ask(false)?)
+    let done = ask(false)?;
+    show(global, &done)?;
+    match &done.waits {
+        Some(waits) if !global.json => confirm::wait(global, waits),
+        _ => Ok(End::Done),
+    }
 }
 
-fn show(global: &Global, changed: &BansChanged) -> Result<End, Problem> {
+fn show(global: &Global, changed: &BansChanged) -> Result<(), Problem> {
     if global.json {
-        output::json(changed)?;
-    } else {
-        output::print(&text(changed));
+        return output::json(changed);
     }
-    Ok(End::Done)
+    output::print(&text(changed));
+    Ok(())
 }
 
 fn text(changed: &BansChanged) -> String {
-    let BansChanged { done, added, replaced, removed, until, connections, exempt, warnings, bans } = changed;
+    let BansChanged { done, added, replaced, removed, until, connections, exempt, warnings, bans, .. } =
+        changed;
     let mut parts = Vec::new();
     let banned = added + replaced;
     if banned > 0 {

@@ -181,6 +181,7 @@ mod tests {
             "gateway api set-endpoint orders regional --plan",
             "gateway ban add 203.0.113.7 --for 10m --reason scraper",
             "gateway ban add 203.0.113.0/24 2001:db8::/48 --plan",
+            "gateway ban add 203.0.113.0/24 --confirm 60s",
             "gateway ban import list.txt --yes",
             "gateway ban list",
             "gateway ban list 203.0.113.7 --json",

@@ -1,6 +1,7 @@
 //! Changes that are in force at once and kept only when somebody confirms them in time: whoever locked himself out
 //! cannot. Nothing of them is remembered until then: a gateway that dies starts with what was before.
 
+use super::bans;
 use super::candidate::{self, Running};
 use super::digest::digest;
 use super::node::Node;
@@ -42,6 +43,7 @@ struct Pending {
 #[derive(Clone)]
 pub(super) enum Undo {
     Configuration(Rc<Running>),
+    Bans(Rc<bans::Undo>),
 }
 
 impl Confirm {
@@ -134,6 +136,7 @@ pub(super) async fn confirm(node: &Node, request: &ConfirmRequest) -> Result<Con
 fn keep(node: &Node) -> Result<(), Problem> {
     match node.confirm.undo() {
         Some(Undo::Configuration(_)) => node.store.remember(&node.running().remembered),
+        Some(Undo::Bans(_)) => bans::keep_confirmed(node),
         None => Ok(()),
     }
 }
@@ -173,6 +176,7 @@ async fn roll_back(node: &Node, why: &str) -> Result<(), Problem> {
     let Some(PendingChange { id, what, failed: known, .. }) = node.confirm.shown() else { return Ok(()) };
     let undone = match node.confirm.undo() {
         Some(Undo::Configuration(before)) => configuration(node, &before, &what).await,
+        Some(Undo::Bans(undo)) => bans::take_back(node, &undo).await,
         None => Ok(()),
     };
     match &undone {

@@ -4,16 +4,19 @@ use super::list::{Ban, By, Full, Undo};
 use super::text::{Fault, broad, parse_range};
 use super::types::{BanRequest, BansChanged, Exempt, UnbanRequest};
 use super::{kernel_ban, now, order, short};
+use crate::control::confirm;
 use crate::control::node::Node;
-use crate::control::types::{Kind, Problem};
+use crate::control::types::{Kind, PendingChange, Problem};
 use crate::guard::ban::{BanTable, End};
 use crate::observe::{log, rfc3339};
 use crate::worker::Handle;
 use ipnet::IpNet;
 use std::collections::BTreeSet;
 use std::net::IpAddr;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
+use tokio::sync::MutexGuard;
 
 const REASON_CHARACTERS_MAX: usize = 200;
 /// Of many ranges, those that are named one by one.
@@ -22,7 +25,7 @@ const FROM_THERE: &str = "an operator came from there by SSH";
 
 /// Bans all of them, or none. What stands is on disk, in the kernel and with every worker when this returns.
 pub(in crate::control) async fn add(node: &Node, request: &BanRequest) -> Result<BansChanged, Problem> {
-    let _changing = node.bans.changing.lock().await;
+    let _one = one_at_a_time(node, request.confirm_s).await?;
     let ranges = ranges(&request.ranges)?;
     check_reason(&request.reason)?;
     let since = now();
@@ -51,8 +54,10 @@ pub(in crate::control) async fn add(node: &Node, request: &BanRequest) -> Result
         let connections = would_cut(node, &table);
         return Ok(BansChanged { connections, bans: after, ..planned });
     }
-    let connections = come_into_force(node, &undo).await?;
+    let undo = Rc::new(undo);
+    let connections = come_into_force(node, &undo, request.confirm_s.is_none()).await?;
     let what = named(&ranges);
+    let waits = wait(node, format!("{what} banned"), request.confirm_s, undo)?;
     let until = planned.until.as_deref().unwrap_or("it is removed");
     let reason = if ban.reason.is_empty() { "no reason given" } else { &ban.reason };
     log(
@@ -60,12 +65,12 @@ pub(in crate::control) async fn add(node: &Node, request: &BanRequest) -> Result
         "bans",
         format_args!("operator bans {what} until {until}: {reason}; {connections} connections closed"),
     );
-    Ok(BansChanged { done: true, connections, bans: after, ..planned })
+    Ok(BansChanged { done: true, connections, bans: after, waits, ..planned })
 }
 
 /// Lifts all of them, or none.
 pub(in crate::control) async fn remove(node: &Node, request: &UnbanRequest) -> Result<BansChanged, Problem> {
-    let _changing = node.bans.changing.lock().await;
+    let _one = one_at_a_time(node, request.confirm_s).await?;
     let ranges: Vec<IpNet> = if request.all {
         node.bans.list.borrow().iter().map(|(range, _)| range).collect()
     } else {
@@ -79,24 +84,73 @@ pub(in crate::control) async fn remove(node: &Node, request: &UnbanRequest) -> R
     if request.plan || ranges.is_empty() {
         return Ok(planned);
     }
-    let undo = node.bans.list.borrow_mut().remove(ranges.iter().copied());
-    come_into_force(node, &undo).await?;
-    log("info", "bans", format_args!("operator lifts the ban of {}", named(&ranges)));
-    Ok(BansChanged { done: true, ..planned })
+    let undo = Rc::new(node.bans.list.borrow_mut().remove(ranges.iter().copied()));
+    come_into_force(node, &undo, request.confirm_s.is_none()).await?;
+    let what = named(&ranges);
+    log("info", "bans", format_args!("operator lifts the ban of {what}"));
+    let waits = wait(node, format!("{what} banned no more"), request.confirm_s, undo)?;
+    Ok(BansChanged { done: true, waits, ..planned })
+}
+
+/// Held for as long as the change takes. What is to be confirmed is a change like any other of the node's, of which one
+/// may wait; and while it is one of bans, no other one of bans begins.
+async fn one_at_a_time(
+    node: &Node,
+    confirm_s: Option<u64>,
+) -> Result<(Option<MutexGuard<'_, ()>>, MutexGuard<'_, ()>), Problem> {
+    let all = match confirm::within(confirm_s)? {
+        Some(_) => Some(node.changing.lock().await),
+        None => None,
+    };
+    let held = (all, node.bans.changing.lock().await);
+    if confirm_s.is_some() || node.bans.waits.get() {
+        node.confirm.nothing_waits()?;
+    }
+    Ok(held)
+}
+
+fn wait(
+    node: &Node,
+    what: String,
+    confirm_s: Option<u64>,
+    undo: Rc<Undo>,
+) -> Result<Option<PendingChange>, Problem> {
+    let Some(within) = confirm::within(confirm_s)? else { return Ok(None) };
+    node.bans.waits.set(true);
+    Ok(node.confirm.begin(what, within, confirm::Undo::Bans(undo)))
+}
+
+/// On disk when it returns.
+pub(in crate::control) fn keep_confirmed(node: &Node) -> Result<(), Problem> {
+    node.bans.write(&node.store)?;
+    node.bans.waits.set(false);
+    Ok(())
+}
+
+/// What nobody confirmed. Bans that rules made meanwhile stay.
+pub(in crate::control) async fn take_back(node: &Node, undo: &Undo) -> Result<(), Problem> {
+    let _changing = node.bans.changing.lock().await;
+    node.bans.list.borrow_mut().put_back(undo);
+    tell_kernel(node, undo)?;
+    let table = Arc::new(node.bans.list.borrow().table());
+    order(&node.workers, &table).await?;
+    node.bans.waits.set(false);
+    Ok(())
 }
 
 /// Disk, kernel, workers: whoever was told that a ban stands can rely on it. What fails before the workers know is
 /// taken back. Returns how many connections were closed.
-async fn come_into_force(node: &Node, undo: &Undo) -> Result<usize, Problem> {
+async fn come_into_force(node: &Node, undo: &Undo, keep: bool) -> Result<usize, Problem> {
     let bans = &node.bans;
-    if let Err(mut problem) = bans.write(&node.store) {
+    let write = || if keep { bans.write(&node.store) } else { Ok(()) };
+    if let Err(mut problem) = write() {
         bans.list.borrow_mut().put_back(undo);
         problem.what = format!("{}; nothing was changed", problem.what);
         return Err(problem);
     }
     if let Err(mut problem) = tell_kernel(node, undo) {
         bans.list.borrow_mut().put_back(undo);
-        problem.what = match bans.write(&node.store).and_then(|()| tell_kernel(node, undo)) {
+        problem.what = match write().and_then(|()| tell_kernel(node, undo)) {
             Ok(()) => format!("{}; nothing was changed", problem.what),
             Err(back) => format!("{}; and the way back failed: {}", problem.what, back.what),
         };

@@ -59,7 +59,7 @@ pub(super) struct Full {
 
 /// What stood there before, range by range: puts a change back.
 #[derive(Debug, Default)]
-pub(super) struct Undo(Vec<(IpNet, Option<Ban>)>);
+pub(in crate::control) struct Undo(Vec<(IpNet, Option<Ban>)>);
 
 impl Undo {
     pub(super) fn ranges(&self) -> impl Iterator<Item = IpNet> {

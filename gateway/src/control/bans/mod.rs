@@ -10,7 +10,8 @@ pub(super) mod types;
 #[cfg(test)]
 pub(super) use automatic::ban as ban_offenders;
 pub(super) use automatic::{OFFENDERS_MAX, watch};
-pub(super) use change::{add, remove};
+pub(super) use change::{add, keep_confirmed, remove, take_back};
+pub(super) use list::Undo;
 pub use text::{Fault, broad, parse_range, parse_ranges};
 
 use super::kernel::Kernel;
@@ -43,6 +44,8 @@ pub(super) struct Bans {
     changing: tokio::sync::Mutex<()>,
     /// The file says something else.
     unwritten: Cell<bool>,
+    /// An operator's change is in force that nobody has confirmed yet: it is not written down.
+    waits: Cell<bool>,
 }
 
 impl Bans {
@@ -54,7 +57,12 @@ impl Bans {
         list.add(file::read(folder)?).map_err(full)?;
         let swept = list.sweep(now());
         let unwritten = Cell::new(!swept.is_empty());
-        Ok(Self { list: RefCell::new(list), changing: tokio::sync::Mutex::new(()), unwritten })
+        Ok(Self {
+            list: RefCell::new(list),
+            changing: tokio::sync::Mutex::new(()),
+            unwritten,
+            waits: Cell::new(false),
+        })
     }
 
     /// In place of what an earlier process left there.
@@ -85,6 +93,11 @@ impl Bans {
             }
         };
         BanList { sources: list.sources(), ranges: list.ranges(), bans }
+    }
+
+    #[cfg(test)]
+    pub(super) fn set_unwritten(&self) {
+        self.unwritten.set(true);
     }
 
     fn write(&self, store: &Store) -> Result<(), Problem> {
@@ -140,7 +153,7 @@ async fn sweep(node: &Node) -> Result<(), Problem> {
 
 /// What was not written yet. Operators' changes are on disk before they are answered.
 pub(super) fn write_down(node: &Node) -> Result<(), Problem> {
-    if node.bans.unwritten.get() { node.bans.write(&node.store) } else { Ok(()) }
+    if node.bans.unwritten.get() && !node.bans.waits.get() { node.bans.write(&node.store) } else { Ok(()) }
 }
 
 fn entry(range: ipnet::IpNet, ban: &Ban, now: Duration) -> BanEntry {

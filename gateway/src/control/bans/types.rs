@@ -1,5 +1,6 @@
 //! What the operator's API hears and says of bans.
 
+use crate::control::types::PendingChange;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
@@ -20,6 +21,9 @@ pub struct BanRequest {
     pub peer: Option<IpAddr>,
     #[serde(default)]
     pub plan: bool,
+    /// Taken back after so many seconds unless somebody confirms it.
+    #[serde(default)]
+    pub confirm_s: Option<u64>,
 }
 
 /// POST /bans/remove
@@ -33,6 +37,8 @@ pub struct UnbanRequest {
     pub all: bool,
     #[serde(default)]
     pub plan: bool,
+    #[serde(default)]
+    pub confirm_s: Option<u64>,
 }
 
 /// What a ban, or its end, will do or did.
@@ -53,6 +59,8 @@ pub struct BansChanged {
     pub warnings: Vec<String>,
     /// Bans afterwards.
     pub bans: usize,
+    /// It is in force, and taken back unless somebody confirms it.
+    pub waits: Option<PendingChange>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

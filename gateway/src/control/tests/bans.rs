@@ -2,7 +2,8 @@
 
 use super::*;
 use crate::control::bans::{Bans, add, remove};
-use crate::control::types::{BanRequest, Kind, UnbanRequest};
+use crate::control::confirm::confirm;
+use crate::control::types::{BanRequest, ConfirmRequest, Kind, UnbanRequest};
 use crate::guard::offence::Offence;
 use crate::worker::Offender;
 
@@ -253,5 +254,43 @@ fn a_rule_that_is_off_bans_nobody() {
         assert_eq!(what, ["off → malformed 30/m, unauthorized 60/m, no_route 120/m, throttled off, for 10m"]);
         crate::control::bans::ban_offenders(&served.node, &[offender]).await;
         assert_eq!(served.node.bans.shown(None).bans.len(), 1, "from the apply on");
+    });
+}
+
+#[test]
+fn what_nobody_confirms_is_taken_back_and_was_never_written() {
+    let folder = regional();
+    block_on(async {
+        let served = serve(&folder).await;
+        add(&served.node, &request(&["203.0.113.7"])).await.unwrap();
+        let waiting = BanRequest { confirm_s: Some(60), ..request(&["127.0.0.1", "203.0.113.7"]) };
+        let done = add(&served.node, &BanRequest { for_s: Some(600), ..waiting.clone() }).await.unwrap();
+        assert!(done.waits.is_some_and(|waits| waits.what.contains("127.0.0.1, 203.0.113.7 banned")));
+        assert!(is_shut_out(&served, "orders", OUTSIDE), "in force at once");
+        for problem in [
+            add(&served.node, &waiting).await.unwrap_err(),
+            add(&served.node, &request(&["198.51.100.1"])).await.unwrap_err(),
+            remove(&served.node, &lift(&["203.0.113.7"])).await.unwrap_err(),
+        ] {
+            assert_eq!(problem.kind, Kind::Conflict, "{problem}");
+        }
+        served.node.bans.set_unwritten();
+        crate::control::bans::write_down(&served.node).unwrap();
+        assert_eq!(stored(&served), ["203.0.113.7/32"], "not kept, whoever else writes");
+        let back = ConfirmRequest { id: None, rollback: true };
+        assert!(!confirm(&served.node, &back).await.unwrap().kept);
+        assert_eq!(served.ask("orders", OUTSIDE), 200);
+        let list = served.node.bans.shown(None).bans;
+        assert_eq!((list.len(), &list[0].until), (1, &None), "as it was before");
+        assert!(served.told.borrow().bans.last().is_some_and(|told| told == "unban [127.0.0.1/32]"));
+
+        add(&served.node, &waiting).await.unwrap();
+        assert!(confirm(&served.node, &ConfirmRequest::default()).await.unwrap().kept);
+        assert_eq!(stored(&served), ["127.0.0.1/32", "203.0.113.7/32"]);
+        let lifted = UnbanRequest { confirm_s: Some(60), ..lift(&["127.0.0.1"]) };
+        remove(&served.node, &lifted).await.unwrap();
+        assert_eq!((served.ask("orders", OUTSIDE), stored(&served).len()), (200, 2));
+        confirm(&served.node, &back).await.unwrap();
+        assert!(is_shut_out(&served, "orders", OUTSIDE), "banned again");
     });
 }
