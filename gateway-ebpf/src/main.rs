@@ -4,6 +4,8 @@
 #![allow(unsafe_code, internal_features)]
 #![feature(core_intrinsics)] // compare-and-swap: the target's atomics have none
 
+#[cfg(feature = "log")]
+mod log;
 mod maps;
 
 use aya_ebpf::bindings::xdp_action::{XDP_DROP, XDP_PASS};
@@ -54,6 +56,8 @@ fn verdict(packet: &Packet) -> u32 {
     if judgement.reason.drops() {
         maps::sample(packet, &judgement, count);
     }
+    #[cfg(feature = "log")]
+    log::tell(packet, &judgement);
     if judgement.drops() { XDP_DROP } else { XDP_PASS }
 }
 

@@ -3,6 +3,7 @@
 //! The object is kept in the repository because its toolchain is not a newcomer's. Beside it stand the toolchain that
 //! made it (`TOOLCHAIN`) and the digests of all that it was made from (`SHA256SUMS`, as `sha256sum --check` reads it).
 
+use crate::shell;
 use anyhow::{Context, Result, bail, ensure};
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -17,15 +18,42 @@ const TARGET: &str = "bpfel-unknown-none";
 const BINARY: &str = "gateway-ebpf";
 const INSTALL: &str = "scripts/install-ebpf-toolchain.sh installs the toolchain (Debian)";
 
-/// `check`: change nothing, fail when sources and object disagree.
-pub(crate) fn run(check: bool) -> Result<()> {
+#[derive(clap::Args)]
+pub(crate) struct Options {
+    /// Change nothing; fail when the object in the repository is not its sources'
+    #[arg(long)]
+    check: bool,
+    /// Build the object that logs what it drops, under target/; `cargo xtask run --xdp-log` runs it
+    #[arg(long, conflicts_with = "check")]
+    log: bool,
+}
+
+pub(crate) fn run(options: &Options) -> Result<()> {
     let crate_folder = root().join("gateway-ebpf");
-    if check { self::check(&crate_folder) } else { rebuild(&crate_folder) }
+    match options {
+        Options { check: true, .. } => check(&crate_folder),
+        Options { log: true, .. } => build_logging().map(drop),
+        _ => rebuild(&crate_folder),
+    }
+}
+
+/// Gives the path of the object.
+pub(crate) fn build_logging() -> Result<PathBuf> {
+    let object = find()?.build(&root(), &root().join("gateway-ebpf/target"), "log")?;
+    let path = shell::target().join("gateway-ebpf-log.o");
+    std::fs::create_dir_all(shell::target())?;
+    std::fs::write(&path, &object).with_context(|| path.display().to_string())?;
+    println!("ebpf: {} bytes in {}", object.len(), path.display());
+    Ok(path)
+}
+
+fn find() -> Result<Toolchain> {
+    Toolchain::find().with_context(|| format!("no eBPF toolchain: {INSTALL}"))
 }
 
 fn rebuild(crate_folder: &Path) -> Result<()> {
-    let toolchain = Toolchain::find().with_context(|| format!("no eBPF toolchain: {INSTALL}"))?;
-    let object = toolchain.build(&root(), &crate_folder.join("target"))?;
+    let toolchain = find()?;
+    let object = toolchain.build(&root(), &crate_folder.join("target"), "program")?;
     std::fs::create_dir_all(crate_folder.join("object"))?;
     std::fs::write(crate_folder.join(OBJECT), &object)?;
     std::fs::write(crate_folder.join(TOOLCHAIN), toolchain.describe()?)?;
@@ -60,7 +88,8 @@ fn check(crate_folder: &Path) -> Result<()> {
             return Ok(());
         }
     };
-    let object = toolchain.build(&root(), &crate_folder.join("target"))?;
+    toolchain.build(&root(), &crate_folder.join("target"), "log").context("with the feature `log`")?;
+    let object = toolchain.build(&root(), &crate_folder.join("target"), "program")?;
     let here = toolchain.describe()?;
     if here != made_by {
         ensure!(
@@ -117,7 +146,7 @@ impl Toolchain {
     }
 
     /// The object's bytes. They depend on the sources and the toolchain, not on the folder that they are built in.
-    fn build(&self, root: &Path, target: &Path) -> Result<Vec<u8>> {
+    fn build(&self, root: &Path, target: &Path, feature: &str) -> Result<Vec<u8>> {
         let mut path = vec![self.linker.parent().unwrap_or(Path::new("/")).to_path_buf()];
         path.extend(std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default()));
         let home = std::env::var_os("CARGO_HOME").map(PathBuf::from).or_else(|| Some(home()?.join(".cargo")));
@@ -129,7 +158,7 @@ impl Toolchain {
         let status = Command::new(program)
             .args(arguments)
             .args(["build", "--quiet", "--release", "--locked", "-Z", "build-std=core", "--target", TARGET])
-            .args(["--package", "gateway-ebpf", "--bin", BINARY, "--features", "program", "--target-dir"])
+            .args(["--package", "gateway-ebpf", "--bin", BINARY, "--features", feature, "--target-dir"])
             .arg(target)
             .current_dir(root)
             .env_remove("CARGO_ENCODED_RUSTFLAGS")

@@ -31,11 +31,7 @@ enum Task {
     /// The house rules that a tool can check
     Tidy,
     /// Rebuild the compiled eBPF object from its sources
-    Ebpf {
-        /// Change nothing; fail when the object in the repository is not its sources'
-        #[arg(long)]
-        check: bool,
-    },
+    Ebpf(ebpf::Options),
     /// A network of namespaces with clients inside and outside a VPC, on one machine (root)
     Lab(lab::Options),
     /// Benchmarks: the HTTP codec, the kernel guard
@@ -57,7 +53,7 @@ fn main() -> ExitCode {
         Task::Test(options) => suite::test(&options),
         Task::Ci => suite::ci(),
         Task::Tidy => tidy::run(),
-        Task::Ebpf { check } => ebpf::run(check),
+        Task::Ebpf(options) => ebpf::run(&options),
         Task::Bench(options) => bench::run(&options),
         Task::Lab(options) => lab::run(&options),
         Task::LabClient(options) => lab::client::run(&options),
