@@ -14,6 +14,8 @@ mod interfaces;
 mod lab;
 mod life;
 mod limits;
+#[cfg(feature = "xdp-log")]
+mod logging;
 mod namespaces;
 mod oracle;
 mod process;

@@ -153,6 +153,11 @@ pub(crate) struct Gateway {
 
 impl Gateway {
     pub(crate) fn start(world: &World, interfaces: &[&str]) -> Self {
+        Self::start_with(world, interfaces, &[])
+    }
+
+    /// With more arguments of `gateway run`.
+    pub(crate) fn start_with(world: &World, interfaces: &[&str], arguments: &[&str]) -> Self {
         let folder = std::env::temp_dir().join(format!("gateway-kernel-{}", std::process::id()));
         std::fs::create_dir_all(&folder).unwrap();
         let [v4, v6] = SERVER;
@@ -169,7 +174,7 @@ impl Gateway {
         let log = std::fs::File::create(folder.join("stderr")).unwrap();
         let mut child = world.gateway.run(|| {
             let mut command = Command::new(BINARY);
-            command.args(["run", "--json", "--config"]).arg(folder.join("gateway.toml"));
+            command.args(["run", "--json", "--config"]).arg(folder.join("gateway.toml")).args(arguments);
             command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log).spawn().unwrap()
         });
         let output = BufReader::new(child.stdout.take().unwrap());
@@ -185,7 +190,7 @@ impl Gateway {
         self.child.wait().unwrap();
     }
 
-    fn log(&self) -> String {
+    pub(crate) fn log(&self) -> String {
         std::fs::read_to_string(self.folder.join("stderr")).unwrap()
     }
 

@@ -36,6 +36,13 @@ impl Bench {
         self.rules = rules;
     }
 
+    /// Instructions that the verifier walked.
+    pub(crate) fn verified(&self) -> u32 {
+        let mut programs = aya::programs::loaded_programs().filter_map(Result::ok);
+        let program = programs.find(|program| program.id() == self.program_id).unwrap();
+        program.verified_instruction_count().unwrap()
+    }
+
     /// The verdict, which must be the oracle's too.
     pub(crate) fn passes(&self, frame: &[u8]) -> bool {
         let verdict = self.program.passes(frame);
@@ -297,9 +304,7 @@ fn any_source_has_the_entitlement_that_the_worker_gives_it() {
 fn the_verifier_stays_far_from_its_limit() {
     const LIMIT: u32 = 1_000_000;
     let Some(bench) = Bench::new(two_of_each()) else { return };
-    let id = bench.program_id;
-    let mut programs = aya::programs::loaded_programs().filter_map(Result::ok);
-    let verified = programs.find(|program| program.id() == id).unwrap().verified_instruction_count().unwrap();
+    let verified = bench.verified();
     assert!(verified < LIMIT / 4, "{verified} instructions");
 }
 

@@ -14,8 +14,10 @@ const READY_WITHIN: Duration = Duration::from_secs(30);
 const ENDS_WITHIN: Duration = Duration::from_secs(15);
 
 /// Builds it; gives the binary's path.
-pub(crate) fn build(release: bool) -> Result<PathBuf> {
-    let mut arguments = vec!["build", "--quiet", "-p", "gateway", "--bin", "gateway"];
+pub(crate) fn build(release: bool, features: &[&str]) -> Result<PathBuf> {
+    let features = features.join(",");
+    let mut arguments =
+        vec!["build", "--quiet", "-p", "gateway", "--bin", "gateway", "--features", &features];
     if release {
         arguments.push("--release");
     }

@@ -57,6 +57,14 @@ fn steps() -> Vec<Step> {
             "lints",
             Proof::Cargo(vec!["clippy", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"]),
         ),
+        step(
+            "lints of the debug feature xdp-log",
+            Proof::Cargo(
+                "clippy -p gateway --features xdp-log --all-targets --quiet -- -D warnings"
+                    .split(' ')
+                    .collect(),
+            ),
+        ),
         fast(
             "unit tests, codec corpus",
             Proof::Tests {

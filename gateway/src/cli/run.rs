@@ -9,6 +9,10 @@ pub(crate) struct Run {
     /// How sockets are driven; auto takes epoll only where io_uring is refused
     #[arg(long, value_enum, default_value = "auto", value_name = "KIND")]
     io: IoArgument,
+    /// Load this XDP object, which logs what it drops, instead of the embedded one
+    #[cfg(feature = "xdp-log")]
+    #[arg(long, value_name = "FILE")]
+    xdp_object: Option<std::path::PathBuf>,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -26,7 +30,13 @@ impl Run {
             IoArgument::IoUring => Io::IoUring,
             IoArgument::Epoll => Io::Epoll,
         };
-        control::run(&Options { config: global.readable_config()?, io, json: global.json })?;
+        control::run(&Options {
+            config: global.readable_config()?,
+            io,
+            json: global.json,
+            #[cfg(feature = "xdp-log")]
+            xdp_object: self.xdp_object.clone(),
+        })?;
         Ok(End::Done)
     }
 }

@@ -57,6 +57,9 @@ pub struct Options {
     pub io: Io,
     /// One line of JSON on standard output when it serves.
     pub json: bool,
+    /// An XDP program that logs, instead of the embedded one.
+    #[cfg(feature = "xdp-log")]
+    pub xdp_object: Option<PathBuf>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,6 +72,11 @@ pub enum Io {
 
 /// Runs the gateway until a signal ends it.
 pub fn run(options: &Options) -> Result<(), Problem> {
+    #[cfg(feature = "xdp-log")]
+    if let Some(object) = &options.xdp_object {
+        crate::xdp::log_with(object, |line| log("debug", "xdp", format_args!("{line}")))
+            .map_err(|error| Problem::host(error.what, error.mend))?;
+    }
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .max_blocking_threads(BLOCKING_THREADS_MAX)

@@ -27,16 +27,22 @@ impl Loaded {
         for name in abi::MAPS {
             loader.map_pin_path(name, folder.join(name));
         }
-        Self::load(&mut loader)
+        #[cfg(feature = "xdp-log")]
+        if let Some(logging) = super::logging::logging() {
+            let mut loaded = Self::load(&mut loader, &logging.object)?;
+            logging.follow(&mut loaded.ebpf)?;
+            return Ok(loaded);
+        }
+        Self::load(&mut loader, OBJECT)
     }
 
     /// Over new maps of its own, which vanish with it.
     pub(super) fn over_own_maps() -> Result<Self, XdpError> {
-        Self::load(&mut EbpfLoader::new())
+        Self::load(&mut EbpfLoader::new(), OBJECT)
     }
 
-    fn load(loader: &mut EbpfLoader<'_>) -> Result<Self, XdpError> {
-        let ebpf = loader.load(OBJECT).map_err(|error| XdpError::caused("creating the maps", &error))?;
+    fn load(loader: &mut EbpfLoader<'_>, object: &[u8]) -> Result<Self, XdpError> {
+        let ebpf = loader.load(object).map_err(|error| XdpError::caused("creating the maps", &error))?;
         let mut loaded = Self { ebpf };
         loaded.program()?.load().map_err(|error| refused(&error))?;
         Ok(loaded)

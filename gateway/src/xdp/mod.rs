@@ -13,6 +13,8 @@ mod filters;
 mod guard;
 mod inspect;
 mod load;
+#[cfg(feature = "xdp-log")]
+mod logging;
 mod maps;
 mod memory;
 mod netlink;
@@ -30,6 +32,8 @@ mod unguarded;
 pub use attach::{KernelGuard, detach};
 pub use ethtool::{Native, Offload, Queues};
 pub use inspect::{Host, available, inspect, interfaces, is_here};
+#[cfg(feature = "xdp-log")]
+pub use logging::log_with;
 pub use owner::{Of, Pin, Present, Process};
 pub use reattach::{Lost, Regained};
 pub use rules::{ListenerRule, Rules};

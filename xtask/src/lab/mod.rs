@@ -40,7 +40,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     for tool in ["ip", "nsenter"] {
         ensure!(shell::has(tool), "`{tool}` is missing; sh scripts/install-test-tools.sh installs it");
     }
-    let binary = gateway::build(options.release)?;
+    let binary = gateway::build(options.release, &[])?;
     let _alone = alone()?;
     signals::catch()?;
     quickstart::mount_bpffs()?;

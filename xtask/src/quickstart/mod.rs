@@ -3,7 +3,7 @@
 pub(crate) mod upstream;
 
 use crate::gateway::{self, Gateway};
-use crate::{shell, signals};
+use crate::{ebpf, shell, signals};
 use anyhow::{Context as _, Result, bail};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -24,10 +24,14 @@ pub(crate) struct Options {
     /// Leave XDP off, also when root
     #[arg(long)]
     no_xdp: bool,
+    /// Run the XDP program that logs each packet that it drops (root; builds it and a gateway that shows its lines)
+    #[arg(long, conflicts_with = "no_xdp")]
+    xdp_log: bool,
 }
 
 pub(crate) fn run(options: &Options) -> Result<()> {
-    let binary = gateway::build(options.release)?;
+    let logging = options.xdp_log.then(ebpf::build_logging).transpose()?;
+    let binary = gateway::build(options.release, if options.xdp_log { &["xdp-log"] } else { &[] })?;
     let folder = shell::target().join("quickstart");
     let config = folder.join("gateway.toml");
     signals::catch()?;
@@ -38,8 +42,11 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     upstream::start(at(options.port_base + 10))?;
     let off = xdp_off(options);
     write_files(&folder, options.port_base, off.is_none())?;
-    let command = shell::program(&binary).args(["run", "--json", "--config"]).args([&config]).into_command();
-    let mut gateway = Gateway::start(command)?;
+    let mut command = shell::program(&binary).args(["run", "--json", "--config"]).args([&config]);
+    if let Some(object) = logging {
+        command = command.args(["--xdp-object"]).args([object]);
+    }
+    let mut gateway = Gateway::start(command.into_command())?;
     // The kernel may refuse what looked possible: privacy is the worker's then, and the gateway says why.
     let refused = gateway.ready["xdp_off"].as_str().map(|why| format!("XDP is off: {why}"));
     let off = off.or(refused);
