@@ -8,6 +8,7 @@ mod bans;
 mod budgets;
 mod entitlement;
 mod evasion;
+mod flood;
 mod frames;
 mod fuzz;
 mod interfaces;

@@ -16,9 +16,10 @@ mod wire;
 
 use crate::lab::rules;
 use crate::world::{SERVER, VPC};
-use build::Lane;
+pub(crate) use build::Lane;
 use cases::{Case, Family};
 use gateway::xdp::Rules;
+pub(crate) use wire::Wire;
 
 /// Hosts that never answer for themselves: the frames of either side claim to be theirs.
 const OUTSIDER: [&str; 2] = ["10.78.0.77", "fd00:78::77"];
