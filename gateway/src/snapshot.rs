@@ -2,6 +2,7 @@
 
 use crate::guard::endpoint::CidrSet;
 use crate::guard::offence::Thresholds;
+use crate::guard::origin::Front;
 use crate::guard::policy::Policy;
 use crate::integrate;
 use crate::model::{EndpointType, SourceLimits};
@@ -74,6 +75,8 @@ pub struct Listener {
     pub limits: SourceLimits,
     /// The kernel counts what it would drop there, and lets it pass. The workers refuse as ever.
     pub dry_run: bool,
+    /// The proxies that it believes. Changes for the next request, or the next connection.
+    pub front: Front,
 }
 
 impl Listener {

@@ -26,13 +26,14 @@ fn root() -> &'static Path {
 /// What the corpus says of each id: of requests, and of responses.
 fn proven() -> BTreeMap<String, [String; 2]> {
     let mut seen: BTreeMap<String, [BTreeSet<String>; 2]> = BTreeMap::new();
-    for folder in ["requests", "responses", "chunked"] {
+    for folder in ["requests", "responses", "chunked", "proxy"] {
         for case in cases(folder) {
             assert!(case.id.is_some() || !case.is_refused(), "{case}: no `id:`, so no row of the document");
             let Some(id) = case.id.clone() else { continue };
             let (request, response) = match (folder, case.is_refused()) {
                 ("requests", true) => (Some(case.want.clone()), None),
-                ("requests", false) => (Some("passes".into()), None),
+                ("requests" | "proxy", false) => (Some("passes".into()), None),
+                ("proxy", true) => (Some("closed".into()), None),
                 ("responses", true) => (None, Some("502")),
                 (_, false) if folder == "responses" => (None, Some("passes")),
                 (_, true) => (Some(decoded(&[&case.bytes]).unwrap_err().status().to_string()), Some("cut")),

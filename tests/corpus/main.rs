@@ -18,7 +18,10 @@ mod document;
 mod properties;
 
 use cases::{Case, cases, unescape};
-use gateway::http::{BodyDecoder, Framing, HeadLimits, Malformed, Method, Parsed, RequestHead, ResponseHead};
+use gateway::http::{
+    BodyDecoder, Framing, HeadLimits, Malformed, Method, Parsed, ProxyHeader, RequestHead, ResponseHead,
+    proxy_header,
+};
 
 /// `METHOD host target framing [close] [continue] [upgrade] [rest=N]` ("-" for no host), `ok`, `partial`, or the
 /// status of the refusal.
@@ -71,6 +74,26 @@ fn chunked() {
         }
         let bytes: Vec<&[u8]> = case.bytes.chunks(1).collect();
         assert_eq!(decoded(&bytes), whole, "{case}, byte by byte");
+    }
+}
+
+/// `SOURCE DESTINATION [rest=N]`, `local [rest=N]`, `partial`, or `refused`.
+#[test]
+fn proxy_headers() {
+    for case in cases("proxy") {
+        assert_eq!(proxy_seen(&mut (), &case.bytes), case.want, "{case}");
+        replay(&case, || (), proxy_seen);
+    }
+}
+
+fn proxy_seen((): &mut (), bytes: &[u8]) -> String {
+    match proxy_header(bytes) {
+        Ok(ProxyHeader::Partial) => "partial".to_owned(),
+        Ok(ProxyHeader::Complete { consumed, addresses }) => {
+            let named = addresses.map(|named| format!("{} {}", named.source, named.destination));
+            with_rest(named.unwrap_or_else(|| "local".to_owned()), bytes.len() - consumed)
+        }
+        Err(_) => "refused".to_owned(),
     }
 }
 

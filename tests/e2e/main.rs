@@ -15,6 +15,7 @@ mod limits;
 mod mapping;
 mod memory;
 mod place;
+mod proxies;
 mod refusals;
 mod reload;
 mod routing;

@@ -89,6 +89,7 @@ fn node(random: &mut Random) -> Snapshot {
             kernel_private: vpc.is_some() && random.below(4) > 0,
             limits: SourceLimits::NONE,
             dry_run: false,
+            front: Default::default(),
         });
     }
     Snapshot {

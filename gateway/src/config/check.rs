@@ -34,6 +34,8 @@ fn node_around(api: &RestApi, text: &str) -> Document {
         apis: Some(vec!["api".into()]),
         limits: SourceLimits::NONE,
         dry_run: false,
+        trusted_proxies: Vec::new(),
+        proxy_protocol: false,
         place,
     };
     let [region, account, id] = owner(text);

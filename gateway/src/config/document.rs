@@ -122,6 +122,10 @@ pub struct Listener {
     /// Of each source: `[xdp] limit`, and this listener's own over it.
     pub limits: SourceLimits,
     pub dry_run: bool,
+    /// Peers whose `X-Forwarded-*` and PROXY headers are believed.
+    pub trusted_proxies: Vec<IpNet>,
+    /// Each connection must begin with a PROXY header.
+    pub proxy_protocol: bool,
     pub place: Place,
 }
 

@@ -14,7 +14,8 @@ mod limits;
 
 const XDP_KEYS: [&str; 8] =
     ["interfaces", "mode", "pins", "trusted", "trust_loopback", "limit", "source_v4", "source_v6"];
-const LISTENER_KEYS: [&str; 6] = ["name", "address", "vpc", "apis", "limit", "dry_run"];
+const LISTENER_KEYS: [&str; 8] =
+    ["name", "address", "vpc", "apis", "limit", "dry_run", "trusted_proxies", "proxy_protocol"];
 const WORKERS_MAX: u64 = 1024;
 /// AWS's limits on stage variables.
 const STAGE_VARIABLES_MAX: usize = 100;
@@ -195,8 +196,19 @@ impl Reader<'_> {
                 );
             }
             let (limits, dry_run) = (self.limits(map, xdp.limits), self.flag(map, "dry_run", false));
+            let (trusted_proxies, proxy_protocol) = self.front(map);
             if let (Some(name), Some(address)) = (name, address) {
-                listeners.push(Listener { name, address, vpc, apis: dedicated, limits, dry_run, place });
+                listeners.push(Listener {
+                    name,
+                    address,
+                    vpc,
+                    apis: dedicated,
+                    limits,
+                    dry_run,
+                    trusted_proxies,
+                    proxy_protocol,
+                    place,
+                });
             }
         }
         if tree.node("listener").is_none() {

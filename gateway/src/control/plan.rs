@@ -158,6 +158,14 @@ fn listeners(old: &Snapshot, new: &Snapshot) -> Vec<Change> {
         if before.dry_run != listener.dry_run {
             push(format!("dry run {} → {}", on_off(before.dry_run), on_off(listener.dry_run)));
         }
+        if before.front.trusted_proxies.cidrs() != listener.front.trusted_proxies.cidrs() {
+            let ranges = listener.front.trusted_proxies.cidrs().len();
+            push(format!("trusted proxies change: {ranges} ranges"));
+        }
+        if before.front.proxy_protocol != listener.front.proxy_protocol {
+            let (before, after) = (before.front.proxy_protocol, listener.front.proxy_protocol);
+            push(format!("PROXY protocol {} → {}", on_off(before), on_off(after)));
+        }
         let (before, after) = (served(old, before), served(new, listener));
         if before != after {
             push(format!("serves {} → {}", names(&before), names(&after)));

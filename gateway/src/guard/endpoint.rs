@@ -35,6 +35,10 @@ impl CidrSet {
         }
     }
 
+    pub fn is_empty(&self) -> bool {
+        self.cidrs.is_empty()
+    }
+
     pub fn cidrs(&self) -> &[IpNet] {
         &self.cidrs
     }

@@ -3,6 +3,7 @@
 pub mod ban;
 pub mod endpoint;
 pub mod offence;
+pub mod origin;
 pub mod policy;
 
 use crate::http::RequestHead;

@@ -50,6 +50,7 @@ fn listener(vpc: Option<usize>, apis: Option<Vec<ApiIndex>>, kernel_private: boo
         kernel_private,
         limits: SourceLimits::NONE,
         dry_run: false,
+        front: Default::default(),
     }
 }
 

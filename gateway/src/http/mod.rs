@@ -9,6 +9,7 @@ mod head;
 mod malformed;
 mod method;
 mod parse;
+mod proxy;
 mod target;
 
 #[cfg(test)]
@@ -23,3 +24,4 @@ pub use framing::Framing;
 pub use head::{Parsed, RequestHead, ResponseHead};
 pub use malformed::{HeadLimits, Malformed};
 pub use method::{Method, Version};
+pub use proxy::{ProxyAddresses, ProxyHeader, proxy_header};

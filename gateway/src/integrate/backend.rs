@@ -74,7 +74,7 @@ impl Backend {
         fields::write_trace_id(head, facts, out);
         let upgrade = head.upgrade().filter(|_| self.proxy);
         if self.proxy {
-            fields::write_forwarded(head, facts, out);
+            fields::write_forwarded(facts, out);
         }
         if let Some(protocol) = upgrade {
             out.extend_from_slice(b"Connection: Upgrade\r\n");

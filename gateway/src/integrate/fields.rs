@@ -11,6 +11,7 @@ const DROPPED: &[&str] = &[
     "content-length",
     "content-md5",
     "expect",
+    "forwarded",
     "host",
     "max-forwards",
     "proxy-authenticate",
@@ -123,16 +124,17 @@ fn has_root(value: &[u8]) -> bool {
     value.len() <= TRACE_ID_MAX && value.split(|byte| *byte == b';').any(root)
 }
 
-/// `X-Forwarded-For` with the client's own behind what it sent; port and scheme are the listener's.
-pub(super) fn write_forwarded(head: &RequestHead, facts: &Facts<'_>, out: &mut Vec<u8>) {
-    out.extend_from_slice(b"X-Forwarded-For: ");
-    for value in head.fields_named("x-forwarded-for").filter(|value| !value.is_empty()) {
-        out.extend_from_slice(value);
-        out.extend_from_slice(b", ");
-    }
-    let (source, port) = (facts.source.ip().to_canonical(), facts.listener.port());
+/// `X-Forwarded-*` anew, from what was believed: the source and the trusted proxies after it; port and scheme of the
+/// source's connection. Nothing that a client wrote itself is in it.
+pub(super) fn write_forwarded(facts: &Facts<'_>, out: &mut Vec<u8>) {
+    let via = facts.via;
+    let (port, scheme) = (via.port.unwrap_or(facts.listener.port()), via.scheme.unwrap_or("http"));
     // Writing to a Vec cannot fail.
-    let _ = write!(out, "{source}\r\nX-Forwarded-Port: {port}\r\nX-Forwarded-Proto: http\r\n");
+    let _ = write!(out, "X-Forwarded-For: {}", facts.source.to_canonical());
+    for proxy in &via.proxies {
+        let _ = write!(out, ", {proxy}");
+    }
+    let _ = write!(out, "\r\nX-Forwarded-Port: {port}\r\nX-Forwarded-Proto: {scheme}\r\n");
 }
 
 #[cfg(test)]

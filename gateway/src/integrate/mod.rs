@@ -12,11 +12,12 @@ pub use compile::{Compiled, Finding, Surroundings, compile, is_token};
 pub use mock::Mock;
 
 use crate::guard::Permit;
+use crate::guard::origin::Via;
 use crate::http::{Framing, Method, RequestHead, ResponseHead};
 use crate::mapping::Known;
 use crate::model::Passthrough;
 use crate::refusal::{Answer, Refusal};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 /// A method's integration, compiled. Closed: the compiler is the checklist.
 #[derive(Debug)]
@@ -32,7 +33,9 @@ pub enum Integration {
 pub struct Facts<'a> {
     pub request_id: &'a str,
     pub extended_request_id: &'a str,
-    pub source: SocketAddr,
+    /// Of the request, not of its connection: see `guard::origin`.
+    pub source: IpAddr,
+    pub via: &'a Via,
     pub listener: SocketAddr,
     /// Milliseconds since the epoch.
     pub time_ms: u64,
@@ -102,7 +105,7 @@ fn known<'a>(permit: &'a Permit<'_>, head: &'a RequestHead, facts: &Facts<'a>) -
         head: Some(head),
         request_id: facts.request_id,
         extended_request_id: facts.extended_request_id,
-        source: Some(facts.source.ip()),
+        source: Some(facts.source),
         time_ms: Some(facts.time_ms),
         ..Known::default()
     }

@@ -181,6 +181,7 @@ mod tests {
             kernel_private: false,
             limits: SourceLimits::NONE,
             dry_run: false,
+            front: Default::default(),
         };
         let table = Table::new(vec![door], &[listener], &[Some(0)]);
         let asked = |path| Asked { listener: 0, host: "h", path, method: Method::Options, api_id: None };

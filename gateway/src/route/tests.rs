@@ -220,6 +220,7 @@ fn listener(vpc: Option<usize>, apis: Option<Vec<ApiIndex>>) -> Listener {
         kernel_private: false,
         limits: SourceLimits::NONE,
         dry_run: false,
+        front: Default::default(),
     }
 }
 

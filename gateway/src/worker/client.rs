@@ -4,7 +4,7 @@ use super::clock::Ids;
 use super::exchange::exchange;
 use super::local::{Local, Open};
 use super::respond;
-use crate::http::{HeadLimits, Parsed, RequestHead};
+use crate::http::{HeadLimits, Parsed, ProxyHeader, RequestHead, proxy_header};
 use crate::net::{self, Either, Inbound, Size};
 use crate::observe;
 use crate::refusal::Refusal;
@@ -87,6 +87,10 @@ enum Next {
 
 impl Client {
     async fn converse(&mut self) -> After {
+        if !self.introduced().await {
+            observe::add(&self.local.counters.connections_refused, 1);
+            return After::Reset;
+        }
         loop {
             self.open.busy.set(false);
             if self.open.closing.get() {
@@ -111,6 +115,39 @@ impl Client {
             for storage in [&mut self.out, &mut self.sent] {
                 storage.clear();
                 storage.shrink_to(4096);
+            }
+        }
+    }
+
+    /// Reads the PROXY header where the listener wants one. False: there is none, nobody who may send it, or it names
+    /// somebody who is banned.
+    async fn introduced(&mut self) -> bool {
+        let snapshot = self.local.snapshot();
+        let listener = self.open.listener.get().and_then(|listener| snapshot.listeners.get(listener));
+        let Some(front) = listener.map(|listener| &listener.front).filter(|front| front.proxy_protocol)
+        else {
+            return true;
+        };
+        if !front.trusted_proxies.contains(self.open.peer.ip()) {
+            return false;
+        }
+        let until = net::now() + self.local.limits.head_timeout;
+        loop {
+            match proxy_header(self.inbound.bytes()) {
+                Ok(ProxyHeader::Complete { consumed, addresses }) => {
+                    self.inbound.consume(consumed);
+                    if let Some(named) = addresses {
+                        let from = named.source.ip().to_canonical();
+                        self.open.from.set(from);
+                        self.open.source.set(from);
+                    }
+                    return !self.local.is_banned(self.open.from.get());
+                }
+                Ok(ProxyHeader::Partial) => {}
+                Err(_) => return false,
+            }
+            if !matches!(net::timeout_at(until, self.inbound.more(Size::Small)).await, Ok(Ok(true))) {
+                return false;
             }
         }
     }

@@ -2,6 +2,7 @@
 
 use super::client::{After, Client};
 use super::{proxy, respond};
+use crate::guard::origin::origin;
 use crate::guard::{self, Permit, endpoint};
 use crate::http::Framing;
 use crate::integrate::{self, Facts, Integration};
@@ -9,6 +10,7 @@ use crate::observe;
 use crate::refusal::Refusal;
 use crate::route::Asked;
 use crate::snapshot::{ListenerIndex, Snapshot};
+use std::net::IpAddr;
 
 /// Carries the request in `client.head` down the line and answers it. Whatever refuses it on the way, it is answered
 /// once, and the connection's fate is returned.
@@ -17,6 +19,8 @@ pub(super) async fn exchange(client: &mut Client) -> After {
     let Some(listener) = client.open.listener.get() else {
         return After::Close;
     };
+    let origin = origin(&snapshot.listeners[listener].front, client.open.from.get(), &client.head);
+    client.open.source.set(origin.source);
     let mut ids = std::mem::take(&mut client.ids);
     let facts = {
         let mut clock = client.local.clock.borrow_mut();
@@ -24,13 +28,14 @@ pub(super) async fn exchange(client: &mut Client) -> After {
         Facts {
             request_id: &ids.request,
             extended_request_id: &ids.extended,
-            source: client.open.peer,
+            source: origin.source,
+            via: &origin.via,
             listener: snapshot.listeners[listener].address,
             time_ms: u64::try_from(clock.since_epoch().as_millis()).unwrap_or(u64::MAX),
             trace_id: &ids.trace,
         }
     };
-    let after = match pass(&snapshot, client, listener) {
+    let after = match pass(&snapshot, client, listener, origin.source) {
         Ok(permit) => {
             client.open.serving.set(Some(permit.matched.api));
             match reply(client, &snapshot, &permit, &facts).await {
@@ -44,15 +49,27 @@ pub(super) async fn exchange(client: &mut Client) -> After {
         Err(refusal) => respond::refuse(client, &snapshot, listener, &facts, &refusal).await,
     };
     client.open.serving.set(None);
+    client.open.source.set(client.open.from.get());
     client.ids = ids;
     after
 }
 
 /// Request → Match → Permit: pure rules, in AWS's order.
-fn pass<'s>(snapshot: &'s Snapshot, client: &Client, listener: ListenerIndex) -> Result<Permit<'s>, Refusal> {
-    let source = client.open.peer.ip();
+fn pass<'s>(
+    snapshot: &'s Snapshot,
+    client: &Client,
+    listener: ListenerIndex,
+    source: IpAddr,
+) -> Result<Permit<'s>, Refusal> {
+    let peer = client.open.peer.ip();
+    if source != peer.to_canonical() && client.local.is_banned(source) {
+        // Its proxy's connection carries others' requests: it stays.
+        return Err(Refusal::Forbidden("the source is banned"));
+    }
     let asked = asked(snapshot, client, listener);
     let reached = snapshot.routes.reach(&asked)?;
+    // Whoever connects must be inside, as in the kernel; whom it speaks for, too.
+    endpoint::admit(snapshot, listener, reached.api, peer)?;
     endpoint::admit(snapshot, listener, reached.api, source)?;
     let matched = snapshot.routes.find(&asked, reached)?;
     let permit = guard::permit(snapshot, listener, source, &client.head, matched)?;

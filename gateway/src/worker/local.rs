@@ -56,6 +56,10 @@ impl std::ops::Deref for Current {
 pub(super) struct Open {
     pub(super) stream: Rc<Stream>,
     pub(super) peer: SocketAddr,
+    /// Whom its PROXY header names; else the peer.
+    pub(super) from: Cell<IpAddr>,
+    /// Of the request that is under way, by trusted proxies' word; else as `from`.
+    pub(super) source: Cell<IpAddr>,
     /// Index into the listeners of the current snapshot; None: its listener is gone.
     pub(super) listener: Cell<Option<ListenerIndex>>,
     /// An exchange is under way.
@@ -84,12 +88,14 @@ impl Open {
         let Some(api) = serving else {
             return !self.tunnel.get();
         };
-        let (listener, source) = (self.listener.get(), self.peer.ip());
-        if self.tunnel.get() {
-            listener.is_some_and(|listener| endpoint::admit(new, listener, api, source).is_ok())
-        } else {
-            !endpoint::shuts_out(new, listener, api, source)
-        }
+        let listener = self.listener.get();
+        [self.peer.ip(), self.source.get()].into_iter().all(|source| {
+            if self.tunnel.get() {
+                listener.is_some_and(|listener| endpoint::admit(new, listener, api, source).is_ok())
+            } else {
+                !endpoint::shuts_out(new, listener, api, source)
+            }
+        })
     }
 
     fn end_if_idle(&self) -> bool {
@@ -163,7 +169,10 @@ impl Local {
             return 0;
         }
         let open = self.open.borrow();
-        let banned = open.iter().filter(|(_, open)| !open.cut.is_raised() && self.is_banned(open.peer.ip()));
+        let is_banned = |open: &Open| {
+            [open.peer.ip(), open.from.get(), open.source.get()].into_iter().any(|one| self.is_banned(one))
+        };
+        let banned = open.iter().filter(|(_, open)| !open.cut.is_raised() && is_banned(open));
         let closed = banned.map(|(_, open)| open.end()).count();
         observe::add(&self.counters.connections_banned, closed as u64);
         closed

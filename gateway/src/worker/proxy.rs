@@ -222,7 +222,8 @@ impl Client {
         let (Some(api), Some(listener)) = (self.open.serving.get(), self.open.listener.get()) else {
             return false;
         };
-        endpoint::admit(&snapshot, listener, api, self.open.peer.ip()).is_ok()
+        let sources = [self.open.peer.ip(), self.open.source.get()];
+        sources.into_iter().all(|source| endpoint::admit(&snapshot, listener, api, source).is_ok())
     }
 }
 

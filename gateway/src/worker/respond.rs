@@ -10,6 +10,7 @@ use crate::observe;
 use crate::refusal::{Answer, Refusal, RefusedRequest};
 use crate::snapshot::{ListenerIndex, Snapshot};
 use crate::upstream::{self, RelayLimits};
+use std::net::IpAddr;
 use std::time::Duration;
 
 /// A request body that nobody wants is read to its end, up to this size and for so long: the connection can go on.
@@ -25,7 +26,7 @@ pub(super) async fn refuse(
     refusal: &Refusal,
 ) -> After {
     observe::add(&client.local.counters.refused, 1);
-    client.local.refused(client.open.peer.ip(), refusal);
+    note(client, facts.source, refusal);
     let asked = asked(snapshot, client, listener);
     let reached = snapshot.routes.reach(&asked).ok();
     let api = reached.as_ref().map(|reached| &snapshot.apis[reached.api]);
@@ -35,17 +36,26 @@ pub(super) async fn refuse(
         api,
         head: Some(&client.head),
         matched: matched.as_ref(),
-        source: facts.source.ip(),
+        source: facts.source,
     });
     answer(client, facts, &answer_, refusal.closes()).await
+}
+
+/// Counts the refusal against its source. A proxy that carries others' requests pays for none of them.
+fn note(client: &Client, source: IpAddr, refusal: &Refusal) {
+    let snapshot = client.local.snapshot();
+    let listener = client.open.listener.get().and_then(|listener| snapshot.listeners.get(listener));
+    if !listener.is_some_and(|listener| listener.front.trusted_proxies.contains(source)) {
+        client.local.refused(source, refusal);
+    }
 }
 
 /// Answers a connection whose head was not understood (or did not come in time); it always closes.
 pub(super) async fn refuse_unread(client: &mut Client, refusal: &Refusal) -> After {
     observe::add(&client.local.counters.refused, 1);
-    client.local.refused(client.open.peer.ip(), refusal);
+    note(client, client.open.from.get(), refusal);
     client.local.clock.borrow_mut().draw(&mut client.ids);
-    let source = client.open.peer.ip();
+    let source = client.open.from.get();
     let request =
         RefusedRequest { request_id: &client.ids.request, api: None, head: None, matched: None, source };
     let answer = refusal.answer(&request);

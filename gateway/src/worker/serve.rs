@@ -159,6 +159,8 @@ fn admit(local: &Rc<Local>, stream: net::Stream, peer: SocketAddr, listener: usi
     let open = Rc::new(Open {
         stream: Rc::new(stream),
         peer,
+        from: Cell::new(peer.ip()),
+        source: Cell::new(peer.ip()),
         listener: Cell::new(Some(listener)),
         busy: Cell::new(false),
         closing: Cell::new(false),

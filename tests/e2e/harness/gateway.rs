@@ -24,12 +24,20 @@ pub(crate) struct Setup {
     /// (name, `apis`, in the VPC)
     pub(crate) listeners: Vec<(String, Option<Vec<String>>, bool)>,
     pub(crate) workers: usize,
+    /// More lines of every `[[listener]]`.
+    pub(crate) keys: String,
 }
 
 impl Setup {
     /// One public listener, `public`; one worker.
     pub(crate) fn new(io: Io) -> Self {
-        Self { io, apis: Vec::new(), listeners: vec![("public".into(), None, false)], workers: 1 }
+        Self {
+            io,
+            apis: Vec::new(),
+            listeners: vec![("public".into(), None, false)],
+            workers: 1,
+            keys: String::new(),
+        }
     }
 
     pub(crate) fn api(mut self, api: Api) -> Self {
@@ -49,6 +57,12 @@ impl Setup {
         self
     }
 
+    /// Writes one more line into every `[[listener]]`.
+    pub(crate) fn listener_key(mut self, line: &str) -> Self {
+        let _ = writeln!(self.keys, "{line}");
+        self
+    }
+
     pub(crate) fn start(self) -> Gateway {
         Gateway::start(Home::new(&self), self.io)
     }
@@ -61,7 +75,8 @@ impl Setup {
             self.workers
         );
         for (name, apis, vpc) in &self.listeners {
-            let _ = writeln!(toml, "[[listener]]\nname = \"{name}\"\naddress = \"127.0.0.1:0\"");
+            let _ =
+                writeln!(toml, "[[listener]]\nname = \"{name}\"\naddress = \"127.0.0.1:0\"\n{}", self.keys);
             if let Some(apis) = apis {
                 let _ = writeln!(toml, "apis = {apis:?}");
             }

@@ -6,6 +6,7 @@ mod served;
 use super::{ApiEntry, Document, Listener, Loaded, Remembered, Xdp};
 use crate::guard::endpoint::CidrSet;
 use crate::guard::offence::Thresholds;
+use crate::guard::origin::Front;
 use crate::model::{Diagnostic, EndpointType, Place, RestApi, Severity, SourceLimits};
 use crate::route::{ApiDoor, Table};
 use crate::snapshot::{self, ApiIndex, Snapshot};
@@ -202,6 +203,10 @@ impl Compiler<'_> {
             kernel_private: vpc.is_some() && all_private,
             limits: limits(listener, remembered),
             dry_run: dry_run(listener, remembered),
+            front: Front {
+                trusted_proxies: CidrSet::new(&listener.trusted_proxies),
+                proxy_protocol: listener.proxy_protocol,
+            },
             apis: dedicated,
         }
     }

@@ -2,13 +2,14 @@
 
 use super::*;
 use crate::config::{Control, Node, Vpc, Xdp, XdpMode, load};
+use crate::guard::origin::Via;
 use crate::guard::{self, endpoint};
 use crate::http::{HeadLimits, RequestHead};
 use crate::integrate::{self, Facts, Integration};
 use crate::openapi;
 use crate::refusal::{Answer, Refusal, RefusedRequest};
 use crate::route::Asked;
-use std::net::SocketAddr;
+use std::net::IpAddr;
 use std::path::PathBuf;
 
 fn quickstart() -> Loaded {
@@ -36,12 +37,14 @@ enum Outcome {
 /// The life of a request through the pure rooms, as the worker walks it.
 fn walk(snapshot: &Snapshot, listener: &str, source: &str, request: &str) -> Outcome {
     let listener = snapshot.listeners.iter().position(|known| known.name == listener).unwrap();
-    let source: SocketAddr = format!("{source}:40000").parse().unwrap();
+    let source: IpAddr = source.parse().unwrap();
+    let via = Via::default();
     let head = head_of(request);
     let facts = Facts {
         request_id: "r-1",
         extended_request_id: "x-1",
         source,
+        via: &via,
         listener: snapshot.listeners[listener].address,
         time_ms: 0,
         trace_id: "Root=1-69260ed0-0123456789abcdef01234567",
@@ -52,11 +55,11 @@ fn walk(snapshot: &Snapshot, listener: &str, source: &str, request: &str) -> Out
         let asked =
             Asked { listener, host: head.host(), path: head.path(), method: head.method(), api_id: None };
         let reached = snapshot.routes.reach(&asked)?;
-        endpoint::admit(snapshot, listener, reached.api, source.ip())?;
+        endpoint::admit(snapshot, listener, reached.api, source)?;
         api = Some(&snapshot.apis[reached.api]);
         let found = snapshot.routes.find(&asked, reached)?;
         matched = Some(found.clone());
-        let permit = guard::permit(snapshot, listener, source.ip(), &head, found)?;
+        let permit = guard::permit(snapshot, listener, source, &head, found)?;
         match &permit.method.integration {
             Integration::HttpProxy(backend) | Integration::Http(backend) => {
                 integrate::write_request(&permit, backend, &head, &facts, &mut out).map(|_| None)
@@ -74,7 +77,7 @@ fn walk(snapshot: &Snapshot, listener: &str, source: &str, request: &str) -> Out
             api,
             head: Some(&head),
             matched: matched.as_ref(),
-            source: source.ip(),
+            source,
         })),
     }
 }
@@ -180,6 +183,8 @@ fn node(listeners: Listeners<'_>, apis: &[(&str, &str)]) -> Loaded {
                 apis: apis.map(|apis| apis.iter().map(|api| (*api).to_owned()).collect()),
                 limits: SourceLimits::NONE,
                 dry_run: false,
+                trusted_proxies: Vec::new(),
+                proxy_protocol: false,
                 place: place(10),
             })
             .collect(),

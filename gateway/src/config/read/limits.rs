@@ -9,6 +9,8 @@ use std::net::IpAddr;
 const KEYS: [&str; 4] = ["packets", "packet_burst", "connections", "connection_burst"];
 /// As many as the kernel holds, but for those that control adds: loopback and operators' addresses.
 const TRUSTED_MAX: usize = 1000;
+/// Of one listener.
+const PROXIES_MAX: usize = 1000;
 
 impl Reader<'_> {
     /// `limit` of a table, over the one that applies to all listeners.
@@ -61,6 +63,28 @@ impl Reader<'_> {
     }
 
     /// A key whose value is true or false.
+    /// `trusted_proxies` and `proxy_protocol` of a listener.
+    pub(super) fn front(&mut self, map: &Map) -> (Vec<IpNet>, bool) {
+        let texts = self.texts(map, "trusted_proxies");
+        let trusted = self.cidrs(texts);
+        if let Some(node) = map.node("trusted_proxies").filter(|_| trusted.len() > PROXIES_MAX) {
+            let what = format!("{} ranges of trusted proxies; a listener takes {PROXIES_MAX}", trusted.len());
+            self.findings.error(node.place, what, "merge some of them");
+        }
+        let node = map.node("proxy_protocol");
+        let word = node.and_then(|node| self.findings.one_of(node, "proxy_protocol", &["off", "required"]));
+        let required = word == Some(1);
+        if let Some(node) = node.filter(|_| required && trusted.is_empty()) {
+            let what = "`proxy_protocol` is required and nobody is trusted to send it: nobody could connect";
+            self.findings.error(
+                node.place,
+                what,
+                "write trusted_proxies = [\"10.0.0.5/32\"], the balancer's addresses",
+            );
+        }
+        (trusted, required)
+    }
+
     pub(super) fn flag(&mut self, map: &Map, key: &str, otherwise: bool) -> bool {
         map.node(key).and_then(|node| self.findings.boolean(node, key)).unwrap_or(otherwise)
     }

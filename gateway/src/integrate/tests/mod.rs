@@ -97,6 +97,7 @@ fn snapshot(path: &str, integration: &model::Integration) -> Snapshot {
         kernel_private: false,
         limits: model::SourceLimits::NONE,
         dry_run: false,
+        front: Default::default(),
     };
     let door = ApiDoor { id: "a1".to_owned(), stage: "prod".to_owned(), hosts: Vec::new(), tree };
     Snapshot {
@@ -120,11 +121,14 @@ fn head_of(text: &str) -> RequestHead {
     head
 }
 
+static DIRECT: Via = Via { proxies: Vec::new(), port: None, scheme: None };
+
 fn facts() -> Facts<'static> {
     Facts {
         request_id: "c6af9ac6",
         extended_request_id: "KpZl0EzXoAMFfLw=",
-        source: "[::ffff:203.0.113.9]:40000".parse().unwrap(),
+        source: "::ffff:203.0.113.9".parse().unwrap(),
+        via: &DIRECT,
         listener: "127.0.0.1:8080".parse().unwrap(),
         time_ms: 1_795_366_800_000,
         trace_id: "Root=1-69260ed0-0123456789abcdef01234567",
@@ -139,7 +143,7 @@ fn matched(snapshot: &Snapshot, head: &RequestHead) -> Match {
 }
 
 fn permitted<'s>(snapshot: &'s Snapshot, head: &RequestHead) -> Permit<'s> {
-    guard::permit(snapshot, 0, facts().source.ip(), head, matched(snapshot, head)).unwrap()
+    guard::permit(snapshot, 0, facts().source, head, matched(snapshot, head)).unwrap()
 }
 
 /// What goes to the backend.

@@ -24,7 +24,8 @@ fn a_proxied_request_byte_by_byte() {
         &integration,
         "POST /prod/pets/a%2Fb%20c/?q=1&q=%2f HTTP/1.1\r\nHost: gw\r\nx-LOWER: 1\r\nX-Kind: dog\r\n\
          Connection: keep-alive, X-Hop\r\nX-Hop: 1\r\nX-Trace: a b\r\nContent-Length: 5\r\n\
-         X-Forwarded-For: 198.51.100.7\r\nX-Forwarded-Proto: https\r\nVia: 1.1 x\r\nContent-Encoding: gzip\r\n\
+         X-Forwarded-For: 198.51.100.7\r\nX-Forwarded-Proto: https\r\nForwarded: for=192.0.2.1\r\n\
+         Via: 1.1 x\r\nContent-Encoding: gzip\r\n\
          Authorization: Bearer t\r\nExpect: 100-continue\r\n\r\n",
     )
     .unwrap();
@@ -34,7 +35,7 @@ fn a_proxied_request_byte_by_byte() {
          X-Trace: a b\r\nContent-Encoding: gzip\r\nAuthorization: Bearer t\r\nX-Source: 203.0.113.9\r\n\
          X-Kind: cat\r\nX-Amzn-Apigateway-Api-Id: a1\r\n\
          X-Amzn-Trace-Id: Root=1-69260ed0-0123456789abcdef01234567\r\n\
-         X-Forwarded-For: 198.51.100.7, 203.0.113.9\r\nX-Forwarded-Port: 8080\r\nX-Forwarded-Proto: http\r\n\
+         X-Forwarded-For: 203.0.113.9\r\nX-Forwarded-Port: 8080\r\nX-Forwarded-Proto: http\r\n\
          Content-Length: 5\r\n\r\n"
     );
     assert_eq!(sent, BackendRequest { method: Method::Post, framing: Framing::Length(5), upgrade: false });
@@ -179,4 +180,15 @@ fn passthrough_behaviours() {
         let expected = if passes { Ok(()) } else { Err(Refusal::UnsupportedMediaType) };
         assert_eq!(sent, expected, "{behaviour:?} {templates:?} {media_type}");
     }
+}
+
+#[test]
+fn what_was_believed_of_proxies_goes_on() {
+    let proxies = vec!["10.0.0.2".parse().unwrap(), "10.0.0.1".parse().unwrap()];
+    let via = Via { proxies, port: Some(443), scheme: Some("https") };
+    let mut out = Vec::new();
+    crate::integrate::fields::write_forwarded(&Facts { via: &via, ..facts() }, &mut out);
+    let expected = "X-Forwarded-For: 203.0.113.9, 10.0.0.2, 10.0.0.1\r\n\
+        X-Forwarded-Port: 443\r\nX-Forwarded-Proto: https\r\n";
+    assert_eq!(String::from_utf8(out).unwrap(), expected);
 }
