@@ -3,6 +3,7 @@
 #![no_main]
 #![allow(unsafe_code, internal_features)]
 #![feature(core_intrinsics)] // compare-and-swap: the target's atomics have none
+#![feature(asm_experimental_arch)] // a mask that must stay
 
 #[cfg(feature = "log")]
 mod log;
@@ -82,8 +83,11 @@ impl Bytes for Frame {
         let mut bytes = MaybeUninit::<[u8; N]>::uninit();
         // SAFETY: the context is the program's own, and the helper writes `N` bytes.
         let result = unsafe { bpf_xdp_load_bytes(self.0, at as u32, bytes.as_mut_ptr().cast(), N as u32) };
-        // SAFETY: the helper wrote all of them, also where it failed: then they are zeros.
-        (result == 0).then_some(unsafe { bytes.assume_init() })
+        if result != 0 {
+            return None;
+        }
+        // SAFETY: the helper wrote all of them; only where it fails it writes none.
+        Some(unsafe { bytes.assume_init() })
     }
 }
 
