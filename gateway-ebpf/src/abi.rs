@@ -1,11 +1,12 @@
-//! The layout of the maps: keys, values, limits, reasons. A change here is a new `VERSION`.
+//! The layout of the maps: keys, values, limits, reasons. A change here is a new `VERSION`, and so is one of the places
+//! that `hash`, `filter` and `budget` give things: what is adopted must be found again.
 
 pub use crate::address::Address;
 pub use crate::filter::{BAN_FILTER_WORDS, BanFilter, FILTER_BANNED, FILTER_TRUSTED, RangeFilter};
 use crate::gcra::Rate;
 
 /// Maps of another version are never adopted: they are built anew beside the old ones.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 
 /// The program's name, in the object and in the kernel.
 pub const PROGRAM: &str = "gateway_xdp";

@@ -57,7 +57,7 @@ pub fn spend<W: Word>(ways: &[W; WAYS], tag: u64, now: u64, rate: Rate) -> Charg
                 own = true;
                 break;
             }
-            if chosen.is_none() && (word == 0 || debt(word, now, DEBT_MAX) == 0) {
+            if chosen.is_none() && debt(word, now, DEBT_MAX) == 0 {
                 chosen = Some((way, word));
             }
         }
@@ -86,5 +86,6 @@ fn most(rate: Rate) -> u64 {
 #[inline(always)]
 fn debt(word: u64, now: u64, most: u64) -> u64 {
     let ahead = word.wrapping_sub(now) & TIME_MASK;
-    if ahead > most { 0 } else { ahead }
+    // A place that nobody has used yet is whole, also for the tag 0.
+    if ahead > most || word == 0 { 0 } else { ahead }
 }

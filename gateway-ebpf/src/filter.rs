@@ -36,7 +36,7 @@ impl RangeFilter {
             return (0..=u16::MAX).for_each(set);
         }
         let first = u32::from_be(address.0[word]) >> (32 - told_apart);
-        for leading in first..first + (1 << others) {
+        for leading in first..=first | ((1 << others) - 1) {
             let mut inside = *address;
             inside.0[word] = (leading << (32 - told_apart)).to_be();
             set(inside.leading_bits(v6));

@@ -130,7 +130,7 @@ fn ipv4<B: Bytes + ?Sized>(frame: &B, at: usize) -> Option<Packet> {
     if length > header.len() && source_routed(frame, at + header.len(), at + length) {
         return None;
     }
-    let fragment = u16::from_be_bytes([header[6], header[7]]);
+    let fragment = u16::from_be_bytes([header[6], header[7]]) & 0x3fff;
     let protocol = header[9];
     let source = Address::mapped([header[12], header[13], header[14], header[15]]);
     let destination = Address::mapped([header[16], header[17], header[18], header[19]]);
@@ -138,7 +138,16 @@ fn ipv4<B: Bytes + ?Sized>(frame: &B, at: usize) -> Option<Packet> {
     if fragment & 0x1fff != 0 {
         return Some(Packet::of(later_fragment(false, protocol), packet));
     }
-    Some(transport(frame, at + length, packet))
+    let total = usize::from(u16::from_be_bytes([header[2], header[3]]));
+    let end = End { at: at + total, more_follows: fragment != 0 };
+    Some(transport(frame, at + length, end, packet))
+}
+
+/// Where the packet ends by its own account; a frame may be longer. Only fragments are held to it: of a whole packet
+/// that is too short the kernel takes nothing, and of a very long one the account is 0.
+struct End {
+    at: usize,
+    more_follows: bool,
 }
 
 /// A source route names further destinations, and the kernel may deliver to one of them.
@@ -173,12 +182,13 @@ fn ipv6<B: Bytes + ?Sized>(frame: &B, at: usize) -> Option<Packet> {
     let source = Address::from_octets(*header[8..].first_chunk()?);
     let destination = Address::from_octets(*header[24..].first_chunk()?);
     let packet = Packet { kind: Kind::Flow, source, destination, v6: true, protocol, port: 0, opens: false };
-    Some(transport(frame, at + 40, packet))
+    let payload = usize::from(u16::from_be_bytes([header[4], header[5]]));
+    Some(transport(frame, at + 40, End { at: at + 40 + payload, more_follows: false }, packet))
 }
 
 /// Walks the headers between IP and the ports. `packet.protocol` says what stands at `at`.
 #[inline(always)]
-fn transport<B: Bytes + ?Sized>(frame: &B, mut at: usize, mut packet: Packet) -> Packet {
+fn transport<B: Bytes + ?Sized>(frame: &B, mut at: usize, mut end: End, mut packet: Packet) -> Packet {
     // A header that is not read might be a routing header of IPv6, which leads to any address.
     packet.kind = if packet.v6 { Kind::DestinationHidden } else { Kind::PortHidden };
     for _ in 0..=EXTENSION_HEADERS_MAX {
@@ -188,8 +198,10 @@ fn transport<B: Bytes + ?Sized>(frame: &B, mut at: usize, mut packet: Packet) ->
                     return Packet::of(Kind::PortHidden, packet);
                 };
                 packet.port = u16::from_be_bytes(port);
-                packet.opens =
-                    packet.protocol == TCP && opens(frame.read(at + TCP_FLAGS_AT).map(|[flags]| flags));
+                // Behind the end of a first fragment stands anything: the flags are in the next one.
+                let flags = frame.read(at + TCP_FLAGS_AT).map(|[flags]| flags);
+                let cut = end.more_follows && at + TCP_FLAGS_AT >= end.at;
+                packet.opens = packet.protocol == TCP && (cut || opens(flags));
                 return Packet::of(Kind::Flow, packet);
             }
             ENCRYPTED | COMPRESSED => return Packet::of(Kind::PortHidden, packet),
@@ -216,9 +228,11 @@ fn transport<B: Bytes + ?Sized>(frame: &B, mut at: usize, mut packet: Packet) ->
                     return Packet::of(later_fragment(true, next), packet);
                 }
                 // The kernel takes the rest of a chain from the other fragments, whatever stands behind this one.
-                if fragment & 1 != 0 && extends(next) {
+                let more = fragment & 1 != 0;
+                if more && extends(next) {
                     return packet;
                 }
+                end.more_follows |= more;
                 at += 8;
             }
             _ => return Packet::of(Kind::Other, packet),

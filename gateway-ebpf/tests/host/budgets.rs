@@ -261,9 +261,9 @@ fn no_honest_source_is_refused_for_a_word_of_one_turn_of_time_ago() {
 
 #[test]
 fn places_that_nobody_ever_used_are_whole_at_any_time() {
-    let rate = Rate::new(2000, UNITS_PER_SECOND, 4000);
     for before_end in [1, UNITS_PER_SECOND, 3600 * UNITS_PER_SECOND, 7199 * UNITS_PER_SECOND] {
-        for source in [0, 9] {
+        for (source, burst) in [(0, 4000), (0, 1), (9, 4000), (9, 1)] {
+            let rate = Rate::new(2000, UNITS_PER_SECOND, burst);
             let charge = spend(&Ways::default(), source, TIMES - before_end, rate);
             assert_eq!(charge, Charge::Admitted, "tag {source}, {before_end} units before the end");
         }

@@ -177,3 +177,28 @@ fn only_syn_without_ack_opens_a_connection() {
         assert!(!packet::parse(&bytes[..bytes.len() - 6]).opens);
     }
 }
+
+/// The frame as a first fragment that ends behind so many bytes of TCP, by its own account; the others are padding.
+fn cut(frame: &Frame, kept: u8) -> Vec<u8> {
+    let mut bytes = with_flags(frame, 0x10);
+    let (at, extensions) = if frame.source.is_ipv6() { (18, 8) } else { (16, 20) };
+    bytes[at..at + 2].copy_from_slice(&[0, extensions + kept]);
+    bytes
+}
+
+#[test]
+fn flags_in_the_padding_of_a_first_fragment_do_not_hide_a_syn() {
+    const MORE: u16 = 0x2000;
+    let v4 = Frame { fragment: MORE, ..Frame::syn(V4.0, V4.1, 8080) };
+    let first = vec![Extension::Fragment { offset: 0, more: true }];
+    let v6 = Frame { extensions: first, ..Frame::syn(V6.0, V6.1, 8080) };
+    for frame in [&v4, &v6] {
+        for kept in [8, 13, 14, 16, 20] {
+            let packet = packet::parse(cut(frame, kept).as_slice());
+            assert_eq!((packet.kind, packet.opens), (Kind::Flow, kept < 14), "{kept} bytes of {frame:?}");
+        }
+    }
+    // A whole packet's account is not asked: it is 0 where the card has joined many packets.
+    let whole = Frame { options: vec![1; 4], ..Frame::syn(V4.0, V4.1, 8080) };
+    assert!(!packet::parse(cut(&whole, 0).as_slice()).opens);
+}

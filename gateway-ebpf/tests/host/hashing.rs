@@ -1,7 +1,7 @@
 //! The hash that places sources: even over the sets, and different with each key.
 
 use crate::random::Random;
-use gateway_ebpf::abi::{Address, BUDGET_SETS, Bucket, DIRECTORY_BUCKETS};
+use gateway_ebpf::abi::{Address, BUDGET_SETS, BanFilter, Bucket, DIRECTORY_BUCKETS, RangeFilter, VERSION};
 use gateway_ebpf::budget;
 use gateway_ebpf::hash::hash;
 
@@ -146,6 +146,24 @@ fn every_word_counts() {
         hash(&[0, 1 << 32, 2 << 32, 3 << 32, 4 << 32, 5 << 32], &base, 5),
         hash(&[sum << 32, 0, 0, 0, 0, 0], &base, 5)
     );
+}
+
+/// Maps are adopted by their version: what an older program placed must be where this one looks.
+#[test]
+fn places_are_those_of_this_version() {
+    let keys = Random::new(47).keys();
+    let source = Address::from_octets([0x20, 1, 0xd, 0xb8, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12]);
+    let hash = hash(&keys, &source, 7);
+    let places = (
+        hash,
+        Bucket::place(hash),
+        budget::place(hash, BUDGET_SETS),
+        BanFilter::place(hash),
+        RangeFilter::place(true, source.leading_bits(true)),
+        RangeFilter::place(false, Address::mapped([203, 0, 113, 7]).leading_bits(false)),
+    );
+    let expected = (2_157_989_731, (3939, 2_157_989_731), (3939, 32_928), (317, 35), (1764, 45), (812, 0));
+    assert_eq!((VERSION, places), (3, expected), "another place: a new VERSION");
 }
 
 #[test]

@@ -76,6 +76,8 @@ mod tests {
         }
         mark(&mut filter, "0.0.0.0/0");
         assert!(holds(&filter, "255.255.255.255") && holds(&filter, "0.0.0.0") && !holds(&filter, "ffff::"));
+        mark(&mut filter, "ffff:ffff::/32");
+        assert!(holds(&filter, "ffff:ffff::1"));
         mark(&mut filter, "fc00::/7");
         assert!(holds(&filter, "fdff:ffff::1") && holds(&filter, "fc00::"));
     }
