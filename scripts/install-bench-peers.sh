@@ -1,5 +1,6 @@
 #!/bin/sh
-# Installs whom `cargo xtask bench xdp` measures beside the gateway: xdp-filter, nftables, iptables (Debian).
+# Installs whom `cargo xtask bench` measures beside the gateway (Debian). For `xdp`: xdp-filter, nftables, iptables; for
+# `proxy`, `cache`, `latency`, `memory`: nginx, haproxy, varnish, h2o. They are only started by the benchmark.
 # Does nothing for what is there already. Not needed for tests, and CI does not run it.
 set -eu
 
@@ -13,6 +14,10 @@ there nsenter || packages="$packages util-linux"
 there xdp-filter || packages="$packages xdp-tools"
 there nft || packages="$packages nftables"
 there iptables || packages="$packages iptables"
+there nginx || packages="$packages nginx-light"
+there haproxy || packages="$packages haproxy"
+there varnishd || packages="$packages varnish"
+there h2o || packages="$packages h2o"
 
 [ -n "$packages" ] || exit 0
 if [ "$(id -u)" -ne 0 ]; then
@@ -20,5 +25,12 @@ if [ "$(id -u)" -ne 0 ]; then
     exit 1
 fi
 apt-get update -q
+# Debian starts a service as it is installed, unless this says otherwise: port 80 is not ours to take.
+policy=/usr/sbin/policy-rc.d
+if [ ! -e "$policy" ]; then
+    trap 'rm -f "$policy"' EXIT
+    printf '#!/bin/sh\nexit 101\n' >"$policy"
+    chmod +x "$policy"
+fi
 # shellcheck disable=SC2086  # a list of words
 DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends $packages

@@ -1,4 +1,11 @@
-//! Benchmarks of the gateway; see `cargo xtask bench`. Here: the messages that they work on.
+//! Benchmarks of the gateway; see `cargo xtask bench`. Here: the messages that they work on, and what they share.
+
+pub mod about;
+pub mod baseline;
+pub mod histogram;
+pub mod ring;
+pub mod stats;
+pub mod svg;
 
 /// A browser's request as it reaches an API behind a load balancer.
 pub const REQUEST: &[u8] = b"GET /prod/pets/7?type=dog&page=2 HTTP/1.1\r\n\
@@ -39,4 +46,13 @@ pub fn chunked_body(size: usize) -> Vec<u8> {
     }
     body.extend_from_slice(gateway::http::LAST_CHUNK);
     body
+}
+
+/// An answer as the backend and the constant server give it, with a body of `length` bytes.
+pub fn answer(length: usize) -> Vec<u8> {
+    let mut answer =
+        format!("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\r\n")
+            .into_bytes();
+    answer.resize(answer.len() + length, b'x');
+    answer
 }

@@ -9,12 +9,11 @@ mod peers;
 mod report;
 mod runner;
 mod scenarios;
-mod stats;
-mod svg;
 mod sys;
 mod veth;
 
 use anyhow::{Context as _, Result, bail};
+use benches::{stats, svg};
 use clap::{Parser, ValueEnum};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -44,7 +43,7 @@ struct Options {
     /// Only scenarios whose name holds this text
     #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
     only: String,
-    /// Replace benches/BASELINE.md and benches/baseline.svg
+    /// Replace its section of benches/BASELINE.md, and benches/baseline.svg
     #[arg(long, conflicts_with_all = ["quick", "part", "only"])]
     baseline: bool,
 }
@@ -89,12 +88,12 @@ fn run(options: &Options) -> Result<()> {
         write(file, &serde_json::to_string_pretty(&report)?)?;
     }
     if let Some(file) = &options.svg {
-        write(file, &svg::draw(&report)?)?;
+        write(file, &svg::draw(&report::panels(&report))?)?;
     }
     if options.baseline {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR"));
-        write(&folder.join("BASELINE.md"), &report.baseline(COMMAND)?)?;
-        write(&folder.join("baseline.svg"), &svg::draw(&report)?)?;
+        benches::baseline::write("xdp", &report.baseline(COMMAND)?)?;
+        write(&folder.join("baseline.svg"), &svg::draw(&report::panels(&report))?)?;
     }
     Ok(())
 }

@@ -1,11 +1,12 @@
 //! What is shown: the same tables on stdout and in BASELINE.md, and JSON.
 
-use crate::network;
 use crate::peers::Contender;
 use crate::runner::Cost;
 use crate::stats::Spread;
 use crate::veth::{Drops, Missing, Outcome};
 use anyhow::Result;
+use benches::about::About;
+use benches::svg::{Bar, Panel};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -22,14 +23,6 @@ pub(crate) struct Report {
     pub(crate) runner: Vec<Cost>,
     pub(crate) veth: Vec<Drops>,
     pub(crate) missing: Vec<Missing>,
-}
-
-#[derive(Serialize)]
-pub(crate) struct About {
-    date: String,
-    commit: String,
-    machine: String,
-    kernel: String,
 }
 
 impl Report {
@@ -52,13 +45,10 @@ impl Report {
         Ok(out)
     }
 
-    /// The whole of BASELINE.md; `command` is what wrote it.
+    /// Its section of BASELINE.md; `command` is what wrote it.
     pub(crate) fn baseline(&self, command: &str) -> Result<String, std::fmt::Error> {
-        let mut out = format!("{OPENING}\n`{command}` writes this file, as root.\n\n");
-        let About { date, commit, machine, kernel } = &self.about;
-        for (what, value) in [("date", date), ("commit", commit), ("machine", machine), ("kernel", kernel)] {
-            writeln!(out, "- {what}: {value}")?;
-        }
+        let mut out = format!("{OPENING}\n`{command}` writes this section, as root.\n\n");
+        out.push_str(&self.about.lines());
         for (name, version) in self.versions.iter().filter(|(_, version)| !version.is_empty()) {
             writeln!(out, "- {name}: {version}")?;
         }
@@ -93,6 +83,41 @@ impl Report {
         }
         Ok(())
     }
+}
+
+/// The same as bars.
+pub(crate) fn panels(report: &Report) -> Vec<Panel> {
+    let mut panels = Vec::new();
+    if !report.runner.is_empty() {
+        let bars = report.runner.iter().map(|cost| Bar {
+            label: format!("{}, {}", cost.name, cost.family),
+            value: cost.over,
+            goal: cost.goal,
+            ours: true,
+        });
+        panels.push(Panel {
+            title: "Test runner: ns per packet over an empty program (less is better; red: goal)".into(),
+            bars: bars.collect(),
+        });
+    }
+    for drops in report.veth.chunk_by(|a, b| (a.flood, a.layout) == (b.flood, b.layout)) {
+        let [first, ..] = drops else { continue };
+        let bars = drops.iter().map(|row| Bar {
+            label: row.filter.name().to_owned(),
+            value: row.rate,
+            goal: None,
+            ours: row.filter == Contender::Guard,
+        });
+        panels.push(Panel {
+            title: format!(
+                "{}, {}: million drops per second of the receiver's CPU (more is better)",
+                first.flood,
+                first.layout.name()
+            ),
+            bars: bars.collect(),
+        });
+    }
+    panels
 }
 
 fn veth_table(out: &mut String, drops: &[Drops]) -> std::fmt::Result {
@@ -145,27 +170,6 @@ fn verdict(met: bool) -> &'static str {
 fn shown(spread: &Spread, places: usize) -> String {
     let Spread { q1, median, q3 } = spread;
     format!("{median:.places$} [{q1:.places$}–{q3:.places$}]")
-}
-
-impl About {
-    fn now() -> Result<Self> {
-        let cpus = std::fs::read_to_string("/proc/cpuinfo")?;
-        let model = cpus.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));
-        let model = model.map_or("unknown", |(_, model)| model);
-        let count = cpus.lines().filter(|line| line.starts_with("processor")).count();
-        let guest = if cpus.contains(" hypervisor") { ", a virtual machine" } else { "" };
-        let git = |arguments: &[&str]| {
-            network::run(&[&["git", "-C", env!("CARGO_MANIFEST_DIR")], arguments].concat())
-                .map_or_else(|_| "unknown".to_owned(), |text| text.trim().to_owned())
-        };
-        let clean = git(&["status", "--porcelain", "--untracked-files=no"]).is_empty();
-        Ok(Self {
-            date: network::run(&["date", "-u", "+%Y-%m-%d %H:%M UTC"])?.trim().to_owned(),
-            commit: git(&["rev-parse", "--short=12", "HEAD"]) + if clean { "" } else { ", changed" },
-            machine: format!("{model}, {count} CPUs{guest}"),
-            kernel: std::fs::read_to_string("/proc/sys/kernel/osrelease")?.trim().to_owned(),
-        })
-    }
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use crate::{shell, signals};
 use anyhow::{Context as _, Result, bail};
+use std::path::Path;
 use std::process::Command;
 
 #[derive(clap::Args)]
@@ -25,6 +26,28 @@ enum Which {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
+    /// Requests through to a backend: CPU per request beside nginx, haproxy, varnish, h2o; `--help` tells more
+    #[command(disable_help_flag = true)]
+    Proxy(Load),
+    /// Answers without a backend: the gateway's MOCK beside its peers' caches
+    #[command(disable_help_flag = true)]
+    Cache(Load),
+    /// 10,000 requests a second, open loop: p50, p99, p99.9
+    #[command(disable_help_flag = true)]
+    Latency(Load),
+    /// What an idle client connection takes
+    #[command(disable_help_flag = true)]
+    Memory(Load),
+    /// 100 new snapshots under load
+    #[command(disable_help_flag = true)]
+    Swaps(Load),
+}
+
+#[derive(clap::Args)]
+struct Load {
+    /// `--quick`, `--repeats N`, `--json FILE`, `--svg FILE`, `--only TEXT`, `--baseline`; see `--help`
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    arguments: Vec<String>,
 }
 
 pub(crate) fn run(options: &Options) -> Result<()> {
@@ -33,17 +56,34 @@ pub(crate) fn run(options: &Options) -> Result<()> {
             shell::cargo(&["bench", "-p", "benches", "--bench", "micro", "--"]).args(arguments).run()
         }
         Which::Xdp { arguments } => xdp(arguments),
+        Which::Proxy(load) => loaded("proxy", load),
+        Which::Cache(load) => loaded("cache", load),
+        Which::Latency(load) => loaded("latency", load),
+        Which::Memory(load) => loaded("memory", load),
+        Which::Swaps(load) => loaded("swaps", load),
     }
+}
+
+/// The gateway as it is released, built apart: what the benchmarks need of its libraries is not in it.
+fn loaded(what: &str, load: &Load) -> Result<()> {
+    shell::cargo(&["build", "--quiet", "--release", "-p", "gateway", "--bin", "gateway"]).run()?;
+    let own = ["--bin", "bench-load", "--bin", "bench-floor"];
+    shell::cargo(&[&["build", "--quiet", "--release", "-p", "benches"], &own[..]].concat()).run()?;
+    let program = shell::target().join("release/bench-load");
+    start(&program, &[&[what.to_owned()], &load.arguments[..]].concat())
 }
 
 /// In the folder where the user stands, so that the files that he names are his. What is measured runs in the kernel,
 /// so a debug build does.
 fn xdp(arguments: &[String]) -> Result<()> {
     shell::cargo(&["build", "--quiet", "-p", "benches", "--bin", "bench-xdp"]).run()?;
+    start(&shell::target().join("debug/bench-xdp"), arguments)
+}
+
+fn start(program: &Path, arguments: &[String]) -> Result<()> {
     // Ctrl-C reaches the benchmark as well, which cleans up: wait for it.
     signals::catch()?;
-    let program = shell::target().join("debug/bench-xdp");
-    let status = Command::new(&program)
+    let status = Command::new(program)
         .args(arguments)
         .status()
         .with_context(|| format!("cannot start {}", program.display()))?;

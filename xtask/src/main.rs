@@ -34,7 +34,7 @@ enum Task {
     Ebpf(ebpf::Options),
     /// A network of namespaces with clients inside and outside a VPC, on one machine (root)
     Lab(lab::Options),
-    /// Benchmarks: the HTTP codec, the kernel guard
+    /// Benchmarks: the HTTP codec, the kernel guard, the proxy beside its peers
     Bench(bench::Options),
     /// A client of the lab, started by it inside a namespace
     #[command(hide = true)]

@@ -4,10 +4,10 @@ use serde::Serialize;
 
 /// Middle and spread of a sample.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub(crate) struct Spread {
-    pub(crate) q1: f64,
-    pub(crate) median: f64,
-    pub(crate) q3: f64,
+pub struct Spread {
+    pub q1: f64,
+    pub median: f64,
+    pub q3: f64,
 }
 
 /// A lead below this is none, however small the spread.
@@ -15,7 +15,7 @@ const LEAD_MIN: f64 = 1.15;
 
 impl Spread {
     /// None: nothing was measured.
-    pub(crate) fn of(mut values: Vec<f64>) -> Option<Self> {
+    pub fn of(mut values: Vec<f64>) -> Option<Self> {
         values.sort_by(f64::total_cmp);
         let at = |share: f64| {
             let place = share * values.len().checked_sub(1)? as f64;
@@ -26,7 +26,7 @@ impl Spread {
     }
 
     /// Is it above `other`, with quartiles that do not meet? `ratio` is that of the pairs: 15 % are the least.
-    pub(crate) fn leads(&self, other: &Self, ratio: f64) -> bool {
+    pub fn leads(&self, other: &Self, ratio: f64) -> bool {
         ratio >= LEAD_MIN && self.q1 > other.q3
     }
 }

@@ -1,6 +1,5 @@
 //! Bars with the quartiles as whiskers, drawn by hand.
 
-use crate::report::Report;
 use crate::stats::Spread;
 use std::fmt::Write as _;
 
@@ -10,20 +9,20 @@ const RIGHT: f64 = 90.0;
 const ROW: f64 = 22.0;
 const HEAD: f64 = 46.0;
 
-struct Bar {
-    label: String,
-    value: Spread,
-    goal: Option<f64>,
-    ours: bool,
+pub struct Bar {
+    pub label: String,
+    pub value: Spread,
+    /// A red line
+    pub goal: Option<f64>,
+    pub ours: bool,
 }
 
-struct Panel {
-    title: String,
-    bars: Vec<Bar>,
+pub struct Panel {
+    pub title: String,
+    pub bars: Vec<Bar>,
 }
 
-pub(crate) fn draw(report: &Report) -> Result<String, std::fmt::Error> {
-    let panels = panels(report);
+pub fn draw(panels: &[Panel]) -> Result<String, std::fmt::Error> {
     let rows: f64 = panels.iter().map(|panel| HEAD + ROW * panel.bars.len() as f64).sum();
     let height = rows + ROW;
     let mut out = String::new();
@@ -34,45 +33,11 @@ pub(crate) fn draw(report: &Report) -> Result<String, std::fmt::Error> {
     )?;
     writeln!(out, "<rect width=\"{WIDTH}\" height=\"{height}\" fill=\"#fff\"/>")?;
     let mut top = 0.0;
-    for panel in &panels {
+    for panel in panels {
         top = draw_panel(&mut out, panel, top)?;
     }
     writeln!(out, "</svg>")?;
     Ok(out)
-}
-
-fn panels(report: &Report) -> Vec<Panel> {
-    let mut panels = Vec::new();
-    if !report.runner.is_empty() {
-        let bars = report.runner.iter().map(|cost| Bar {
-            label: format!("{}, {}", cost.name, cost.family),
-            value: cost.over,
-            goal: cost.goal,
-            ours: true,
-        });
-        panels.push(Panel {
-            title: "Test runner: ns per packet over an empty program (less is better; red: goal)".into(),
-            bars: bars.collect(),
-        });
-    }
-    for drops in report.veth.chunk_by(|a, b| (a.flood, a.layout) == (b.flood, b.layout)) {
-        let [first, ..] = drops else { continue };
-        let bars = drops.iter().map(|row| Bar {
-            label: row.filter.name().to_owned(),
-            value: row.rate,
-            goal: None,
-            ours: row.filter == crate::peers::Contender::Guard,
-        });
-        panels.push(Panel {
-            title: format!(
-                "{}, {}: million drops per second of the receiver's CPU (more is better)",
-                first.flood,
-                first.layout.name()
-            ),
-            bars: bars.collect(),
-        });
-    }
-    panels
 }
 
 /// Where the next panel starts.

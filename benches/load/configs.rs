@@ -1,0 +1,164 @@
+//! The configurations of all who are measured.
+
+use crate::peers::Work;
+use anyhow::{Context as _, Result};
+use std::fmt::Write as _;
+use std::fs;
+use std::net::SocketAddr;
+use std::path::Path;
+
+/// The goals speak of 5,000 routes in 200 APIs.
+pub(crate) const APIS: usize = 200;
+pub(crate) const ROUTES: usize = 25;
+
+/// Requests that reach a backend or cached answer of `body` bytes; `many`: over all routes, in an order that jumps.
+pub(crate) fn requests(work: Work, body: usize, many: bool) -> Vec<Vec<u8>> {
+    let count = if many { APIS * ROUTES } else { 1 };
+    let request = |at: usize| {
+        let (api, route) = ((at * 37) % APIS, (at * 37 / APIS) % ROUTES);
+        let start = match work {
+            Work::Relay => format!("GET /r{route}/b/{body}"),
+            Work::Answer => "GET /mock".to_owned(),
+        };
+        format!("{start} HTTP/1.1\r\nHost: a{api}.test\r\nUser-Agent: bench\r\nAccept: */*\r\n\r\n")
+            .into_bytes()
+    };
+    (0..count).map(request).collect()
+}
+
+/// `gateway.toml` and its documents.
+pub(crate) fn write_gateway(
+    folder: &Path,
+    listen: SocketAddr,
+    backend: SocketAddr,
+    many: bool,
+) -> Result<()> {
+    let (apis, routes) = if many { (APIS, ROUTES) } else { (1, 1) };
+    let mut toml = format!(
+        "[node]\nworkers = 1\n\n[control]\nstore = \"store\"\n\n[[listener]]\nname = \"all\"\naddress = \"{listen}\"\n"
+    );
+    for api in 0..apis {
+        let (file, document) = (format!("a{api}.yaml"), document(api, routes, backend)?);
+        fs::write(folder.join(&file), document).with_context(|| format!("writing {file}"))?;
+        write!(
+            toml,
+            "\n[[api]]\nname = \"a{api}\"\nid = \"bench{api:05}\"\nfile = \"{file}\"\nstage = \"prod\"\nhost = \
+             [\"a{api}.test\"]\n"
+        )?;
+    }
+    fs::write(folder.join("gateway.toml"), toml).context("writing gateway.toml")
+}
+
+fn document(api: usize, routes: usize, backend: SocketAddr) -> Result<String> {
+    let body = "x".repeat(128);
+    let mut text = format!(
+        r#"openapi: "3.0.1"
+info: {{title: "a{api}", version: "1"}}
+x-amazon-apigateway-endpoint-configuration: {{types: [REGIONAL]}}
+paths:
+  /mock:
+    get:
+      responses: {{"200": {{description: "OK"}}}}
+      x-amazon-apigateway-integration:
+        type: mock
+        requestTemplates: {{application/json: '{{"statusCode": 200}}'}}
+        responses:
+          default:
+            statusCode: "200"
+            responseTemplates: {{application/json: "{body}"}}
+"#
+    );
+    for route in 0..routes {
+        write!(
+            text,
+            r#"  /r{route}/b/{{size}}:
+    get:
+      parameters: [{{name: size, in: path, required: true, schema: {{type: string}}}}]
+      responses: {{"200": {{description: "OK"}}}}
+      x-amazon-apigateway-integration:
+        type: http_proxy
+        httpMethod: GET
+        uri: "http://{backend}/r{route}/b/{{size}}"
+        requestParameters: {{integration.request.path.size: method.request.path.size}}
+  /r{route}/ws:
+    get:
+      responses: {{"200": {{description: "OK"}}}}
+      x-amazon-apigateway-integration: {{type: http_proxy, httpMethod: GET, uri: "http://{backend}/ws"}}
+"#
+        )?;
+    }
+    Ok(text)
+}
+
+pub(crate) fn nginx(
+    work: Work,
+    listen: SocketAddr,
+    backend: SocketAddr,
+    buffer: usize,
+    folder: &Path,
+) -> String {
+    let folder = folder.display();
+    let (zone, cache) = match work {
+        Work::Relay => (String::new(), ""),
+        Work::Answer => (
+            format!("proxy_cache_path {folder}/cache keys_zone=bench:1m max_size=16m;"),
+            "proxy_cache bench; proxy_cache_valid 200 1h; rewrite ^ /128 break;",
+        ),
+    };
+    format!(
+        "daemon off;\nuser root;\nworker_processes 1;\npid {folder}/pid;\nerror_log {folder}/error.log;\n\
+         worker_rlimit_nofile 20000;\nevents {{ worker_connections 19000; multi_accept on; }}\n\
+         http {{\n  access_log off;\n  {zone}\n  keepalive_requests 1000000000;\n  keepalive_timeout 3600s;\n  \
+         sendfile on;\n  tcp_nodelay on;\n  client_body_temp_path {folder}/body;\n  proxy_temp_path {folder}/temp;\n  \
+         upstream backend {{ server {backend}; keepalive 1024; keepalive_requests 1000000000; }}\n  \
+         server {{\n    listen {listen} backlog=4096;\n    location / {{\n      {cache}\n      \
+         proxy_pass http://backend;\n      proxy_http_version 1.1;\n      proxy_set_header Connection \"\";\n      \
+         proxy_buffer_size {small};\n      proxy_buffers 8 {buffer};\n      proxy_busy_buffers_size {busy};\n      \
+         proxy_max_temp_file_size 0;\n    }}\n  }}\n}}\n",
+        small = buffer.min(16 * 1024),
+        busy = buffer * 2,
+    )
+}
+
+pub(crate) fn haproxy(work: Work, listen: SocketAddr, backend: SocketAddr, buffer: usize) -> String {
+    let buffer = buffer.max(16 * 1024);
+    let (store, cache) = match work {
+        Work::Relay => ("", ""),
+        Work::Answer => (
+            "cache bench\n  total-max-size 16\n  max-age 3600\n",
+            "  http-request set-path /128\n  http-request cache-use bench\n  http-response set-header Cache-Control \
+             max-age=3600\n  http-response cache-store bench\n",
+        ),
+    };
+    format!(
+        "global\n  nbthread 1\n  maxconn 15000\n  no strict-limits\n  tune.bufsize {buffer}\n{store}\
+         defaults\n  mode http\n  timeout connect 5s\n  \
+         timeout client 1h\n  timeout server 1h\n  timeout http-keep-alive 1h\n  \
+         http-reuse always\n  option splice-auto\nfrontend all\n  bind {listen} backlog 4096\n  \
+         default_backend one\nbackend one\n{cache}  server backend {backend} pool-max-conn 1024\n"
+    )
+}
+
+pub(crate) fn varnish(work: Work, backend: SocketAddr) -> String {
+    let (receive, lives) = match work {
+        Work::Relay => ("return (pass);", ""),
+        Work::Answer => ("set req.url = \"/128\"; return (hash);", "set beresp.ttl = 1h;"),
+    };
+    format!(
+        "vcl 4.1;\nbackend one {{ .host = \"{}\"; .port = \"{}\"; }}\nsub vcl_recv {{ {receive} }}\n\
+         sub vcl_backend_response {{ {lives} }}\n",
+        backend.ip(),
+        backend.port()
+    )
+}
+
+pub(crate) fn h2o(listen: SocketAddr, backend: SocketAddr) -> String {
+    format!(
+        "user: root\nnum-threads: 1\nmax-connections: 19000\nhttp1-request-timeout: 3600\n\
+         listen:\n  host: {}\n  port: {}\n\
+         hosts:\n  default:\n    paths:\n      /:\n        proxy.reverse.url: \"http://{backend}/\"\n        \
+         proxy.timeout.keepalive: 600000\n",
+        listen.ip(),
+        listen.port()
+    )
+}

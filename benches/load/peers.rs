@@ -1,0 +1,256 @@
+//! Who is measured: how each is configured for the same work, started on one core, and ended.
+//!
+//! The same for all: one worker, no access log, kept connections to the backend, no limit on requests of a connection,
+//! and buffers of the size that the bodies ask for where a proxy has a setting.
+
+use crate::configs;
+use crate::cpu;
+use anyhow::{Context as _, Result, bail};
+use serde::Serialize;
+use std::fs::{self, File};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+const READY_WITHIN: Duration = Duration::from_secs(20);
+const ENDS_WITHIN: Duration = Duration::from_secs(5);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub(crate) enum Contender {
+    Gateway,
+    GatewayEpoll,
+    GatewayManyRoutes,
+    Floor,
+    Nginx,
+    Haproxy,
+    Varnish,
+    H2o,
+}
+
+/// What they are asked to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub(crate) enum Work {
+    /// To the backend and back
+    Relay,
+    /// An answer of 128 bytes without the backend: MOCK, a cache's hit, the constant server
+    Answer,
+}
+
+impl Contender {
+    pub(crate) fn name(self, work: Work) -> &'static str {
+        match (self, work) {
+            (Self::Gateway, Work::Relay) => "gateway",
+            (Self::Gateway, Work::Answer) => "gateway, MOCK",
+            (Self::GatewayEpoll, _) => "gateway on epoll",
+            (Self::GatewayManyRoutes, _) => "gateway, 5,000 routes",
+            (Self::Floor, Work::Relay) => "blind relay (floor)",
+            (Self::Floor, Work::Answer) => "constant server (floor)",
+            (Self::Nginx, Work::Relay) => "nginx",
+            (Self::Nginx, Work::Answer) => "nginx, cache",
+            (Self::Haproxy, Work::Relay) => "haproxy",
+            (Self::Haproxy, Work::Answer) => "haproxy, cache",
+            (Self::Varnish, Work::Relay) => "varnish, pass",
+            (Self::Varnish, Work::Answer) => "varnish, cache",
+            (Self::H2o, _) => "h2o",
+        }
+    }
+
+    pub(crate) fn is_ours(self) -> bool {
+        matches!(self, Self::Gateway | Self::GatewayEpoll | Self::GatewayManyRoutes)
+    }
+
+    fn program(self) -> &'static str {
+        match self {
+            Self::Gateway | Self::GatewayEpoll | Self::GatewayManyRoutes => "gateway",
+            Self::Floor => "bench-floor",
+            Self::Nginx => "nginx",
+            Self::Haproxy => "haproxy",
+            Self::Varnish => "varnishd",
+            Self::H2o => "h2o",
+        }
+    }
+
+    /// What it says of its version.
+    pub(crate) fn version(self, programs: &Path) -> Option<String> {
+        let argument = match self {
+            Self::Gateway => "--version",
+            Self::Nginx | Self::Haproxy | Self::H2o => "-v",
+            Self::Varnish => "-V",
+            Self::GatewayEpoll | Self::GatewayManyRoutes | Self::Floor => return None,
+        };
+        let output = Command::new(find(self.program(), programs)?).arg(argument).output().ok()?;
+        let text = [output.stdout, output.stderr].concat();
+        let text = String::from_utf8_lossy(&text).into_owned();
+        Some(text.lines().next()?.trim().to_owned())
+    }
+}
+
+pub(crate) struct Setting<'s> {
+    pub(crate) work: Work,
+    pub(crate) backend: SocketAddr,
+    /// Bytes of a buffer, where there is a choice.
+    pub(crate) buffer: usize,
+    /// Where it is pinned.
+    pub(crate) core: usize,
+    /// With `gateway` and `bench-floor`.
+    pub(crate) programs: &'s Path,
+    /// For configurations and logs.
+    pub(crate) folder: &'s Path,
+}
+
+/// A running contender. Dropping it ends it with all its processes.
+pub(crate) struct Peer {
+    pub(crate) contender: Contender,
+    pub(crate) address: SocketAddr,
+    /// Its configuration and log
+    pub(crate) folder: PathBuf,
+    child: Child,
+}
+
+/// Why somebody is not measured.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(crate) struct Missing {
+    pub(crate) what: String,
+    pub(crate) why: String,
+}
+
+impl Peer {
+    /// An inner error: it cannot be measured here, and why.
+    pub(crate) fn start(contender: Contender, setting: &Setting<'_>) -> Result<Result<Self, Missing>> {
+        let missing = |why: &str| {
+            let what = contender.name(setting.work).to_owned();
+            Ok(Err(Missing { what, why: why.to_owned() }))
+        };
+        if contender == Contender::H2o && setting.work == Work::Answer {
+            return missing("it has no cache of answers");
+        }
+        let Some(program) = find(contender.program(), setting.programs) else {
+            return missing("not installed; `sh scripts/install-bench-peers.sh` installs it");
+        };
+        let address = free_address()?;
+        let name: String = contender.name(setting.work).chars().filter(char::is_ascii_alphanumeric).collect();
+        let folder = setting.folder.join(name);
+        let _ = fs::remove_dir_all(&folder);
+        fs::create_dir_all(&folder).with_context(|| format!("{}", folder.display()))?;
+        let arguments = arguments(contender, setting, address, &folder)?;
+        let log = File::create(folder.join("log"))?;
+        let child = Command::new("taskset")
+            .args(["--cpu-list", &setting.core.to_string()])
+            .arg(&program)
+            .args(arguments)
+            .stdin(Stdio::null())
+            .stdout(log.try_clone()?)
+            .stderr(log)
+            .spawn()
+            .with_context(|| format!("starting {}", program.display()))?;
+        let mut peer = Self { contender, address, folder, child };
+        peer.wait()?;
+        Ok(Ok(peer))
+    }
+
+    fn wait(&mut self) -> Result<()> {
+        let begun = Instant::now();
+        while TcpStream::connect(self.address).is_err() {
+            let ended = self.child.try_wait()?;
+            if ended.is_some() || begun.elapsed() > READY_WITHIN {
+                let log = fs::read_to_string(self.folder.join("log")).unwrap_or_default();
+                bail!("{:?} does not listen: {}", self.contender, log.trim());
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        Ok(())
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+}
+
+impl Drop for Peer {
+    fn drop(&mut self) {
+        let family = cpu::family(self.pid()).unwrap_or_default();
+        send_signal(self.pid(), "TERM");
+        let begun = Instant::now();
+        while begun.elapsed() < ENDS_WITHIN && matches!(self.child.try_wait(), Ok(None)) {
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        // Workers whose parent is gone; one that ended is not found any more.
+        for pid in family.into_iter().filter(|pid| *pid != self.child.id()) {
+            let program = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+            if program.trim() == self.contender.program() || program.trim() == "cache-main" {
+                send_signal(pid, "KILL");
+            }
+        }
+    }
+}
+
+fn send_signal(pid: u32, name: &str) {
+    // It may be gone already: that is what is wanted.
+    let _ = Command::new("sh")
+        .args(["-c", "kill -s \"$0\" \"$1\"", name, &pid.to_string()])
+        .stderr(Stdio::null())
+        .status();
+}
+
+/// A port of loopback that nobody listens on now.
+fn free_address() -> Result<SocketAddr> {
+    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?)
+}
+
+fn find(program: &str, own: &Path) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let folders = std::env::split_paths(&path).chain(["/usr/sbin".into(), "/sbin".into()]);
+    std::iter::once(own.to_owned())
+        .chain(folders)
+        .map(|folder| folder.join(program))
+        .find(|file| file.is_file())
+}
+
+fn arguments(
+    contender: Contender,
+    setting: &Setting<'_>,
+    listen: SocketAddr,
+    folder: &Path,
+) -> Result<Vec<String>> {
+    let write = |name: &str, text: String| -> Result<String> {
+        let file = folder.join(name);
+        fs::write(&file, text).with_context(|| format!("writing {}", file.display()))?;
+        Ok(file.display().to_string())
+    };
+    let Setting { work, backend, buffer, .. } = setting;
+    let words = |text: &str| text.split(' ').map(str::to_owned).collect::<Vec<_>>();
+    Ok(match contender {
+        Contender::Gateway | Contender::GatewayEpoll | Contender::GatewayManyRoutes => {
+            let many = contender == Contender::GatewayManyRoutes;
+            configs::write_gateway(folder, listen, *backend, many)?;
+            let io = if contender == Contender::GatewayEpoll { "epoll" } else { "io_uring" };
+            let config = folder.join("gateway.toml").display().to_string();
+            [words("run --io"), vec![io.to_owned(), "--config".to_owned(), config]].concat()
+        }
+        Contender::Floor if *work == Work::Relay => {
+            words(&format!("relay --listen {listen} --upstream {backend} --buffer {buffer}"))
+        }
+        Contender::Floor => words(&format!("constant --listen {listen} --body 128")),
+        Contender::Nginx => {
+            let config = write("nginx.conf", configs::nginx(*work, listen, *backend, *buffer, folder))?;
+            let folder = folder.display();
+            words(&format!("-p {folder} -e {folder}/error.log -c {config}"))
+        }
+        Contender::Haproxy => words("-f")
+            .into_iter()
+            .chain([write("haproxy.cfg", configs::haproxy(*work, listen, *backend, *buffer))?])
+            .collect(),
+        Contender::Varnish => {
+            let config = write("bench.vcl", configs::varnish(*work, *backend))?;
+            let folder = folder.display();
+            words(&format!(
+                "-F -n {folder}/n -a {listen} -f {config} -s malloc,64m -p thread_pools=1 -p thread_pool_min=300 \
+                 -p timeout_idle=600"
+            ))
+        }
+        Contender::H2o => vec!["-c".to_owned(), write("h2o.conf", configs::h2o(listen, *backend))?],
+    })
+}

@@ -1,0 +1,157 @@
+//! New snapshots under load: what the requests, and WebSockets that are open all the while, notice of them.
+
+use crate::client::{Client, Moment, Outcome, Pace, Plan};
+use crate::configs;
+use crate::peers::{Contender, Missing, Peer, Work};
+use crate::report::{Figures, Swapped};
+use crate::rounds::{Effort, Place};
+use crate::{client, scenarios};
+use anyhow::{Context as _, Result, bail};
+use benches::stats::Spread;
+use std::fs;
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+use std::path::Path;
+use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+const SWAPS: u32 = 100;
+const EVERY: Duration = Duration::from_millis(200);
+const WEBSOCKETS: usize = 1000;
+const PER_SECOND: u32 = 5000;
+const QUICK_ROUNDS: usize = 2;
+
+pub(crate) fn measure(effort: &Effort, place: &Place<'_>) -> Result<Figures> {
+    let Some(scenario) = scenarios::latency().into_iter().next() else { bail!("no scenario") };
+    let peer = match Peer::start(Contender::GatewayManyRoutes, &place.setting(&scenario))? {
+        Ok(peer) => peer,
+        Err(Missing { what, why }) => bail!("{what}: {why}"),
+    };
+    let mut websockets: Vec<TcpStream> = (0..WEBSOCKETS).map(|_| upgraded(&peer)).collect::<Result<_>>()?;
+    let quick = effort.rounds <= QUICK_ROUNDS;
+    let swaps = if quick { SWAPS / 10 } else { SWAPS };
+    let plan = Plan {
+        target: peer.address,
+        connections: 64,
+        requests: Vec::leak(configs::requests(Work::Relay, 128, true)),
+        body: 128,
+        pace: Pace::Open { per_second: PER_SECOND },
+        warming: Duration::from_secs(1),
+        window: EVERY * swaps,
+    };
+    let mut client = Client::new()?;
+    let (mut still, mut swapping, mut ratio) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut failed, mut done) = (0, 0);
+    let p99 = |outcome: &Outcome| outcome.latency.quantile(0.99).as_secs_f64() * 1e6;
+    let rounds = effort.rounds.div_ceil(3);
+    for round in 0..rounds {
+        eprintln!("swaps: round {} of {rounds}", round + 1);
+        let quiet = client.run(&plan, &mut |_| Ok(()))?;
+        let (busy, made) = with_swaps(&mut client, &plan, &peer.folder, place, swaps)?;
+        failed += [&quiet, &busy].iter().flat_map(|outcome| outcome.errors.values()).sum::<u64>();
+        done += made;
+        still.push(p99(&quiet));
+        swapping.push(p99(&busy));
+        ratio.push(p99(&busy) / p99(&quiet));
+    }
+    let alive = websockets.iter_mut().filter_map(|socket| echo(socket).ok()).count();
+    let (Some(still), Some(swapping), Some(ratio)) =
+        (Spread::of(still), Spread::of(swapping), Spread::of(ratio))
+    else {
+        bail!("nothing was measured")
+    };
+    let swapped =
+        Swapped { swaps: done, still, swapping, ratio, failed, websockets: WEBSOCKETS, alive, rounds };
+    Ok(Figures { swapped: Some(swapped), ..Figures::default() })
+}
+
+/// The load, while one API after the other changes; gives how many changes were taken.
+fn with_swaps(
+    client: &mut Client,
+    plan: &Plan,
+    folder: &Path,
+    place: &Place<'_>,
+    swaps: u32,
+) -> Result<(Outcome, u32)> {
+    let (begun, ended) = (AtomicBool::new(false), AtomicBool::new(false));
+    std::thread::scope(|scope| {
+        let changes = scope.spawn(|| -> Result<u32> {
+            while !begun.load(Ordering::Acquire) && !ended.load(Ordering::Acquire) {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            let start = Instant::now();
+            for number in 0..swaps {
+                std::thread::sleep((EVERY * number).saturating_sub(start.elapsed()));
+                change(&folder.join(format!("a{}.yaml", number as usize % configs::APIS)))?;
+                apply(folder, place.programs)?;
+            }
+            Ok(swaps)
+        });
+        let outcome = client.run(plan, &mut |moment| {
+            begun.fetch_or(moment == Moment::Begin, Ordering::AcqRel);
+            Ok(())
+        });
+        ended.store(true, Ordering::Release);
+        let made = match changes.join() {
+            Ok(made) => made?,
+            Err(panic) => std::panic::resume_unwind(panic),
+        };
+        Ok((outcome?, made))
+    })
+}
+
+/// Another constant answer: 'x' becomes 'y' or the other way round.
+fn change(file: &Path) -> Result<()> {
+    let text = fs::read_to_string(file).with_context(|| format!("{}", file.display()))?;
+    let (x, y) = ("x".repeat(128), "y".repeat(128));
+    let text = if text.contains(&x) { text.replace(&x, &y) } else { text.replace(&y, &x) };
+    fs::write(file, text).with_context(|| format!("{}", file.display()))
+}
+
+fn apply(folder: &Path, programs: &Path) -> Result<()> {
+    let config = folder.join("gateway.toml");
+    let mut command = Command::new(programs.join("gateway"));
+    command.args(["apply", "--yes", "--json", "--config"]).arg(config);
+    let output = command.output().context("gateway apply")?;
+    if !output.status.success() {
+        bail!(
+            "gateway apply: {}{}",
+            String::from_utf8_lossy(&output.stderr),
+            String::from_utf8_lossy(&output.stdout)
+        );
+    }
+    Ok(())
+}
+
+fn upgraded(peer: &Peer) -> Result<TcpStream> {
+    let mut socket = client::connect(peer.address)?;
+    socket.set_read_timeout(Some(Duration::from_secs(5)))?;
+    socket.write_all(
+        b"GET /r0/ws HTTP/1.1\r\nHost: a0.test\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+          Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n",
+    )?;
+    let mut head = Vec::new();
+    let mut byte = [0];
+    while !head.ends_with(b"\r\n\r\n") {
+        if socket.read(&mut byte)? == 0 {
+            bail!("a WebSocket was refused: {}", String::from_utf8_lossy(&head));
+        }
+        head.push(byte[0]);
+    }
+    if !head.starts_with(b"HTTP/1.1 101 ") {
+        bail!("no WebSocket: {}", String::from_utf8_lossy(&head));
+    }
+    Ok(socket)
+}
+
+/// Is it open from end to end?
+fn echo(socket: &mut TcpStream) -> Result<()> {
+    socket.write_all(b"ping")?;
+    let mut back = [0; 4];
+    socket.read_exact(&mut back)?;
+    if &back != b"ping" {
+        bail!("other bytes came back");
+    }
+    Ok(())
+}
