@@ -32,7 +32,7 @@ pub(super) enum Told<'t> {
 
 impl Kernel {
     /// Attaches where the document asks for it. A host that cannot is less fast and not less private: it runs on.
-    pub(super) fn attach(document: &config::Xdp, rules: &Rules) -> Self {
+    pub(super) fn attach(document: &config::Xdp, rules: &Rules, bans: &[Ban]) -> Self {
         if document.mode == XdpMode::Off || document.interfaces.is_empty() {
             let why = match document.mode {
                 XdpMode::Off => "[xdp] mode is \"off\"; \"auto\" turns it on",
@@ -47,8 +47,14 @@ impl Kernel {
             source_v4: document.source_v4,
             source_v6: document.source_v6,
         };
-        match rules.may_stay().and_then(|()| KernelGuard::attach(&settings, rules)) {
-            Ok(guard) => Self::On(Box::new(guard)),
+        let now = SystemTime::now();
+        match rules.may_stay().and_then(|()| KernelGuard::attach_banning(&settings, rules, bans, now)) {
+            Ok((guard, banned)) => {
+                if let Err(XdpError { what, .. }) = banned {
+                    log("error", "bans", format_args!("the workers alone enforce them: XDP: {what}"));
+                }
+                Self::On(Box::new(guard))
+            }
             Err(XdpError { what, mend }) => {
                 log(
                     "warning",
@@ -80,16 +86,6 @@ impl Kernel {
             Self::Off { .. } => Ok(()),
             #[cfg(test)]
             Self::Recorded(record) => record(Told::Rules(rules)),
-        }
-    }
-
-    /// All bans as they shall be.
-    pub(super) fn replace_bans(&mut self, bans: &[Ban]) -> Result<(), Problem> {
-        match self {
-            Self::On(guard) => guard.replace_bans(bans, SystemTime::now()).map_err(problem),
-            Self::Off { .. } => Ok(()),
-            #[cfg(test)]
-            Self::Recorded(record) => record(Told::Bans(bans)),
         }
     }
 
@@ -263,11 +259,11 @@ mod tests {
             pins,
             ..config::Xdp::default()
         };
-        drop(Kernel::attach(&document, &Rules::default()));
+        drop(Kernel::attach(&document, &Rules::default(), &[]));
         document.mode = XdpMode::Off;
-        let left = Kernel::attach(&document, &Rules::default()).off().unwrap();
+        let left = Kernel::attach(&document, &Rules::default(), &[]).off().unwrap();
         let detached = xdp::detach(&document.pins);
-        let clean = Kernel::attach(&document, &Rules::default()).off().unwrap();
+        let clean = Kernel::attach(&document, &Rules::default(), &[]).off().unwrap();
         ip(&["link", "del", &name]);
         assert_eq!(detached.unwrap(), [name]);
         assert!(left.contains("mode is \"off\"") && left.contains("still in force"), "{left}");

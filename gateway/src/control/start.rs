@@ -58,8 +58,7 @@ pub(super) async fn start(options: &Options) -> Result<Started, Problem> {
     let (running, bound) = publish::bind(first, workers.len(), None)?;
     publish::warn_of_names(&resolve::first(&running.snapshot.targets).await);
     // The kernel's rules stand before the first socket listens.
-    let mut kernel = Kernel::attach(&document.xdp, &Rules::of(&running.snapshot));
-    bans.replace_in(&mut kernel);
+    let kernel = Kernel::attach(&document.xdp, &Rules::of(&running.snapshot), &bans.in_kernel());
     serve_first(&workers, &running, &bans, bound).await.inspect_err(|_| {
         if kernel.is_on() {
             log("warning", "xdp", format_args!("rules stay in force; `gateway xdp detach` removes them"));

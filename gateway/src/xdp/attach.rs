@@ -7,13 +7,14 @@ use super::owner::{Holders, Present};
 use super::reattach::Post;
 use super::rules::{Rules, Wanted};
 use super::sys::{self, Attached, InterfaceFacts};
-use super::{Settings, Status, XdpError, apply, inspect, pins, status};
+use super::{Ban, Settings, Status, XdpError, apply, inspect, pins, status};
 use crate::config::XdpMode;
 use aya::programs::links::{FdLink, PinnedLink};
 use aya::programs::{ProgramError, Xdp, xdp};
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::Path;
+use std::time::SystemTime;
 
 /// The attached program and its maps. Dropping it leaves program and maps in force (they are pinned).
 pub struct KernelGuard {
@@ -31,6 +32,25 @@ impl KernelGuard {
     /// atomically, writes `rules` and attaches to every interface. Interfaces that are not named any more are freed,
     /// those that are not there yet are left to `reattach`.
     pub fn attach(settings: &Settings, rules: &Rules) -> Result<Self, XdpError> {
+        Self::attach_over(settings, rules, |_, _| Ok(())).map(|(guard, _)| guard)
+    }
+
+    /// As `attach`, and all bans as they shall be are there before the new program judges a packet: new maps have none.
+    /// Where they cannot be written (the second answer), the rules stand all the same.
+    pub fn attach_banning(
+        settings: &Settings,
+        rules: &Rules,
+        bans: &[Ban],
+        now: SystemTime,
+    ) -> Result<(Self, Result<(), XdpError>), XdpError> {
+        Self::attach_over(settings, rules, |standing, maps| standing.replace(maps, bans, now))
+    }
+
+    fn attach_over(
+        settings: &Settings,
+        rules: &Rules,
+        ban: impl FnOnce(&mut Bans, &mut Maps) -> Result<(), XdpError>,
+    ) -> Result<(Self, Result<(), XdpError>), XdpError> {
         if settings.mode == XdpMode::Off || settings.interfaces.is_empty() {
             return Err(XdpError::new(
                 "XDP is off or has no interface",
@@ -41,7 +61,8 @@ impl KernelGuard {
         pins::prepare(&settings.pins)?;
         let lock = pins::lock(&settings.pins)?;
         let (places, absent) = Place::all(settings)?;
-        let (mut loaded, maps, bans) = load(settings, &wanted)?;
+        let (mut loaded, mut maps, mut bans) = load(settings, &wanted)?;
+        let banned = ban(&mut bans, &mut maps);
         let mut fresh = Vec::new();
         for place in &places {
             if let Err(error) = place.occupy(settings, loaded.program()?, &mut fresh) {
@@ -61,7 +82,7 @@ impl KernelGuard {
         let mut posts: Vec<Post> =
             places.into_iter().map(|place| Post::of(place.name, place.index)).collect();
         posts.extend(absent.into_iter().map(Post::absent));
-        Ok(Self { settings: settings.clone(), maps, bans, loaded, posts, _lock: lock })
+        Ok((Self { settings: settings.clone(), maps, bans, loaded, posts, _lock: lock }, banned))
     }
 
     /// Brings the maps in step. Closing rules (becoming private) are written first, opening ones last.

@@ -14,7 +14,6 @@ pub(super) use change::{add, keep_confirmed, remove, take_back};
 pub(super) use list::Undo;
 pub use text::{Fault, broad, parse_range, parse_ranges};
 
-use super::kernel::Kernel;
 use super::node::Node;
 use super::orders;
 use super::store::Store;
@@ -65,13 +64,9 @@ impl Bans {
         })
     }
 
-    /// In place of what an earlier process left there.
-    pub(super) fn replace_in(&self, kernel: &mut Kernel) {
-        let bans: Vec<xdp::Ban> =
-            self.list.borrow().iter().map(|(range, ban)| kernel_ban(range, ban)).collect();
-        if let Err(problem) = kernel.replace_bans(&bans) {
-            log("error", "bans", format_args!("the workers alone enforce them: {}", problem.what));
-        }
+    /// As the kernel takes them.
+    pub(super) fn in_kernel(&self) -> Vec<xdp::Ban> {
+        self.list.borrow().iter().map(|(range, ban)| kernel_ban(range, ban)).collect()
     }
 
     /// Before the first listener is served.
