@@ -17,6 +17,7 @@ mod life;
 mod limits;
 #[cfg(feature = "xdp-log")]
 mod logging;
+mod migration;
 mod namespaces;
 mod oracle;
 mod process;

@@ -27,7 +27,7 @@ pub(super) struct Maps {
 }
 
 /// (name, entries, bytes of a value): what the program and this code must find.
-const LAYOUT: [(&str, u32, usize); 11] = [
+const LAYOUT: [(&str, u32, usize); 13] = [
     (abi::STATE, 1, size_of::<State>()),
     (abi::PORTS, 1, size_of::<abi::Ports>()),
     (abi::DIRECTORY, abi::DIRECTORY_BUCKETS, size_of::<abi::Bucket>()),
@@ -39,6 +39,8 @@ const LAYOUT: [(&str, u32, usize); 11] = [
     (abi::BAN_FILTER, 1, size_of::<abi::BanFilter>()),
     (abi::BUDGETS, abi::BUDGET_SETS, 64),
     (abi::COUNTERS, abi::COUNTER_ENTRIES, size_of::<u64>()),
+    (abi::SAMPLING, 1, size_of::<abi::Sampling>()),
+    (abi::EVENTS, abi::EVENTS_BYTES, 0),
 ];
 
 impl Maps {
@@ -55,15 +57,17 @@ impl Maps {
                 return Ok(None);
             }
         }
-        let maps = Self::open(pins)?;
-        Ok((maps.state.version().load(Ordering::Relaxed) == abi::VERSION).then_some(maps))
+        // Asked before they are opened: that draws secrets where there are none, and is for the process that makes the
+        // maps, not for another one that only looks.
+        let written = StateMemory::of(pins)?.version().load(Ordering::Acquire) == abi::VERSION;
+        written.then(|| Self::open(pins)).transpose()
     }
 
     /// All maps are pinned.
     pub(super) fn open(pins: &Path) -> Result<Self, XdpError> {
         let memory = |name: &str, bytes: usize| Memory::of(&pinned_map(pins, name)?, bytes);
         let take = |name: &str| Map::from_map_data(pinned_map(pins, name)?).map_err(|error| opening(&error));
-        let state = StateMemory(memory(abi::STATE, size_of::<State>())?);
+        let state = StateMemory::of(pins)?;
         let keys = state.keys()?;
         let cells = memory(abi::DIRECTORY, Directory::BYTES)?;
         let typed = |error: MapError| opening(&error);
@@ -155,6 +159,10 @@ pub(super) struct StateMemory(Memory);
 const WORD: usize = size_of::<u32>();
 
 impl StateMemory {
+    fn of(pins: &Path) -> Result<Self, XdpError> {
+        Memory::of(&pinned_map(pins, abi::STATE)?, size_of::<State>()).map(Self)
+    }
+
     fn field(&self, offset: usize) -> &AtomicU32 {
         &self.0.halves()[offset / WORD]
     }
