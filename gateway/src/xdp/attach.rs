@@ -91,7 +91,7 @@ impl KernelGuard {
     }
 
     pub fn status(&self) -> Result<Status, XdpError> {
-        status::of(&self.settings.pins, Some(&self.maps))
+        status::of(&self.settings.pins, Some(&self.maps), self.bans.len())
     }
 
     /// Takes everything away: links, maps, pins. Returns the interfaces that were freed.

@@ -83,8 +83,12 @@ impl Bans {
 
     /// Sources and ranges in the maps, expired ones too.
     pub(super) fn count(maps: &Maps) -> Result<(usize, usize), XdpError> {
-        let bans = Self::read(maps)?;
-        Ok((bans.sources.len(), bans.ranges.0.len()))
+        Self::read(maps).map(|bans| bans.len())
+    }
+
+    /// The same, of what is known here.
+    pub(super) fn len(&self) -> (usize, usize) {
+        (self.sources.len(), self.ranges.0.len())
     }
 
     /// All bans as they shall be.

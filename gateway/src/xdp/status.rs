@@ -10,12 +10,19 @@ use std::path::Path;
 
 /// From the pins alone: works without a running gateway. None: nothing is attached.
 pub fn status(pins: &Path) -> Result<Option<Status>, XdpError> {
-    let status = of(pins, Maps::pinned(pins)?.as_ref())?;
+    let maps = Maps::pinned(pins)?;
+    let bans = maps.as_ref().map_or(Ok((0, 0)), Bans::count)?;
+    let status = of(pins, maps.as_ref(), bans)?;
     Ok((!status.interfaces.is_empty()).then_some(status))
 }
 
-pub(super) fn of(pins: &Path, maps: Option<&Maps>) -> Result<Status, XdpError> {
-    let mut status = Status { interfaces: interfaces(pins)?, ..Default::default() };
+/// `bans`: how many sources and ranges are banned. Reading them back takes a call of the kernel for each.
+pub(super) fn of(
+    pins: &Path,
+    maps: Option<&Maps>,
+    (bans, banned_ranges): (usize, usize),
+) -> Result<Status, XdpError> {
+    let mut status = Status { interfaces: interfaces(pins)?, bans, banned_ranges, ..Default::default() };
     let Some(maps) = maps else { return Ok(status) };
     status.other = maps.counters(abi::SLOT_NONE, false)?;
     status.other_would_drop = maps.counters(abi::SLOT_NONE, true)?;
@@ -30,7 +37,6 @@ pub(super) fn of(pins: &Path, maps: Option<&Maps>) -> Result<Status, XdpError> {
             would_drop: maps.counters(value.slot, true)?,
         });
     }
-    (status.bans, status.banned_ranges) = Bans::count(maps)?;
     status.listeners.sort_by_key(|listener| listener.address);
     Ok(status)
 }
