@@ -29,7 +29,7 @@ pub(crate) struct Watch {
 
 #[derive(clap::Args)]
 pub(crate) struct Top {
-    /// Sources to show
+    /// Sources to show, 100 at most
     #[arg(long, value_name = "N", default_value_t = 20)]
     lines: usize,
     /// End after so many seconds [default: at Ctrl-C]

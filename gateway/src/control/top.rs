@@ -9,7 +9,8 @@ use crate::observe::log;
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
+use tokio::time::Instant;
 
 const SOURCES_MAX: usize = 1024;
 const SHOWN_MAX: usize = 100;
@@ -62,11 +63,13 @@ pub(super) struct Top {
     /// When `current` and `previous` began, on the caller's clock.
     began: Duration,
     before: Duration,
+    first_look: Option<Instant>,
 }
 
 /// What was dropped since the last call.
 pub(super) fn drain(node: &Node, kernel: &mut Kernel) {
-    let (mut top, now) = (node.top.borrow_mut(), now());
+    let mut top = node.top.borrow_mut();
+    let now = top.now();
     let drained = kernel.drops(&mut |drop| {
         let dropped =
             Dropped { source: drop.source, listener: drop.listener, reason: drop.reason, dry: drop.dry };
@@ -89,14 +92,17 @@ pub(super) fn top(node: &Node) -> Result<XdpTop, Problem> {
         ));
     }
     drain(node, &mut kernel);
-    Ok(node.top.borrow_mut().shown(now()))
-}
-
-fn now() -> Duration {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
+    let mut top = node.top.borrow_mut();
+    let now = top.now();
+    Ok(top.shown(now))
 }
 
 impl Top {
+    /// Since the first look, by a clock that does not go back: another one could hold a window open for hours.
+    fn now(&mut self) -> Duration {
+        self.first_look.get_or_insert_with(Instant::now).elapsed()
+    }
+
     pub(super) fn note(&mut self, dropped: Dropped, packets: u64, now: Duration) {
         self.turn(now);
         if let Some(weight) = self.current.get_mut(&dropped) {
