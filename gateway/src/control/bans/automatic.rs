@@ -1,7 +1,7 @@
 //! Bans that the gateway makes by itself: a worker tells of a source that went past a threshold, control decides.
 
 use super::change::tell_kernel;
-use super::list::{AUTOMATIC_MAX, Ban, By, Undo};
+use super::list::{Ban, By, Undo};
 use super::{now, order, short};
 use crate::control::node::Node;
 use crate::guard::ban::End;
@@ -44,17 +44,22 @@ pub(in crate::control) async fn ban(node: &Node, offenders: &[Offender]) {
         return log("error", "bans", format_args!("no room for {} automatic bans", chosen.len()));
     };
     bans.unwritten.set(true);
-    let closed = match come_into_force(node, &undo).await {
-        Ok(closed) => closed,
-        Err(what) => return log("error", "bans", format_args!("automatic bans: {what}")),
-    };
     for (range, ban) in &chosen {
         let (who, By::Rule(offence), End::At(end)) = (short(*range), ban.by, ban.end) else { continue };
         let until = rfc3339(UNIX_EPOCH + end);
         let (rule, why) = (offence.name(), &ban.reason);
         log("warning", "bans", format_args!("rule {rule} bans {who} until {until}: {why}"));
     }
-    log("info", "bans", format_args!("{} banned by rules, {closed} connections closed", chosen.len()));
+    match come_into_force(node, &undo).await {
+        Ok(closed) => {
+            log(
+                "info",
+                "bans",
+                format_args!("{} banned by rules, {closed} connections closed", chosen.len()),
+            );
+        }
+        Err(what) => log("error", "bans", format_args!("automatic bans: {what}")),
+    }
 }
 
 async fn come_into_force(node: &Node, undo: &Undo) -> Result<usize, String> {
@@ -74,18 +79,30 @@ fn chosen(node: &Node, offenders: &[Offender]) -> Vec<(IpNet, Ban)> {
     }
     let (list, since) = (node.bans.list.borrow(), now());
     let mut chosen = BTreeMap::new();
-    let room = AUTOMATIC_MAX.saturating_sub(list.automatic());
+    let (room, mut left_out) = (list.room_for_rules(), 0_usize);
     for Offender { source, offence } in offenders {
         let trusted = running.snapshot.is_trusted(*source);
-        if trusted || chosen.len() >= room || !list.holding(*source, since).is_empty() {
+        if trusted || !list.holding(*source, since).is_empty() {
             continue;
         }
         let Some(range) = source_range(node, *source) else { continue };
+        if chosen.len() >= room && !chosen.contains_key(&range) {
+            left_out += 1;
+            continue;
+        }
         let rate = settings.rates[*offence as usize];
         let reason =
             rate.map_or_else(String::new, |rate| format!("more than {rate} {} requests", offence.name()));
         let ban = Ban { since, end: End::At(since + settings.length), reason, by: By::Rule(*offence) };
         chosen.entry(range).or_insert(ban);
+    }
+    if !node.bans.full.replace(left_out > 0) && left_out > 0 {
+        let mend = "`gateway ban list` shows who is banned";
+        log(
+            "error",
+            "bans",
+            format_args!("there is no room for more bans by rules, offenders stay served; {mend}"),
+        );
     }
     chosen.into_iter().collect()
 }

@@ -91,8 +91,9 @@ impl List {
         self.sources
     }
 
-    pub(super) fn automatic(&self) -> usize {
-        self.automatic
+    /// Sources that rules may still ban.
+    pub(super) fn room_for_rules(&self) -> usize {
+        AUTOMATIC_MAX.saturating_sub(self.automatic).min(SOURCES_MAX.saturating_sub(self.sources))
     }
 
     pub(super) fn ranges(&self) -> usize {
@@ -228,6 +229,7 @@ mod tests {
         let full = list.add(sources(most - 1, most + 2)).unwrap_err();
         assert_eq!(full, Full { kind: "sources", max: SOURCES_MAX, over: 2 });
         assert_eq!(list.sources(), SOURCES_MAX - 1, "all or nothing");
+        assert_eq!(list.room_for_rules(), 1, "what operators left");
         list.add(sources(0, most)).unwrap();
         assert_eq!(list.sources(), SOURCES_MAX, "those that are there take no room");
         list.add(vec![(range("11.0.0.0/8"), ban(0))]).unwrap();

@@ -45,22 +45,33 @@ pub(super) struct Bans {
     unwritten: Cell<bool>,
     /// An operator's change is in force that nobody has confirmed yet: it is not written down.
     waits: Cell<bool>,
+    /// The last offenders did not fit: said once.
+    full: Cell<bool>,
 }
 
 impl Bans {
     /// Those that the store remembers and that are not over.
     pub(super) fn load(folder: &Path, document: &config::Xdp) -> Result<Self, Problem> {
         let mut list = List::new(SourcePrefix { v4: document.source_v4, v6: document.source_v6 });
-        let full =
-            |_| Problem::host("the store holds more bans than a gateway takes", "remove some from bans.json");
-        list.add(file::read(folder)?).map_err(full)?;
-        let swept = list.sweep(now());
-        let unwritten = Cell::new(!swept.is_empty());
+        let full = |list::Full { kind, max, over }| {
+            let mend = "single sources are prefixes of [xdp] source_v4 and source_v6, all others are ranges: put \
+                 these back as they were, or remove lines from bans.json and count them off in its first one";
+            Problem::host(
+                format!("the store holds {over} {kind} more than the {max} that can be banned"),
+                mend,
+            )
+        };
+        let (mut bans, now) = (file::read(folder)?, now());
+        let stored = bans.len();
+        bans.retain(|(_, ban)| !ban.end.is_over(now));
+        let unwritten = Cell::new(bans.len() < stored);
+        list.add(bans).map_err(full)?;
         Ok(Self {
             list: RefCell::new(list),
             changing: tokio::sync::Mutex::new(()),
             unwritten,
             waits: Cell::new(false),
+            full: Cell::new(false),
         })
     }
 
