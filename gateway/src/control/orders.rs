@@ -1,7 +1,7 @@
 //! An order to every worker, and their answers.
 
 use super::types::Problem;
-use crate::worker::{Handle, Order};
+use crate::worker::{Handle, OpenConnection, Order};
 use std::time::Duration;
 use tokio::sync::oneshot;
 
@@ -39,6 +39,11 @@ pub(super) async fn all<T: Send + 'static>(
         }
     }
     full.map_or(Ok(answers), |number| Err(stuck(number, "takes no orders")))
+}
+
+/// The client connections that are open now.
+pub(super) async fn open_connections(workers: &[Handle]) -> Result<Vec<OpenConnection>, Problem> {
+    Ok(all(workers, |reply| Order::Connections { reply }).await?.concat())
 }
 
 fn stuck(number: usize, what: &str) -> Problem {

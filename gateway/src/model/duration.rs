@@ -4,7 +4,7 @@ use std::time::Duration;
 
 const UNITS: [(char, u64); 4] = [('d', 86_400), ('h', 3600), ('m', 60), ('s', 1)];
 /// Ten years: longer is for good, or a slip of the hand.
-const MAX: Duration = Duration::from_secs(3650 * 86_400);
+pub const DURATION_MAX: Duration = Duration::from_secs(3650 * 86_400);
 
 /// A whole number with its unit, at least one second.
 pub fn parse_duration(text: &str) -> Result<Duration, String> {
@@ -18,7 +18,7 @@ pub fn parse_duration(text: &str) -> Result<Duration, String> {
     let number: u64 = digits.parse().map_err(|_| wrong())?;
     match number.checked_mul(*seconds).map(Duration::from_secs) {
         Some(Duration::ZERO) => Err(format!("`{text}` is no time at all: write 1s or more")),
-        Some(length) if length <= MAX => Ok(length),
+        Some(length) if length <= DURATION_MAX => Ok(length),
         _ => Err(format!("`{text}` is longer than 3650d: write less, or leave it away for good")),
     }
 }

@@ -3,7 +3,7 @@
 mod duration;
 mod limit;
 
-pub use duration::{duration_text, parse_duration};
+pub use duration::{DURATION_MAX, duration_text, parse_duration};
 pub use limit::{Frequency, LimitChoice, LimitChoices, LimitError, Period, RateLimit, SourceLimits};
 
 use std::collections::BTreeMap;

@@ -4,12 +4,12 @@ use super::list::{Ban, By, Full, Undo};
 use super::text::{Fault, broad, parse_range};
 use super::types::{BanRequest, BansChanged, Exempt, UnbanRequest};
 use super::{kernel_ban, now, order, short};
-use crate::control::confirm;
 use crate::control::node::Node;
 use crate::control::types::{Kind, PendingChange, Problem};
+use crate::control::{confirm, orders};
 use crate::guard::ban::{BanTable, End};
+use crate::model::DURATION_MAX;
 use crate::observe::{log, rfc3339};
-use crate::worker::Handle;
 use ipnet::IpNet;
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -25,11 +25,13 @@ const FROM_THERE: &str = "an operator came from there by SSH";
 
 /// Bans all of them, or none. What stands is on disk, in the kernel and with every worker when this returns.
 pub(in crate::control) async fn add(node: &Node, request: &BanRequest) -> Result<BansChanged, Problem> {
-    let _one = one_at_a_time(node, request.confirm_s).await?;
+    let _one = one_at_a_time(node, request.plan, request.confirm_s).await?;
     let ranges = ranges(&request.ranges)?;
     check_reason(&request.reason)?;
     let since = now();
-    let end = request.for_s.map_or(End::Never, |seconds| End::At(since + Duration::from_secs(seconds)));
+    let end = request
+        .for_s
+        .map_or(Ok(End::Never), |seconds| length(seconds).map(|length| End::At(since + length)))?;
     let ban = Ban { since, end, reason: request.reason.clone(), by: By::Operator };
     let there = |range: &&IpNet| node.bans.list.borrow().ban(range).is_some();
     let replaced = ranges.iter().filter(there).count();
@@ -51,7 +53,7 @@ pub(in crate::control) async fn add(node: &Node, request: &BanRequest) -> Result
     let after = node.bans.list.borrow().len();
     if request.plan {
         node.bans.list.borrow_mut().put_back(&undo);
-        let connections = would_cut(node, &table);
+        let connections = would_cut(node, &table).await?;
         return Ok(BansChanged { connections, bans: after, ..planned });
     }
     let undo = Rc::new(undo);
@@ -70,7 +72,7 @@ pub(in crate::control) async fn add(node: &Node, request: &BanRequest) -> Result
 
 /// Lifts all of them, or none.
 pub(in crate::control) async fn remove(node: &Node, request: &UnbanRequest) -> Result<BansChanged, Problem> {
-    let _one = one_at_a_time(node, request.confirm_s).await?;
+    let _one = one_at_a_time(node, request.plan, request.confirm_s).await?;
     let ranges: Vec<IpNet> = if request.all {
         node.bans.list.borrow().iter().map(|(range, _)| range).collect()
     } else {
@@ -96,6 +98,7 @@ pub(in crate::control) async fn remove(node: &Node, request: &UnbanRequest) -> R
 /// may wait; and while it is one of bans, no other one of bans begins.
 async fn one_at_a_time(
     node: &Node,
+    plan: bool,
     confirm_s: Option<u64>,
 ) -> Result<(Option<MutexGuard<'_, ()>>, MutexGuard<'_, ()>), Problem> {
     let all = match confirm::within(confirm_s)? {
@@ -103,7 +106,7 @@ async fn one_at_a_time(
         None => None,
     };
     let held = (all, node.bans.changing.lock().await);
-    if confirm_s.is_some() || node.bans.waits.get() {
+    if !plan && (confirm_s.is_some() || node.bans.waits.get()) {
         node.confirm.nothing_waits()?;
     }
     Ok(held)
@@ -130,16 +133,21 @@ pub(in crate::control) fn keep_confirmed(node: &Node) -> Result<(), Problem> {
 /// What nobody confirmed. Bans that rules made meanwhile stay.
 pub(in crate::control) async fn take_back(node: &Node, undo: &Undo) -> Result<(), Problem> {
     let _changing = node.bans.changing.lock().await;
-    node.bans.list.borrow_mut().put_back(undo);
-    tell_kernel(node, undo)?;
-    let table = Arc::new(node.bans.list.borrow().table());
-    order(&node.workers, &table).await?;
+    put_back(node, undo).await?;
     node.bans.waits.set(false);
     Ok(())
 }
 
+async fn put_back(node: &Node, undo: &Undo) -> Result<(), Problem> {
+    node.bans.list.borrow_mut().put_back(undo);
+    tell_kernel(node, undo)?;
+    let table = Arc::new(node.bans.list.borrow().table());
+    order(&node.workers, &table).await.map(drop)
+}
+
 /// Disk, kernel, workers: whoever was told that a ban stands can rely on it. What fails before the workers know is
-/// taken back. Returns how many connections were closed.
+/// taken back; what is not kept yet is so even then, for nobody could confirm it. Returns how many connections were
+/// closed.
 async fn come_into_force(node: &Node, undo: &Undo, keep: bool) -> Result<usize, Problem> {
     let bans = &node.bans;
     let write = || if keep { bans.write(&node.store) } else { Ok(()) };
@@ -157,7 +165,16 @@ async fn come_into_force(node: &Node, undo: &Undo, keep: bool) -> Result<usize, 
         return Err(problem);
     }
     let table = Arc::new(bans.list.borrow().table());
-    order(&node.workers, &table).await
+    let mut problem = match order(&node.workers, &table).await {
+        Ok(closed) => return Ok(closed),
+        Err(problem) => problem,
+    };
+    problem.what = match if keep { None } else { Some(put_back(node, undo).await) } {
+        None => format!("{}; the change stands on disk and in the kernel", problem.what),
+        Some(Ok(())) => format!("{}; nothing was changed", problem.what),
+        Some(Err(back)) => format!("{}; and the way back failed: {}", problem.what, back.what),
+    };
+    Err(problem)
 }
 
 /// What became of the ranges that a change touched.
@@ -183,6 +200,16 @@ fn ranges(texts: &[String]) -> Result<Vec<IpNet>, Problem> {
     let parsed: Result<BTreeSet<IpNet>, Fault> = texts.iter().map(|text| parse_range(text)).collect();
     let bad = |Fault { what, instead }| Problem::new(Kind::Request, what, instead);
     parsed.map(|ranges| ranges.into_iter().collect()).map_err(bad)
+}
+
+/// Past the most, times could not be added to.
+fn length(seconds: u64) -> Result<Duration, Problem> {
+    let most = DURATION_MAX.as_secs();
+    if (1..=most).contains(&seconds) {
+        return Ok(Duration::from_secs(seconds));
+    }
+    let mend = format!("write 1 to {most}, or leave `for_s` away: until it is removed");
+    Err(Problem::new(Kind::Request, format!("{seconds} s is no length of a ban"), mend))
 }
 
 fn check_reason(reason: &str) -> Result<(), Problem> {
@@ -237,11 +264,11 @@ fn warnings(ranges: &[IpNet]) -> Vec<String> {
     ranges.iter().filter_map(|range| broad(*range)).take(NAMED_MAX).collect()
 }
 
-fn would_cut(node: &Node, table: &BanTable) -> usize {
+async fn would_cut(node: &Node, table: &BanTable) -> Result<usize, Problem> {
+    let open = orders::open_connections(&node.workers).await?;
     let snapshot = &node.running().snapshot;
     let banned = |source| table.is_banned(source, Duration::ZERO) && !snapshot.is_trusted(source);
-    let open = node.workers.iter().flat_map(Handle::open_connections);
-    open.filter(|open| banned(open.peer.ip())).count()
+    Ok(open.iter().filter(|open| banned(open.peer.ip())).count())
 }
 
 /// The first of them, and how many more.

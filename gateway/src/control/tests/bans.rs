@@ -109,6 +109,10 @@ fn what_fails_bans_nobody() {
         }
         let long = BanRequest { reason: "x\ny".into(), ..request(&["127.0.0.1"]) };
         assert_eq!(add(&served.node, &long).await.unwrap_err().kind, Kind::Request);
+        for seconds in [0, i64::MAX as u64, u64::MAX] {
+            let odd = BanRequest { for_s: Some(seconds), ..request(&["127.0.0.1"]) };
+            assert_eq!(add(&served.node, &odd).await.unwrap_err().kind, Kind::Request, "{seconds}");
+        }
         // The new file cannot be made.
         std::fs::create_dir(folder.path("store/bans.json.new")).unwrap();
         let problem = add(&served.node, &request(&["127.0.0.1", "203.0.113.7"])).await.unwrap_err();
@@ -274,6 +278,8 @@ fn what_nobody_confirms_is_taken_back_and_was_never_written() {
         ] {
             assert_eq!(problem.kind, Kind::Conflict, "{problem}");
         }
+        let plan = BanRequest { plan: true, ..request(&["198.51.100.1"]) };
+        assert_eq!(add(&served.node, &plan).await.unwrap().added, 1, "a plan is told all the same");
         served.node.bans.set_unwritten();
         crate::control::bans::write_down(&served.node).unwrap();
         assert_eq!(stored(&served), ["203.0.113.7/32"], "not kept, whoever else writes");
@@ -292,5 +298,26 @@ fn what_nobody_confirms_is_taken_back_and_was_never_written() {
         assert_eq!((served.ask("orders", OUTSIDE), stored(&served).len()), (200, 2));
         confirm(&served.node, &back).await.unwrap();
         assert!(is_shut_out(&served, "orders", OUTSIDE), "banned again");
+    });
+}
+
+#[test]
+fn where_a_worker_is_gone_what_waits_for_its_confirmation_does_not_stand() {
+    let folder = regional();
+    block_on(async {
+        let served = serve(&folder).await;
+        let gone = &served.node.workers[1];
+        assert!(gone.mail.send(worker::Order::Drain { within: Duration::ZERO }).is_ok());
+        while !gone.thread.is_finished() {
+            std::thread::yield_now();
+        }
+        let waiting = BanRequest { confirm_s: Some(60), ..request(&["203.0.113.7"]) };
+        add(&served.node, &waiting).await.unwrap_err();
+        assert!(served.node.bans.shown(None).bans.is_empty(), "nobody could confirm it");
+        assert!(served.node.confirm.shown().is_none());
+        assert!(served.told.borrow().bans.last().is_some_and(|told| told == "unban [203.0.113.7/32]"));
+        let problem = add(&served.node, &request(&["203.0.113.7"])).await.unwrap_err();
+        assert!(problem.what.contains("stands on disk and in the kernel"), "{problem}");
+        assert_eq!(stored(&served), ["203.0.113.7/32"]);
     });
 }
