@@ -5,6 +5,7 @@ use super::confirm::{self, Undo};
 use super::digest::digest;
 use super::kernel::Kernel;
 use super::node::Node;
+use super::orders;
 use super::plan::plan;
 use super::publish::{Keep, publish};
 use super::types::{ApplyRequest, Changed, Detached, EndpointRequest, Kind, Plan, Problem};
@@ -149,7 +150,7 @@ pub(super) async fn change(
     terms: Terms,
     what: &str,
 ) -> Result<Changed, Problem> {
-    let plan = plan(node, &next);
+    let plan = plan(node, &next, &orders::open_connections(&node.workers).await?);
     if terms.plan || !plan.differs {
         return Ok(unchanged(node, plan));
     }

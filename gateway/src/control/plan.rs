@@ -11,12 +11,13 @@ use crate::guard::endpoint;
 use crate::guard::offence::Offence;
 use crate::model::{EndpointType, SourceLimits, duration_text};
 use crate::snapshot::{Api, Listener, Snapshot};
-use crate::worker::Handle;
+use crate::worker::OpenConnection;
 use ipnet::IpNet;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 
-pub(super) fn plan(node: &Node, next: &Candidate) -> Plan {
+/// `open`: the client connections of now.
+pub(super) fn plan(node: &Node, next: &Candidate, open: &[OpenConnection]) -> Plan {
     let (running, kernel) = (&*node.running(), &*node.kernel.borrow());
     let (old, new) = (&*running.snapshot, &next.snapshot);
     let mut changes = identity(&running.loaded.document, &next.loaded.document);
@@ -26,10 +27,7 @@ pub(super) fn plan(node: &Node, next: &Candidate) -> Plan {
     changes.extend(listeners(old, new));
     changes.extend(chosen_live(running, next));
     changes.extend(apis(running, next));
-    let open = || {
-        let open = node.workers.iter().flat_map(Handle::open_connections);
-        open.map(|open| (open.listener, open.peer.ip()))
-    };
+    let open = || open.iter().map(|open| (open.listener, open.peer.ip()));
     let mut warnings = privacy(old, new, kernel);
     warnings.extend(limits_without_xdp(old, new, kernel));
     warnings.extend(restart(&node.started_with.document, &next.loaded.document));
@@ -98,7 +96,7 @@ fn identity(old: &Document, new: &Document) -> Vec<Change> {
     changed.map(|(key, before, after)| change("node", key, format!("{before} → {after}"))).collect()
 }
 
-/// Whom no limit and no ban keeps away.
+/// What gets a source banned by itself.
 fn bans(old: &config::Bans, new: &config::Bans) -> Option<Change> {
     let said = |bans: &config::Bans| {
         if !bans.automatic {
@@ -114,6 +112,7 @@ fn bans(old: &config::Bans, new: &config::Bans) -> Option<Change> {
     (before != after).then(|| change("bans", "automatic", format!("{before} → {after}")))
 }
 
+/// Whom no limit and no ban keeps away.
 fn trusted(old: &Snapshot, new: &Snapshot) -> Option<Change> {
     let list = |cidrs: &[IpNet]| if cidrs.is_empty() { "nobody".into() } else { join(cidrs) };
     let what = || format!("{} → {}", list(&old.trusted), list(&new.trusted));

@@ -29,7 +29,7 @@ pub enum Order {
     /// Serve none of these sources from now on: their connections are closed before `done` is told how many there were,
     /// and new ones as soon as they are accepted.
     Ban { bans: Arc<BanTable>, done: Box<dyn FnOnce(usize) + Send> },
-    /// Tell the connections that are open now.
+    /// Tell the connections that are open now (bounded by `Limits::connections`).
     Connections { reply: Box<dyn FnOnce(Vec<OpenConnection>) + Send> },
     /// Accept no more, finish what runs, close idle connections, end by the deadline.
     Drain { within: Duration },
@@ -102,26 +102,12 @@ impl Default for Limits {
 
 /// Orders that may wait for a worker.
 const MAIL_CAPACITY: usize = 64;
-/// How long `open_connections` waits for a worker's answer.
-const REPLY_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// A running worker, as control holds it.
 pub struct Handle {
     pub mail: MailSender<Order>,
     pub counters: Arc<Counters>,
     pub thread: std::thread::JoinHandle<()>,
-}
-
-impl Handle {
-    /// The client connections open now (bounded by `Limits::connections`). Empty when the worker does not answer.
-    pub fn open_connections(&self) -> Vec<OpenConnection> {
-        let (sender, receiver) = mpsc::sync_channel(1);
-        let reply = Box::new(move |open| drop(sender.send(open)));
-        if self.mail.send(Order::Connections { reply }).is_err() {
-            return Vec::new();
-        }
-        receiver.recv_timeout(REPLY_TIMEOUT).unwrap_or_default()
-    }
 }
 
 /// Starts worker `number` on its own thread, pinned to a core. It serves nothing until its first `Adopt`.

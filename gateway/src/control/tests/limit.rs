@@ -3,6 +3,7 @@
 use super::*;
 use crate::control::change::{Terms, apply};
 use crate::control::limit::{clear, dry_run, list, set};
+use crate::control::orders;
 use crate::control::types::{ApplyRequest, Changed, DryRunRequest, Kind, LimitRequest, Problem};
 
 const OUTSIDE: [u8; 4] = [127, 0, 0, 1];
@@ -166,8 +167,8 @@ fn a_dry_run_only_loosens_the_kernel() {
         // Until the workers have accepted them.
         assert_eq!(served.ask("orders", OUTSIDE), 403);
         let off = DryRunRequest { on: false, plan: true, ..DryRunRequest::default() };
-        let open = || served.node.workers.iter().flat_map(crate::worker::Handle::open_connections).count();
-        while open() < 2 {
+        let open = async || orders::open_connections(&served.node.workers).await.unwrap().len();
+        while open().await < 2 {
             std::thread::yield_now();
         }
         let plan = dry_run(&served.node, "orders", &off).await.unwrap().plan;
@@ -189,8 +190,8 @@ fn a_plan_counts_sources_with_more_connections_than_the_burst() {
         let served = serve(&folder).await;
         let from = |last: u8| connect(served.address("public"), [127, 0, 0, last].into());
         let held = [from(2), from(2), from(2), from(3), from(3), from(4)];
-        let open = || served.node.workers.iter().flat_map(crate::worker::Handle::open_connections).count();
-        while open() < held.len() {
+        let open = async || orders::open_connections(&served.node.workers).await.unwrap().len();
+        while open().await < held.len() {
             std::thread::yield_now();
         }
         for (burst, expected) in [(1, 2), (2, 1), (3, 0)] {
