@@ -1,10 +1,10 @@
 //! The commands: their exit codes, and the shapes of what `--json` prints.
 
 use crate::harness::api::mock;
-use crate::harness::gateway::{Home, INSIDE, OUTSIDE, command};
+use crate::harness::gateway::{Home, INSIDE, OUTSIDE, command, program};
 use crate::harness::*;
 use serde_json::Value;
-use std::process::Output;
+use std::process::{Output, Stdio};
 
 fn said(output: &Output) -> String {
     format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
@@ -36,6 +36,29 @@ fn without_a_difference_there_is_nothing_to_do_in_any_form() {
                 assert!(said(&output).contains("nothing to do: generation 1 serves"), "{}", said(&output));
             }
         }
+    }
+}
+
+/// A reader that went away before the first line (`| true`, a closed log) neither stops a change nor ends the command in
+/// a panic.
+#[test]
+fn what_was_asked_for_is_done_also_where_nobody_listens() {
+    let gateway = orders("REGIONAL").start();
+    let status = |arguments: &[&str], streams: [bool; 2]| {
+        let mut child = program(arguments, &gateway.home);
+        let [out, err] = streams.map(|heard| if heard { Stdio::null() } else { Stdio::piped() });
+        let mut child = child.stdout(out).stderr(err).spawn().unwrap();
+        // The reading ends of both pipes, before anything was written.
+        drop((child.stdout.take(), child.stderr.take()));
+        child.wait().unwrap()
+    };
+    for streams in [[true, false], [false, true], [false, false]] {
+        for wanted in ["PRIVATE", "REGIONAL"] {
+            let switched = status(&["api", "set-endpoint", "orders", wanted, "--yes"], streams);
+            assert!(switched.success(), "{streams:?}: {switched}");
+            assert_eq!(gateway.json(&["api", "show", "orders"])["endpoint_type"], wanted, "{streams:?}");
+        }
+        assert_eq!(status(&["api", "show", "nobody"], streams).code(), Some(1), "{streams:?}");
     }
 }
 

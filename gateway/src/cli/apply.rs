@@ -57,17 +57,17 @@ pub(crate) fn change(
     if !planned.plan.differs {
         return finish(global, &planned);
     }
-    eprint!("{}", output::findings(&planned.diagnostics));
+    output::say(&output::findings(&planned.diagnostics));
     if !how.yes {
-        eprint!("{}", text(&planned.plan));
+        output::say(&text(&planned.plan));
         match output::confirm("Do it?") {
             Some(true) => {}
             Some(false) => {
-                eprintln!("nothing was changed");
+                output::say("nothing was changed\n");
                 return Ok(End::Refused);
             }
             None => {
-                eprintln!("nothing was changed: there is no terminal to ask on, --yes does it");
+                output::say("nothing was changed: there is no terminal to ask on, --yes does it\n");
                 return Ok(End::Usage);
             }
         }
@@ -85,7 +85,7 @@ pub(crate) fn change(
 
 /// Nothing differs: the same answer with and without --yes, with and without a terminal.
 fn finish(global: &Global, planned: &Changed) -> Result<End, Problem> {
-    eprint!("{}", output::findings(&planned.diagnostics));
+    output::say(&output::findings(&planned.diagnostics));
     if global.json {
         output::json(planned)?;
     } else {
@@ -98,7 +98,7 @@ fn show(global: &Global, planned: &Changed) -> Result<(), Problem> {
     if global.json {
         return output::json(planned);
     }
-    eprint!("{}", output::findings(&planned.diagnostics));
+    output::say(&output::findings(&planned.diagnostics));
     output::print(&text(&planned.plan));
     Ok(())
 }

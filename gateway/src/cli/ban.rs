@@ -19,7 +19,7 @@ const FILE_BYTES_MAX: u64 = 32 << 20;
 pub(crate) enum Ban {
     /// Ban addresses or ranges: their packets are dropped in the kernel, their connections closed
     Add {
-        /// 203.0.113.7, 203.0.113.0/24, 2001:db8::/48
+        /// 203.0.113.7, 203.0.113.0/24, 2001:db8:0:5::/64 (whoever has an IPv6 address usually has its /64)
         #[arg(required = true, value_name = "ADDR|RANGE", value_parser = range)]
         ranges: Vec<IpNet>,
         #[command(flatten)]
@@ -132,15 +132,15 @@ fn change(
         return Ok(End::Done);
     }
     if dangerous && !how.yes {
-        eprint!("{}", text(&ask(true)?));
+        output::say(&text(&ask(true)?));
         match output::confirm("Do it?") {
             Some(true) => {}
             Some(false) => {
-                eprintln!("nothing was changed");
+                output::say("nothing was changed\n");
                 return Ok(End::Refused);
             }
             None => {
-                eprintln!("nothing was changed: there is no terminal to ask on, --yes does it");
+                output::say("nothing was changed: there is no terminal to ask on, --yes does it\n");
                 return Ok(End::Usage);
             }
         }
@@ -213,7 +213,7 @@ fn table(bans: &[BanEntry]) -> String {
             Some(rule) => format!("{} {rule}", ban.by),
             None => ban.by.clone(),
         };
-        let until = ban.until.as_deref().unwrap_or("removed");
+        let until = ban.until.as_deref().unwrap_or("it is removed");
         rows.push(row([&ban.range.to_string(), &ban.since, until, &remaining, &by, &ban.reason]));
     }
     output::table(&rows)

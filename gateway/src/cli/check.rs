@@ -41,7 +41,7 @@ impl Check {
         if global.json {
             output::json(&report)?;
         } else {
-            eprint!("{}", output::findings(&report.findings));
+            output::say(&output::findings(&report.findings));
             output::print(&summary(&checked, &report));
         }
         Ok(if report.ok { End::Done } else { End::Refused })

@@ -56,7 +56,7 @@ pub(crate) fn wait(global: &Global, waits: &PendingChange) -> Result<End, Proble
         return Ok(End::Done);
     }
     let Some(keep) = asked(waits.seconds_left) else {
-        eprintln!("\nnobody confirmed it: the gateway rolls it back now");
+        output::say("\nnobody confirmed it: the gateway rolls it back now\n");
         return Ok(End::Refused);
     };
     output::print(&text(&send(global, Some(waits.id), !keep)?));
@@ -73,7 +73,7 @@ fn asked(seconds: u64) -> Option<bool> {
         let _ = sender.send(matches!(read, Ok(1..)).then_some(line));
     });
     for left in (1..=seconds).rev() {
-        eprint!("\rKeep it? [y/N] {left:>4} s left ");
+        output::say(&format!("\rKeep it? [y/N] {left:>4} s left "));
         match answer.recv_timeout(Duration::from_secs(1)) {
             Ok(line) => return line.map(|line| matches!(line.trim(), "y" | "Y" | "yes")),
             Err(RecvTimeoutError::Timeout) => {}

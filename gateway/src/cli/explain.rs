@@ -35,7 +35,7 @@ impl Explain {
         let explanation: Explanation = if client::is_running(global) {
             client::post(global, "/explain", &request)?
         } else if global.socket.is_none() && global.config_exists() {
-            eprintln!("no gateway runs: explained from {}", global.config().display());
+            output::say(&format!("no gateway runs: explained from {}\n", global.config().display()));
             control::explain_offline(&global.config(), &request)?
         } else {
             client::post(global, "/explain", &request)?

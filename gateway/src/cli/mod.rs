@@ -71,7 +71,7 @@ enum Command {
     Ban(ban::Ban),
     /// Why does a request pass, or not? Walks XDP and HTTP and names the rule that decides
     Explain(explain::Explain),
-    /// The rules in the kernel; works without a running gateway
+    /// The rules in the kernel; `status`, `stats` and `detach` work without a running gateway
     #[command(subcommand)]
     Xdp(xdp::Xdp),
     /// Keep a change that was made with --confirm, or take it back at once

@@ -5,14 +5,28 @@ use serde::Serialize;
 use std::collections::BTreeMap;
 use std::io::{BufRead, ErrorKind, IsTerminal, Write};
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Standard output. A reader that went away (`| head`) ends the command quietly, as it ends other Unix tools.
+static READER_LEFT: AtomicBool = AtomicBool::new(false);
+
+/// Standard output. A reader that went away (`| head`) ends no command half way: what was asked for is still done.
 pub(crate) fn print(text: &str) {
     let mut out = std::io::stdout().lock();
-    if let Err(error) = out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        let quiet = error.kind() == ErrorKind::BrokenPipe;
-        std::process::exit(if quiet { 0 } else { 1 });
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Ok(()) => {}
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => READER_LEFT.store(true, Ordering::Relaxed),
+        Err(_) => std::process::exit(1),
     }
+}
+
+/// Nobody reads standard output any more: whatever prints for ever ends.
+pub(crate) fn reader_left() -> bool {
+    READER_LEFT.load(Ordering::Relaxed)
+}
+
+/// Standard error, if anybody hears it.
+pub(crate) fn say(text: &str) {
+    let _ = std::io::stderr().lock().write_all(text.as_bytes());
 }
 
 pub(crate) fn json(value: &impl Serialize) -> Result<(), Problem> {
@@ -33,7 +47,7 @@ pub(crate) fn problem(problem: &Problem, as_json: bool) {
     if !problem.mend.is_empty() {
         text.push_str(&format!("  {}\n", problem.mend));
     }
-    eprint!("{text}");
+    say(&text);
 }
 
 /// `file:line:column: error: what`, the line itself with a caret below, and what to write instead.
@@ -77,7 +91,7 @@ pub(crate) fn confirm(question: &str) -> Option<bool> {
     if !std::io::stdin().is_terminal() || !std::io::stderr().is_terminal() {
         return None;
     }
-    eprint!("{question} [y/N] ");
+    say(&format!("{question} [y/N] "));
     let mut answer = String::new();
     std::io::stdin().lock().read_line(&mut answer).ok()?;
     Some(matches!(answer.trim(), "y" | "Y" | "yes"))

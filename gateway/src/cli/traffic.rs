@@ -86,7 +86,7 @@ fn every_second(
 ) -> Result<End, Problem> {
     let redraws = std::io::stdout().is_terminal();
     let mut shown = 0;
-    while count.is_none_or(|count| shown < count) {
+    while count.is_none_or(|count| shown < count) && !output::reader_left() {
         std::thread::sleep(EVERY);
         let (json, text) = next()?;
         match (global.json, redraws) {

@@ -114,7 +114,7 @@ fn detach(global: &Global, yes: bool) -> Result<End, Problem> {
             Some(true) => {}
             Some(false) => return Ok(End::Refused),
             None => {
-                eprintln!("nothing was changed: there is no terminal to ask on, --yes does it");
+                output::say("nothing was changed: there is no terminal to ask on, --yes does it\n");
                 return Ok(End::Usage);
             }
         }

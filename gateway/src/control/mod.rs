@@ -150,7 +150,8 @@ async fn serve(options: &Options) -> Result<(), Problem> {
         () = signals.end() => return Ok(()),
     };
     let ready = start::ready(&started);
-    eprint!("{}", start::banner(&ready));
+    // Whoever started it may not listen any more.
+    let _ = std::io::stderr().lock().write_all(start::banner(&ready).as_bytes());
     if options.json {
         let line = serde_json::to_string(&ready).map_err(|error| Problem::host(error.to_string(), ""))?;
         // Whoever asked for the line may be gone already: the gateway serves all the same.

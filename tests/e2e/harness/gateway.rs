@@ -261,6 +261,12 @@ impl Drop for Gateway {
 
 /// Runs a command of the binary under test.
 pub(crate) fn command(arguments: &[&str], home: &Home) -> Output {
+    program(arguments, home).output().unwrap()
+}
+
+/// The same, not started yet.
+pub(crate) fn program(arguments: &[&str], home: &Home) -> Command {
     let mut command = Command::new(BINARY);
-    command.args(arguments).arg("--config").arg(home.config()).stdin(Stdio::null()).output().unwrap()
+    command.args(arguments).arg("--config").arg(home.config()).stdin(Stdio::null());
+    command
 }
