@@ -92,6 +92,11 @@ fn run(options: &Options) -> Result<()> {
     if processors <= PROXY_CORE {
         bail!("{processors} processor: this takes two, one for the proxy and one for load and backend");
     }
+    let effort = rounds::Effort {
+        rounds: if options.quick { 2 } else { usize::from(options.repeats) },
+        window: std::time::Duration::from_millis(if options.quick { 300 } else { options.window }),
+        disturbed_above: options.disturbed_above,
+    };
     settle()?;
     let place = std::env::current_exe()?;
     let beside = place.parent().context("no folder of programs")?.to_owned();
@@ -99,9 +104,9 @@ fn run(options: &Options) -> Result<()> {
     let folder = std::env::temp_dir().join(format!("gateway-bench-{}", std::process::id()));
     fs::create_dir_all(&folder)?;
     let place = rounds::Place { backend: backend::start()?, programs: &programs, folder: &folder };
-    let tables = measure(options, &place);
+    let figures = measure(options, &effort, &place);
     let _ = fs::remove_dir_all(&folder);
-    let report = report::Report::new(options.what, tables?, &programs)?;
+    let report = report::Report::new(options.what, effort, figures?, &programs)?;
     print!("{}", report.tables()?);
     if let Some(file) = &options.json {
         write(file, &serde_json::to_string_pretty(&report)?)?;
@@ -117,22 +122,17 @@ fn run(options: &Options) -> Result<()> {
     Ok(())
 }
 
-fn measure(options: &Options, place: &rounds::Place<'_>) -> Result<report::Figures> {
-    let effort = rounds::Effort {
-        rounds: if options.quick { 2 } else { usize::from(options.repeats) },
-        window: std::time::Duration::from_millis(if options.quick { 300 } else { options.window }),
-        disturbed_above: options.disturbed_above,
-    };
+fn measure(options: &Options, effort: &rounds::Effort, place: &rounds::Place<'_>) -> Result<report::Figures> {
     let scenarios = match options.what {
         What::Proxy => scenarios::proxy(),
         What::Cache => scenarios::cache(),
         What::Latency => scenarios::latency(),
         What::Memory => return memory::measure(effort.rounds.div_ceil(3), place),
-        What::Swaps => return swaps::measure(&effort, place),
+        What::Swaps => return swaps::measure(effort, place),
     };
     let scenarios: Vec<_> =
         scenarios.into_iter().filter(|scenario| scenario.name.contains(&options.only)).collect();
-    rounds::measure(&scenarios, &effort, place)
+    rounds::measure(&scenarios, effort, place)
 }
 
 /// Ourselves and our threads to the core of the load; waits end when they should, not 50 µs later.

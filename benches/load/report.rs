@@ -2,6 +2,7 @@
 
 use crate::What;
 use crate::peers::{Contender, Missing};
+use crate::rounds::Effort;
 use crate::scenarios::Goal;
 use anyhow::Result;
 use benches::about::About;
@@ -11,6 +12,11 @@ use serde::Serialize;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::Path;
+
+/// From this share of a core on, what others do is no disturbance any more but the usual.
+const BUSY: f64 = 0.25;
+const BUSY_WORDS: &str = "**Taken on a busy machine, with disturbed windows let in: a look, not a \
+                          claim.** Run it again on one that rests.";
 
 #[derive(Default, Serialize)]
 pub(crate) struct Figures {
@@ -80,21 +86,29 @@ pub(crate) struct Report {
     #[serde(skip)]
     what: What,
     about: About,
+    effort: Effort,
     versions: Vec<String>,
+    /// Of the last minute
+    load_average: String,
     #[serde(flatten)]
     figures: Figures,
 }
 
 impl Report {
-    pub(crate) fn new(what: What, figures: Figures, programs: &Path) -> Result<Self> {
+    pub(crate) fn new(what: What, effort: Effort, figures: Figures, programs: &Path) -> Result<Self> {
         let known =
             [Contender::Gateway, Contender::Nginx, Contender::Haproxy, Contender::Varnish, Contender::H2o];
         let versions = known.iter().filter_map(|contender| contender.version(programs)).collect();
-        Ok(Self { what, about: About::now()?, versions, figures })
+        let load_average = std::fs::read_to_string("/proc/loadavg")?;
+        let load_average = load_average.split(' ').next().unwrap_or_default().to_owned();
+        Ok(Self { what, about: About::now()?, effort, versions, load_average, figures })
     }
 
     pub(crate) fn tables(&self) -> Result<String, std::fmt::Error> {
         let mut out = String::new();
+        if self.effort.disturbed_above > BUSY && !self.figures.rows.is_empty() {
+            writeln!(out, "\n{BUSY_WORDS}")?;
+        }
         for rows in self.figures.rows.chunk_by(|a, b| a.scenario == b.scenario) {
             let [first, ..] = rows else { continue };
             writeln!(out, "\n### {}\n", first.scenario)?;
@@ -128,6 +142,14 @@ impl Report {
         for version in &self.versions {
             writeln!(out, "- {version}")?;
         }
+        let Effort { window, disturbed_above, .. } = &self.effort;
+        writeln!(
+            out,
+            "- windows of {window:?}; disturbed: others used more than {:.0} % of one core's time; load average of the \
+             machine at the end: {}",
+            100.0 * disturbed_above,
+            self.load_average
+        )?;
         out.push_str(&self.tables()?);
         Ok(out)
     }
