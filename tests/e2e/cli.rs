@@ -39,8 +39,8 @@ fn without_a_difference_there_is_nothing_to_do_in_any_form() {
     }
 }
 
-/// A reader that went away before the first line (`| true`, a closed log) neither stops a change nor ends the command in
-/// a panic.
+/// A reader that went away before the first line (`| true`, a closed log) neither stops a change nor ends the
+/// command in a panic.
 #[test]
 fn what_was_asked_for_is_done_also_where_nobody_listens() {
     let gateway = orders("REGIONAL").start();

@@ -141,7 +141,8 @@ fn maps_that_nobody_finished_writing_are_not_adopted_and_drawn_no_secrets_for() 
     let settings = world.settings(XdpMode::Auto);
     drop(world.gateway.run(|| attach(&settings, &private())));
     closed(&world);
-    // The process that makes maps draws their secrets. Whoever looks in between must not: listeners are found by them.
+    // The process that makes maps draws their secrets. Whoever looks in between must not: listeners are found by
+    // them.
     let unwritten = State {
         version: 0,
         privates: 0,
