@@ -157,6 +157,13 @@ fn a_proxy_header_names_the_source(io: Io) {
         let expected = if source == PROXY { "192.0.2.1" } else { source };
         assert_eq!(told(&upstream)[0].as_deref(), Some(expected));
     }
+    let mut open = Client::connect_from(PROXY, gateway.public());
+    open.send(version_2([192, 0, 2, 77]));
+    assert_eq!(open.get("/prod/x").status, 200);
+    for how in ["--plan", "--yes"] {
+        let cut = gateway.json(&["ban", "add", "192.0.2.77", how]);
+        assert_eq!(cut["connections"], 1, "{how}: by the name of its header");
+    }
     gateway.json(&["ban", "add", "192.0.2.9", "--yes"]);
     let mut banned = Client::connect_from(PROXY, gateway.public());
     let _ = banned.try_send(version_2([192, 0, 2, 9]));

@@ -156,6 +156,10 @@ impl Local {
     pub(super) fn refused(&self, source: IpAddr, refusal: &Refusal) {
         let snapshot = self.snapshot();
         let (Some(thresholds), Some(offence)) = (&snapshot.offences, Offence::of(refusal)) else { return };
+        // Behind a proxy whoever is banned goes on to ask: that makes his ban no longer.
+        if self.is_banned(source) {
+            return;
+        }
         let since = net::now().saturating_duration_since(self.began);
         let mut offences = self.offences.borrow_mut();
         let offences = offences.get_or_insert_default();
@@ -205,7 +209,12 @@ impl Local {
     pub(super) fn open_connections(&self) -> Vec<OpenConnection> {
         let table = self.open.borrow();
         let listed = table.iter().filter_map(|(_, open)| {
-            open.listener.get().map(|listener| OpenConnection { listener, peer: open.peer })
+            open.listener.get().map(|listener| OpenConnection {
+                listener,
+                peer: open.peer,
+                from: open.from.get(),
+                source: open.source.get(),
+            })
         });
         listed.collect()
     }

@@ -47,6 +47,9 @@ pub struct OpenConnection {
     /// Index into the listeners of the snapshot that the worker serves by.
     pub listener: usize,
     pub peer: SocketAddr,
+    /// Whose connection and whose request it is, by the word of trusted proxies; else the peer.
+    pub from: IpAddr,
+    pub source: IpAddr,
 }
 
 /// A source that earned one refusal too many.

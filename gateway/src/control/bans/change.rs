@@ -10,6 +10,7 @@ use crate::control::{confirm, orders};
 use crate::guard::ban::{BanTable, End};
 use crate::model::DURATION_MAX;
 use crate::observe::{log, rfc3339};
+use crate::worker::OpenConnection;
 use ipnet::IpNet;
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -268,7 +269,8 @@ async fn would_cut(node: &Node, table: &BanTable) -> Result<usize, Problem> {
     let open = orders::open_connections(&node.workers).await?;
     let snapshot = &node.running().snapshot;
     let banned = |source| table.is_banned(source, Duration::ZERO) && !snapshot.is_trusted(source);
-    Ok(open.iter().filter(|open| banned(open.peer.ip())).count())
+    let cut = |open: &&OpenConnection| [open.peer.ip(), open.from, open.source].into_iter().any(banned);
+    Ok(open.iter().filter(cut).count())
 }
 
 /// The first of them, and how many more.
