@@ -17,7 +17,8 @@ use tokio::net::UnixStream;
 
 /// Longer than the longest change.
 const ANSWER_WITHIN: Duration = Duration::from_secs(90);
-const ANSWER_BYTES_MAX: usize = 64 << 20;
+/// All bans, with the longest reasons.
+const ANSWER_BYTES_MAX: usize = 512 << 20;
 const STORE_DEFAULT: &str = "/var/lib/gateway";
 const PINS_DEFAULT: &str = "/sys/fs/bpf/gateway";
 
