@@ -19,5 +19,6 @@ mod proxies;
 mod refusals;
 mod reload;
 mod routing;
+mod slow;
 mod smuggling;
 mod tunnel;

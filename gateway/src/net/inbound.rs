@@ -50,20 +50,21 @@ impl Inbound {
 
     /// Waits for more bytes and puts them behind the unread ones. False: the stream has ended.
     pub async fn more(&mut self, size: Size) -> io::Result<bool> {
+        // What is unread waits outside the pool: a crowd of half heads must not keep its buffers from others.
+        self.carry.drain(..self.at);
+        self.at = 0;
+        if let Some(chunk) = self.chunk.take() {
+            self.carry.extend_from_slice(chunk.as_slice());
+        }
         let Some(new) = self.stream.recv(size).await? else {
             return Ok(false);
         };
         if self.bytes().is_empty() {
             self.release();
             self.chunk = Some(new);
-            return Ok(true);
+        } else {
+            self.carry.extend_from_slice(new.as_slice());
         }
-        self.carry.drain(..self.at);
-        self.at = 0;
-        if let Some(chunk) = self.chunk.take() {
-            self.carry.extend_from_slice(chunk.as_slice());
-        }
-        self.carry.extend_from_slice(new.as_slice());
         Ok(true)
     }
 

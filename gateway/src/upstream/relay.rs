@@ -29,8 +29,23 @@ pub enum RelayError {
 
 #[derive(Clone, Copy, Debug)]
 pub struct RelayLimits {
+    /// The longest silence.
     pub idle: Duration,
+    /// Bytes a second that the source must keep up while it is waited for, `idle` beside; 0: none.
+    pub rate: u32,
     pub bytes: u64,
+}
+
+impl RelayLimits {
+    /// How long the source may be waited for now. Only waiting counts: what the sink keeps us from reading does not.
+    fn patience(&self, carried: u64, waited: Duration) -> Duration {
+        let Some(earned) = carried.checked_mul(1000).and_then(|milli| milli.checked_div(self.rate.into()))
+        else {
+            return self.idle;
+        };
+        let all = self.idle.saturating_add(Duration::from_millis(earned));
+        self.idle.min(all.saturating_sub(waited))
+    }
 }
 
 /// The writing half of a message: the head goes out together with the first bytes of the body.
@@ -121,12 +136,16 @@ pub async fn relay(
 ) -> Result<(), RelayError> {
     let mut decoder = BodyDecoder::new(framing);
     let mut carried: u64 = 0;
+    let mut waited = Duration::ZERO;
     let long = matches!(framing, Framing::Length(n) if n > LARGE_AFTER_BYTES);
     while !decoder.is_done() {
         if source.is_empty() {
             sink.flush().await?;
             let size = if long || carried > LARGE_AFTER_BYTES { Size::Large } else { Size::Small };
-            match net::timeout(limits.idle, source.more(size)).await {
+            let begun = net::now();
+            let more = net::timeout(limits.patience(carried, waited), source.more(size)).await;
+            waited += net::now().saturating_duration_since(begun);
+            match more {
                 Err(net::Elapsed) => return Err(RelayError::Idle),
                 Ok(Err(error)) => return Err(RelayError::Source(error)),
                 Ok(Ok(true)) => {}
@@ -180,4 +199,27 @@ pub async fn discard(source: &mut Inbound, framing: Framing, limits: RelayLimits
         }
     }
     true
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_source_keeps_up_its_rate_while_it_is_waited_for() {
+        let seconds = Duration::from_secs;
+        let limits = RelayLimits { idle: seconds(30), rate: 500, bytes: u64::MAX };
+        for (carried, waited, expected) in [
+            (0, 0, 30),
+            (0, 30, 0),
+            (0, 31, 0),
+            (5_000, 0, 30),
+            (5_000, 25, 15),
+            (5_000, 40, 0),
+            (u64::MAX, u64::MAX, 30),
+        ] {
+            assert_eq!(limits.patience(carried, seconds(waited)), seconds(expected), "{carried} {waited}");
+        }
+        assert_eq!(RelayLimits { rate: 0, ..limits }.patience(1, seconds(1_000)), seconds(30));
+    }
 }

@@ -51,7 +51,7 @@ pub(super) enum After {
 
 /// Bytes and time that a client may still spend sending after its last answer.
 const LINGER: upstream::RelayLimits =
-    upstream::RelayLimits { idle: Duration::from_millis(500), bytes: 256 * 1024 };
+    upstream::RelayLimits { idle: Duration::from_millis(500), rate: 0, bytes: 256 * 1024 };
 const LINGER_TOTAL: Duration = Duration::from_secs(2);
 
 /// The task of one connection.
@@ -92,6 +92,7 @@ impl Client {
             return After::Reset;
         }
         loop {
+            self.open.waiting_since.set(net::now());
             self.open.busy.set(false);
             if self.open.closing.get() {
                 return After::Close;

@@ -20,6 +20,10 @@ use std::time::{Duration, Instant};
 
 /// Lines on behalf of requests, per worker.
 const SAY_EVERY: Duration = Duration::from_secs(1);
+/// In a full table, a connection without a whole request that has waited for so long makes room for a new one.
+const YIELDS_AFTER: Duration = Duration::from_secs(1);
+/// Places of a full table that are looked at for one new connection.
+const LOOKED_AT: usize = 64;
 
 pub(super) struct Local {
     pub(super) limits: Limits,
@@ -33,6 +37,8 @@ pub(super) struct Local {
     report: Report,
     began: Instant,
     open: RefCell<Slab<Rc<Open>>>,
+    /// Where in `open` the next look for room begins.
+    hand: Cell<usize>,
     /// When the last line was logged on behalf of a request.
     said: Cell<Option<Instant>>,
     pub(super) draining: Cell<bool>,
@@ -62,6 +68,8 @@ pub(super) struct Open {
     pub(super) source: Cell<IpAddr>,
     /// Index into the listeners of the current snapshot; None: its listener is gone.
     pub(super) listener: Cell<Option<ListenerIndex>>,
+    /// Since when there is no whole request: idle, or sending its head.
+    pub(super) waiting_since: Cell<Instant>,
     /// An exchange is under way.
     pub(super) busy: Cell<bool>,
     /// Close after the exchange that is under way.
@@ -127,6 +135,7 @@ impl Local {
             report,
             began: net::now(),
             open: RefCell::default(),
+            hand: Cell::new(0),
             said: Cell::new(None),
             draining: Cell::new(false),
             empty: Flag::default(),
@@ -192,10 +201,32 @@ impl Local {
         may
     }
 
-    /// None: the table is full.
+    /// None: the table is full, and nobody near by has waited long enough to make room.
     pub(super) fn register(&self, open: Rc<Open>) -> Option<usize> {
         let mut table = self.open.borrow_mut();
-        (table.len() < self.limits.connections).then(|| table.insert(open))
+        let room = table.len() < self.limits.connections || self.make_room(&table);
+        room.then(|| table.insert(open))
+    }
+
+    /// Ends one connection that waits between requests, or is slow with a head. It leaves the table by itself.
+    fn make_room(&self, table: &Slab<Rc<Open>>) -> bool {
+        let now = net::now();
+        for _ in 0..LOOKED_AT {
+            let place = self.hand.get();
+            self.hand.set((place + 1) % table.capacity().max(1));
+            let Some(open) = table.get(place).filter(|open| !open.busy.get() && !open.cut.is_raised()) else {
+                continue;
+            };
+            if now.saturating_duration_since(open.waiting_since.get()) >= YIELDS_AFTER {
+                open.end();
+                if self.may_say() {
+                    let what = "as many connections as there may be: those that wait make room for new ones";
+                    observe::log("warning", "worker", format_args!("{what}"));
+                }
+                return true;
+            }
+        }
+        false
     }
 
     pub(super) fn deregister(&self, key: usize) {

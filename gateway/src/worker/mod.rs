@@ -79,6 +79,8 @@ pub struct Limits {
     pub idle_timeout: Duration,
     /// A body of which nothing moves.
     pub body_idle_timeout: Duration,
+    /// Bytes a second of a request's body that a client must keep up, beside `body_idle_timeout` once.
+    pub body_rate: u32,
     /// A peer that takes none of what we send.
     pub send_timeout: Duration,
     pub connect_timeout: Duration,
@@ -95,6 +97,7 @@ impl Default for Limits {
             head_timeout: Duration::from_secs(10),
             idle_timeout: Duration::from_secs(75),
             body_idle_timeout: Duration::from_secs(30),
+            body_rate: 500,
             send_timeout: Duration::from_secs(30),
             connect_timeout: Duration::from_secs(5),
             tunnel_idle_timeout: Duration::from_secs(600),

@@ -1,5 +1,6 @@
 //! A request that a HTTP backend answers: its body goes up while the response comes down.
 
+use super::Limits;
 use super::client::{After, Body, Client};
 use super::local::Local;
 use super::respond;
@@ -144,7 +145,7 @@ impl Call<'_> {
             && respond::may_keep(head, &client.open, &client.local);
         let shown = if bodiless { shown_length(&link.head, status) } else { framing };
         respond::write_framing(out, shown, keep);
-        let limits = RelayLimits { idle: self.silence, bytes: u64::MAX };
+        let limits = RelayLimits { idle: self.silence, rate: 0, bytes: u64::MAX };
         let timeout = client.local.limits.send_timeout;
         let mut sink = Sink::new(&client.open.stream, std::mem::take(out), framing, timeout);
         let carried = if bodiless { Framing::None } else { body };
@@ -173,7 +174,8 @@ impl Call<'_> {
         backend: &Stream,
         local: &Local,
     ) -> Result<(), RelayError> {
-        let limits = RelayLimits { idle: local.limits.body_idle_timeout, bytes: local.limits.body_bytes };
+        let Limits { body_idle_timeout: idle, body_rate: rate, body_bytes: bytes, .. } = local.limits;
+        let limits = RelayLimits { idle, rate, bytes };
         let framing = self.request.framing;
         let mut sink = Sink::new(backend, self.head.to_vec(), framing, local.limits.send_timeout);
         if framing == Framing::None {

@@ -14,7 +14,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 /// A request body that nobody wants is read to its end, up to this size and for so long: the connection can go on.
-const UNWANTED: RelayLimits = RelayLimits { idle: Duration::from_secs(2), bytes: 64 * 1024 };
+const UNWANTED: RelayLimits = RelayLimits { idle: Duration::from_secs(2), rate: 0, bytes: 64 * 1024 };
 const UNWANTED_TOTAL: Duration = Duration::from_secs(5);
 
 /// Answers a refused request, by the API's own gateway responses where it has some.

@@ -162,6 +162,7 @@ fn admit(local: &Rc<Local>, stream: net::Stream, peer: SocketAddr, listener: usi
         from: Cell::new(peer.ip()),
         source: Cell::new(peer.ip()),
         listener: Cell::new(Some(listener)),
+        waiting_since: Cell::new(net::now()),
         busy: Cell::new(false),
         closing: Cell::new(false),
         cut: Flag::default(),

@@ -158,8 +158,15 @@ pub(crate) struct Gateway {
 
 impl Gateway {
     pub(crate) fn start(home: Home, io: Io) -> Self {
+        Self::start_with(home, io, None)
+    }
+
+    /// With no more open files than these: a fourth of them, or so, are client connections.
+    pub(crate) fn start_with(home: Home, io: Io, files: Option<u32>) -> Self {
         let log = std::fs::OpenOptions::new().create(true).append(true).open(home.folder().join("stderr"));
-        let mut child = Command::new(BINARY)
+        let limit = files.map_or(String::new(), |files| format!("ulimit -n {files} && "));
+        let mut child = Command::new("sh")
+            .args(["-c", &format!("{limit}exec \"$0\" \"$@\""), BINARY])
             .args(["run", "--json", "--io", io.as_str(), "--config"])
             .arg(home.config())
             .stdin(Stdio::null())
