@@ -18,6 +18,7 @@ pub(crate) enum Limit {
     /// are exempt.
     #[command(group = clap::ArgGroup::new("limits").required(true).multiple(true))]
     Set {
+        /// Name of the [[listener]]
         listener: String,
         /// Packets: 2000/s, 300/m or off
         #[arg(long, value_name = "RATE", value_parser = rate, group = "limits")]
@@ -36,6 +37,7 @@ pub(crate) enum Limit {
     },
     /// Let a listener have its file's limits again
     Clear {
+        /// Name of the [[listener]]
         listener: String,
         #[command(flatten)]
         how: How,
@@ -46,8 +48,10 @@ pub(crate) enum Limit {
 
 #[derive(clap::Args)]
 pub(crate) struct DryRun {
+    /// Comes first: on or off
     #[arg(value_enum, ignore_case = true)]
     state: State,
+    /// Comes second: name of the [[listener]]
     listener: String,
     #[command(flatten)]
     how: How,
@@ -55,7 +59,9 @@ pub(crate) struct DryRun {
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum State {
+    /// Count only, drop nothing
     On,
+    /// Drop as the rules say
     Off,
 }
 

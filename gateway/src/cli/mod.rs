@@ -226,6 +226,14 @@ mod tests {
     }
 
     #[test]
+    fn dry_run_tells_the_order_of_its_words() {
+        let help = Cli::try_parse_from(["gateway", "xdp", "dry-run", "--help"]).err().unwrap().to_string();
+        for told in ["Comes first: on or off", "Comes second: name of the [[listener]]"] {
+            assert!(help.contains(told), "{help}");
+        }
+    }
+
+    #[test]
     fn wrong_usage_is_refused() {
         for line in [
             "gateway",

@@ -14,8 +14,7 @@ const NODE_FILE_BYTES_MAX: usize = 1024 * 1024;
 pub fn load(file: &Path) -> Result<Loaded, Vec<Diagnostic>> {
     let at_its_top = |what, instead| vec![unreadable(file, Place { line: 1, column: 1 }, what, instead)];
     let text = read_text(file, NODE_FILE_BYTES_MAX).map_err(|(what, instead)| at_its_top(what, instead))?;
-    let (document, places) = read::document(file, &text)?;
-    let mut warnings = Vec::new();
+    let (document, places, mut warnings) = read::document(file, &text)?;
     let apis = document
         .apis
         .iter()

@@ -22,8 +22,11 @@ const STAGE_VARIABLES_MAX: usize = 100;
 const STAGE_VARIABLE_NAME_MAX: usize = 64;
 const STAGE_VARIABLE_VALUE_MAX: usize = 512;
 
-/// The document, and for each API the place of its `file`.
-pub(super) fn document(file: &Path, text: &str) -> Result<(Document, Vec<Place>), Vec<Diagnostic>> {
+/// The document, for each API the place of its `file`, and warnings.
+pub(super) fn document(
+    file: &Path,
+    text: &str,
+) -> Result<(Document, Vec<Place>, Vec<Diagnostic>), Vec<Diagnostic>> {
     let mut findings = Findings::new(file);
     findings.assigns = " = ";
     let tree = match toml::read(text) {
@@ -38,7 +41,7 @@ pub(super) fn document(file: &Path, text: &str) -> Result<(Document, Vec<Place>)
     let (document, places) = reader.document(file, &tree);
     match reader.findings.has_errors() {
         true => Err(reader.findings.finish()),
-        false => Ok((document, places)),
+        false => Ok((document, places, reader.findings.finish())),
     }
 }
 
@@ -92,7 +95,7 @@ impl Reader<'_> {
             }
             text
         });
-        let workers = map.node("workers").and_then(|n| self.findings.integer(n, "workers", 0, WORKERS_MAX));
+        let workers = map.node("workers").and_then(|n| self.integer(n, "workers", 0, WORKERS_MAX));
         Node {
             region: region.to_owned(),
             account: account.to_owned(),

@@ -230,7 +230,8 @@ fn draw_id() -> Result<String, Problem> {
 /// The control address has no authentication yet: it stays on this host.
 fn unsafe_control_address(document: &Document) -> Option<Diagnostic> {
     let address = document.control.address.filter(|address| !address.ip().is_loopback())?;
-    let place = std::fs::read_to_string(&document.file).ok().and_then(|text| control_address_place(&text));
+    let place =
+        std::fs::read_to_string(&document.file).ok().and_then(|text| key_place(&text, "control", "address"));
     Some(Diagnostic {
         severity: Severity::Error,
         file: document.file.clone(),
@@ -243,14 +244,15 @@ fn unsafe_control_address(document: &Document) -> Option<Diagnostic> {
     })
 }
 
-fn control_address_place(text: &str) -> Option<Place> {
-    let table = text.lines().position(|line| line.trim().starts_with("[control]"))?;
+/// Where the value of a table's key stands.
+pub(super) fn key_place(text: &str, table: &str, key: &str) -> Option<Place> {
+    let table = text.lines().position(|line| line.trim().starts_with(&format!("[{table}]")))?;
     let (line, found) = text
         .lines()
         .enumerate()
         .skip(table + 1)
         .take_while(|(_, line)| !line.trim_start().starts_with('['))
-        .find(|(_, line)| line.trim_start().starts_with("address"))?;
+        .find(|(_, line)| line.trim_start().starts_with(key))?;
     let value = found
         .find('=')
         .map_or(0, |equals| equals + 1 + found[equals + 1..].len() - found[equals + 1..].trim_start().len());
@@ -285,7 +287,7 @@ mod tests {
     fn the_control_address_is_found_in_its_table() {
         let text =
             "[node]\naddress = 1\n\n[control] # here\nstore = \"x\"\n  address =  \"0.0.0.0:9080\"\n[xdp]\n";
-        assert_eq!(control_address_place(text), Some(Place { line: 6, column: 14 }));
-        assert_eq!(control_address_place("[control]\n[[listener]]\naddress = 1\n"), None);
+        assert_eq!(key_place(text, "control", "address"), Some(Place { line: 6, column: 14 }));
+        assert_eq!(key_place("[control]\n[[listener]]\naddress = 1\n", "control", "address"), None);
     }
 }

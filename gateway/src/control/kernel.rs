@@ -1,7 +1,9 @@
 //! The kernel guard as the node holds it: attached, or off for a reason that everybody is told.
 
+use super::candidate::key_place;
 use super::types::{Finding, Problem, XdpInterface, XdpStatus, XdpSummary};
 use crate::config::{self, Document, XdpMode};
+use crate::model::Place;
 use crate::observe::log;
 use crate::snapshot::Snapshot;
 use crate::xdp::{self, Ban, Examination, KernelGuard, Regained, Rules, Unguarded, XdpError};
@@ -217,6 +219,31 @@ pub(super) fn unguarded(document: &Document, snapshot: &Snapshot, interfaces: &[
         }
     };
     found.into_iter().map(finding).collect()
+}
+
+/// Interfaces and a pin folder that this host does not have. Warnings: files are checked on other hosts, too.
+pub(super) fn unlike_this_host(document: &Document) -> Vec<Finding> {
+    let xdp = &document.xdp;
+    if xdp.mode == XdpMode::Off || xdp.interfaces.is_empty() {
+        return Vec::new();
+    }
+    let text = std::fs::read_to_string(&document.file).unwrap_or_default();
+    let finding = |key, what, instead| {
+        let place = key_place(&text, "xdp", key).unwrap_or(Place { line: 1, column: 1 });
+        let (severity, file) = ("warning".into(), document.file.clone());
+        Finding { severity, file, line: place.line, column: place.column, what, instead }
+    };
+    let missing = xdp.interfaces.iter().filter(|name| !xdp::is_here(name)).map(|name| {
+        let what = format!("`{name}` is no interface of this host: there is no guard on it until it comes");
+        finding("interfaces", what, "`ip -brief link` shows the names of those that are here".into())
+    });
+    let mut found: Vec<Finding> = missing.collect();
+    if !xdp::can_hold_pins(&xdp.pins) {
+        let what = format!("{} is not in a bpffs: `run` would leave XDP off", xdp.pins.display());
+        let instead = "choose a folder under /sys/fs/bpf, or mount a bpffs there".into();
+        found.push(finding("pins", what, instead));
+    }
+    found
 }
 
 fn problem(XdpError { what, mend }: XdpError) -> Problem {

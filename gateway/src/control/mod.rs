@@ -92,7 +92,9 @@ pub fn run(options: &Options) -> Result<(), Problem> {
 pub fn check(config: &Path) -> Result<Vec<Finding>, Problem> {
     let candidate = offline(config)?;
     let mut warnings = candidate.all_warnings();
-    let interfaces = &candidate.loaded.document.xdp.interfaces;
+    let document = &candidate.loaded.document;
+    warnings.extend(kernel::unlike_this_host(document));
+    let interfaces = &document.xdp.interfaces;
     // Files are checked on other hosts too, whose addresses say nothing.
     if interfaces.iter().all(|name| crate::xdp::is_here(name)) {
         warnings.extend(unguarded(&candidate));

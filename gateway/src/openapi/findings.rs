@@ -116,7 +116,7 @@ impl<'f> Findings<'f> {
             Value::Bool(b) => Some(*b),
             Value::String(text) if text == "true" || text == "false" => Some(text == "true"),
             _ => {
-                self.wrong_kind(node, name, "true or false", "true");
+                self.wrong_kind(node, name, "true or false", "true or false");
                 None
             }
         }

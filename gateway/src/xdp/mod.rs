@@ -35,6 +35,7 @@ pub use inspect::{Host, available, inspect, interfaces, is_here};
 #[cfg(feature = "xdp-log")]
 pub use logging::log_with;
 pub use owner::{Of, Pin, Present, Process};
+pub use pins::can_hold_pins;
 pub use reattach::{Lost, Regained};
 pub use rules::{ListenerRule, Rules};
 pub use selftest::{Proved, selftest};

@@ -98,6 +98,11 @@ pub(super) fn reachable(pins: &Path) -> Result<(), XdpError> {
     Ok(())
 }
 
+/// Could pins be there at all, mounted already or not?
+pub fn can_hold_pins(folder: &Path) -> bool {
+    folder.starts_with(BPFFS_ROOT) || on_bpffs(folder)
+}
+
 /// The folders that `prepare` has made.
 pub(super) fn are_there(pins: &Path) -> bool {
     maps(pins).is_dir() && links(pins).is_dir()

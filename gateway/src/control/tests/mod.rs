@@ -109,6 +109,22 @@ fn files(orders: &str) -> Folder {
     folder
 }
 
+#[test]
+fn check_names_interfaces_and_pins_that_this_host_does_not_have() {
+    let folder = files("PRIVATE");
+    let told = |xdp: &str| {
+        folder.write("gateway.toml", &format!("[xdp]\n{xdp}\n{NODE}"));
+        let found = super::check(&folder.path("gateway.toml")).unwrap();
+        let ours = found.iter().filter(|f| f.what.contains("no interface of") || f.what.contains("bpffs"));
+        ours.map(|f| (f.line, f.column, f.instead.clone())).collect::<Vec<_>>()
+    };
+    let found = told("interfaces = [\"no-such-0\"]\npins = \"/tmp/x\"");
+    assert_eq!((found.len(), found[0].0, found[0].1, found[1].0), (2, 2, 14, 3), "{found:?}");
+    assert!(found[0].2.contains("ip -brief link") && found[1].2.contains("/sys/fs/bpf"), "{found:?}");
+    assert_eq!(told("interfaces = [\"lo\"]"), []);
+    assert_eq!(told("interfaces = [\"no-such-0\"]\npins = \"/tmp/x\"\nmode = \"off\""), []);
+}
+
 /// A node that serves what stands in the folder, and what its kernel guard was told.
 struct Served {
     node: Node,
