@@ -5,7 +5,8 @@ pub(crate) mod upstream;
 use crate::gateway::{self, Gateway};
 use crate::{ebpf, shell, signals};
 use anyhow::{Context as _, Result, bail};
-use std::net::{Ipv4Addr, SocketAddr};
+use std::fs::{File, TryLockError};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -30,9 +31,11 @@ pub(crate) struct Options {
 }
 
 pub(crate) fn run(options: &Options) -> Result<()> {
+    let folder = shell::target().join("quickstart");
+    let _alone = alone(&folder)?;
+    refuse_taken(options.port_base)?;
     let logging = options.xdp_log.then(ebpf::build_logging).transpose()?;
     let binary = gateway::build(options.release, if options.xdp_log { &["xdp-log"] } else { &[] })?;
-    let folder = shell::target().join("quickstart");
     let config = folder.join("gateway.toml");
     signals::catch()?;
     clear_leftovers(&binary, &folder, &config);
@@ -70,6 +73,31 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         None => println!("Ended. Nothing is left of it: no process, no XDP on lo."),
     }
     Ok(())
+}
+
+/// Before anything is touched: a run that is under way shall go on. For as long as the answer lives, no other begins.
+fn alone(folder: &Path) -> Result<File> {
+    std::fs::create_dir_all(folder)?;
+    let file = File::open(folder)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => bail!(
+            "a `cargo xtask run` is under way with {}: end it first, also where --port-base names other ports",
+            folder.display()
+        ),
+        Err(TryLockError::Error(error)) => {
+            Err(error).with_context(|| format!("locking {}", folder.display()))
+        }
+    }
+}
+
+/// The upstream's port is this process's: what a killed run left does not hold it.
+fn refuse_taken(base: u16) -> Result<()> {
+    let upstream = at(base + 10);
+    match TcpListener::bind(upstream) {
+        Ok(_) => Ok(()),
+        Err(error) => bail!("{upstream} cannot be bound ({error}): choose other ports with --port-base"),
+    }
 }
 
 fn at(port: u16) -> SocketAddr {
@@ -163,4 +191,24 @@ fn show(base: u16, off: Option<&str>, binary: &Path, config: &Path) {
     let near = |path: &Path| path.strip_prefix(&cwd).unwrap_or(path).display().to_string();
     println!("  {} api set-endpoint orders REGIONAL --yes --config {}\n", near(binary), near(config));
     println!("Ctrl-C ends everything{}.", if off.is_none() { " and takes XDP off lo again" } else { "" });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_taken_port_and_a_second_run_are_refused() {
+        let taken = TcpListener::bind(at(0)).unwrap();
+        let port = taken.local_addr().unwrap().port();
+        let refused = refuse_taken(port - 10).unwrap_err().to_string();
+        assert!(refused.contains("--port-base") && refused.contains(&port.to_string()), "{refused}");
+
+        let folder = std::env::temp_dir().join(format!("quickstart-{}", std::process::id()));
+        let first = alone(&folder).unwrap();
+        assert!(alone(&folder).unwrap_err().to_string().contains("end it first"));
+        drop(first);
+        assert!(alone(&folder).is_ok());
+        std::fs::remove_dir(&folder).unwrap();
+    }
 }
