@@ -23,7 +23,7 @@ pub(crate) struct Stats {
 #[derive(clap::Args)]
 pub(crate) struct Watch {
     /// End after so many seconds [default: at Ctrl-C]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     count: Option<u64>,
 }
 
@@ -33,7 +33,7 @@ pub(crate) struct Top {
     #[arg(long, value_name = "N", default_value_t = 20)]
     lines: usize,
     /// End after so many seconds [default: at Ctrl-C]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     count: Option<u64>,
 }
 
@@ -198,6 +198,9 @@ fn counts(
 }
 
 fn top_text(top: &XdpTop) -> String {
+    if top.sources.is_empty() {
+        return format!("nothing was dropped in the last {} s\n", top.seconds);
+    }
     let mut rows = vec![row(["SOURCE", "LISTENER", "REASON", "PACKETS", "OF THESE PERHAPS OTHERS'"])];
     for source in &top.sources {
         let listener = source.listener.map_or("-".into(), |listener| listener.to_string());
@@ -205,8 +208,9 @@ fn top_text(top: &XdpTop) -> String {
         let (packets, error) = (source.packets.to_string(), source.error.to_string());
         rows.push(row([&source.source.to_string(), &listener, &reason, &packets, &error]));
     }
-    let sampled = "estimated from a sample of the drops";
-    format!("dropped in the last {} s, {sampled}\n{}", top.seconds, output::table(&rows))
+    let about =
+        "about so many, by a sample of which each stands for four or more; `gateway xdp stats` counts all";
+    format!("dropped in the last {} s, {about}\n{}", top.seconds, output::table(&rows))
 }
 
 #[cfg(test)]
@@ -246,6 +250,24 @@ mod tests {
         assert_eq!(sample.text(), expected);
         let restarted = Sample::between(&status(1000, 10, 7), &status(2000, 3, 0));
         assert!(restarted.text().contains("pass    3        3.0"), "{}", restarted.text());
+    }
+
+    #[test]
+    fn where_nothing_was_dropped_top_is_one_line() {
+        let top = XdpTop { seconds: 7, sources: Vec::new() };
+        assert_eq!(top_text(&top), "nothing was dropped in the last 7 s\n");
+    }
+
+    #[test]
+    fn a_count_of_0_is_refused() {
+        #[derive(clap::Parser)]
+        struct Line {
+            #[command(flatten)]
+            watch: Watch,
+        }
+        let count = |count| <Line as clap::Parser>::try_parse_from(["watch", "--count", count]);
+        assert!(count("0").is_err());
+        assert_eq!(count("1").ok().and_then(|line| line.watch.count), Some(1));
     }
 
     #[test]

@@ -34,8 +34,9 @@ pub struct XdpTopSource {
     pub reason: String,
     /// Would have been dropped, and passed.
     pub dry: bool,
+    /// About: a sampled drop stands for four or more, of which one is surely this source's.
     pub packets: u64,
-    /// So many of `packets` may be another source's.
+    /// So many of `packets` may be another source's because the table is small; what the sample errs by comes on top.
     pub error: u64,
 }
 
