@@ -88,6 +88,7 @@ fn xdp(xdp: &XdpSummary) -> String {
     match &xdp.off {
         Some(why) if on.is_empty() => format!("off: {why}"),
         Some(why) => format!("{}; {why}", on.join(", ")),
+        None if xdp.ends_with_process => format!("{}; rules END WITH the process", on.join(", ")),
         None => {
             format!("{}; rules outlive the process, `gateway xdp detach` removes them", on.join(", "))
         }

@@ -12,6 +12,11 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::time::SystemTime;
 
+/// What it means, and what mends it.
+pub(super) const ENDS_WITH_PROCESS: &str = "its rules END WITH this process: bpffs was not mounted, and is now in this \
+     process's own mount namespace alone; `mount -t bpf bpf /sys/fs/bpf` on the host before, and `nsenter --net=` \
+     instead of `ip netns exec`, let them outlive it";
+
 pub(super) enum Kernel {
     On(Box<KernelGuard>),
     Off {
@@ -55,6 +60,9 @@ impl Kernel {
                 if let Err(XdpError { what, .. }) = banned {
                     log("error", "bans", format_args!("the workers alone enforce them: XDP: {what}"));
                 }
+                if guard.ends_with_process() {
+                    log("warning", "xdp", format_args!("{ENDS_WITH_PROCESS}"));
+                }
                 Self::On(Box::new(guard))
             }
             Err(XdpError { what, mend }) => {
@@ -70,6 +78,20 @@ impl Kernel {
 
     pub(super) fn is_on(&self) -> bool {
         !matches!(self, Self::Off { .. })
+    }
+
+    /// The host forgets the rules where this process ends.
+    pub(super) fn ends_with_process(&self) -> bool {
+        matches!(self, Self::On(guard) if guard.ends_with_process())
+    }
+
+    /// What becomes of the rules, said where the process ends.
+    pub(super) fn say_farewell(&self, level: &str) {
+        if self.ends_with_process() {
+            log("warning", "xdp", format_args!("{ENDS_WITH_PROCESS}"));
+        } else if self.is_on() {
+            log(level, "xdp", format_args!("rules stay in force; `gateway xdp detach` removes them"));
+        }
     }
 
     /// On, and on all interfaces that it was attached to: only then is it said that the kernel enforces.
@@ -187,6 +209,7 @@ impl Kernel {
             Ok(status) => XdpSummary {
                 interfaces: status.interfaces.into_iter().map(|i| (i.name, i.mode)).collect(),
                 off: status.off,
+                ends_with_process: self.ends_with_process(),
             },
             Err(problem) => XdpSummary { off: Some(problem.to_string()), ..XdpSummary::default() },
         }

@@ -124,7 +124,7 @@ pub fn explain_offline(config: &Path, request: &ExplainRequest) -> Result<Explan
     let interfaces = xdp.interfaces.iter().filter(|_| on);
     let summary = XdpSummary {
         interfaces: interfaces.map(|name| (name.clone(), "not attached yet".to_string())).collect(),
-        off: None,
+        ..XdpSummary::default()
     };
     let bans = bans::offline(&candidate.loaded.document, request.from)?;
     let facts = explain::Facts { xdp: &summary, bans, examine: &|_, _| None };
@@ -254,9 +254,7 @@ async fn drain(node: &Node, signals: &mut Signals) -> Result<(), Problem> {
     if let Err(problem) = bans::write_down(node) {
         log("error", "bans", format_args!("{}", problem.what));
     }
-    if node.kernel.borrow().is_on() {
-        log("info", "xdp", format_args!("rules stay in force; `gateway xdp detach` removes them"));
-    }
+    node.kernel.borrow().say_farewell("info");
     let _ = std::fs::remove_file(node.store.socket());
     Ok(())
 }

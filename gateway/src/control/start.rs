@@ -2,7 +2,7 @@
 
 use super::bans::Bans;
 use super::candidate::{self, Candidate, Running};
-use super::kernel::Kernel;
+use super::kernel::{ENDS_WITH_PROCESS, Kernel};
 use super::node::{Node, io_name};
 use super::publish;
 use super::sockets::Bound;
@@ -59,11 +59,8 @@ pub(super) async fn start(options: &Options) -> Result<Started, Problem> {
     publish::warn_of_names(&resolve::first(&running.snapshot.targets).await);
     // The kernel's rules stand before the first socket listens.
     let kernel = Kernel::attach(&document.xdp, &Rules::of(&running.snapshot), &bans.in_kernel());
-    serve_first(&workers, &running, &bans, bound).await.inspect_err(|_| {
-        if kernel.is_on() {
-            log("warning", "xdp", format_args!("rules stay in force; `gateway xdp detach` removes them"));
-        }
-    })?;
+    let served = serve_first(&workers, &running, &bans, bound).await;
+    served.inspect_err(|_| kernel.say_farewell("warning"))?;
     let node = Node::new(config, store, (workers, io), kernel, bans, running);
     Ok(Started { node: Rc::new(node), operator, status, offenders })
 }
@@ -97,6 +94,7 @@ pub(super) fn ready(started: &Started) -> Ready {
         workers: node.workers.len(),
         xdp: kernel.interfaces(),
         xdp_off: kernel.off(),
+        xdp_ends_with_process: kernel.ends_with_process(),
         failed: apis.filter(|(_, api)| api.is_err()).map(|(entry, _)| entry.name.clone()).collect(),
     }
 }
@@ -115,6 +113,7 @@ pub(super) fn banner(ready: &Ready) -> String {
     }
     match &ready.xdp_off {
         Some(why) => drop(writeln!(text, "  xdp      off              {why}")),
+        None if ready.xdp_ends_with_process => drop(writeln!(text, "  {ENDS_WITH_PROCESS}")),
         None => text.push_str("  its rules outlive this process; `gateway xdp detach` removes them\n"),
     }
     for name in &ready.failed {

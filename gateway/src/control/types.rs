@@ -231,6 +231,9 @@ pub struct RouteStatus {
 pub struct XdpSummary {
     /// interface → "native" or "generic"; empty when off
     pub interfaces: BTreeMap<String, String>,
+    /// The rules do not outlive the process.
+    #[serde(default)]
+    pub ends_with_process: bool,
     /// Why it is off, or not everywhere where it should be, and how to turn it on.
     pub off: Option<String>,
 }
@@ -468,6 +471,8 @@ pub struct Ready {
     pub workers: usize,
     pub xdp: Vec<XdpInterface>,
     pub xdp_off: Option<String>,
+    /// The kernel's rules do not outlive the process.
+    pub xdp_ends_with_process: bool,
     /// Names of the APIs that failed to load.
     pub failed: Vec<String>,
 }

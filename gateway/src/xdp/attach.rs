@@ -24,6 +24,7 @@ pub struct KernelGuard {
     /// For interfaces that come back.
     pub(super) loaded: Loaded,
     pub(super) posts: Vec<Post>,
+    ends_with_process: bool,
     _lock: Option<File>,
 }
 
@@ -58,7 +59,7 @@ impl KernelGuard {
             ));
         }
         let wanted = Wanted::of(rules)?;
-        pins::prepare(&settings.pins)?;
+        let ends_with_process = pins::prepare(&settings.pins)?;
         let lock = pins::lock(&settings.pins)?;
         let (places, absent) = Place::all(settings)?;
         let (mut loaded, mut maps, mut bans) = load(settings, &wanted)?;
@@ -82,7 +83,8 @@ impl KernelGuard {
         let mut posts: Vec<Post> =
             places.into_iter().map(|place| Post::of(place.name, place.index)).collect();
         posts.extend(absent.into_iter().map(Post::absent));
-        Ok((Self { settings: settings.clone(), maps, bans, loaded, posts, _lock: lock }, banned))
+        let settings = settings.clone();
+        Ok((Self { settings, maps, bans, loaded, posts, ends_with_process, _lock: lock }, banned))
     }
 
     /// Brings the maps in step. Closing rules (becoming private) are written first, opening ones last.
@@ -92,6 +94,11 @@ impl KernelGuard {
 
     pub fn status(&self) -> Result<Status, XdpError> {
         status::of(&self.settings.pins, Some(&self.maps), self.bans.len())
+    }
+
+    /// The pins are in a bpffs that this process mounted for itself alone: where it ends, the guard ends.
+    pub fn ends_with_process(&self) -> bool {
+        self.ends_with_process
     }
 
     /// Takes everything away: links, maps, pins. Returns the interfaces that were freed.
@@ -107,12 +114,13 @@ pub fn detach(pins: &Path) -> Result<Vec<String>, XdpError> {
 }
 
 fn take_away(pins: &Path) -> Result<Vec<String>, XdpError> {
+    // Asked before: once it is detached, nobody knows whether the index meant an interface of this network namespace.
+    let mut names = status::names(pins)?;
     let mut freed = Vec::new();
     for (index, path) in pins::pinned_links(pins)? {
-        let name =
-            sys::interface_facts(index).map_or_else(|_| format!("interface {index}"), |facts| facts.name);
+        let name = names.remove(&index);
         if release(&path)? {
-            freed.push(name);
+            freed.push(name.unwrap_or_else(|| format!("interface {index}")));
         }
     }
     pins::remove_all(pins)?;

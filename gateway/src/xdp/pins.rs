@@ -24,10 +24,12 @@ pub(super) fn link(pins: &Path, interface: u32) -> PathBuf {
     links(pins).join(interface.to_string())
 }
 
-/// Makes the folders; mounts bpffs at its usual place where it is missing.
-pub(super) fn prepare(pins: &Path) -> Result<(), XdpError> {
+/// Makes the folders; mounts bpffs at its usual place where it is missing. True: that mount, and the pins with it,
+/// goes with this process.
+pub(super) fn prepare(pins: &Path) -> Result<bool, XdpError> {
     reachable(pins)?;
-    if pins.starts_with(BPFFS_ROOT) && !on_bpffs(pins) {
+    let mounts = pins.starts_with(BPFFS_ROOT) && !on_bpffs(pins);
+    if mounts {
         sys::mount_bpffs(Path::new(BPFFS_ROOT)).map_err(|error| {
             XdpError::new(
                 format!("bpffs is not mounted at {BPFFS_ROOT}, and mounting it failed: {error}"),
@@ -44,7 +46,20 @@ pub(super) fn prepare(pins: &Path) -> Result<(), XdpError> {
     }
     is_ours(pins)?;
     fs::set_permissions(pins, fs::Permissions::from_mode(FOLDER_MODE))
-        .map_err(|error| failed("closing the pin folder to others", pins, &error))
+        .map_err(|error| failed("closing the pin folder to others", pins, &error))?;
+    Ok(mounts && in_own_mount_namespace())
+}
+
+/// Is our mount namespace another one than that of process 1, or of our parent, where we may not look at process 1?
+/// `ip netns exec` makes one that nobody else is in.
+fn in_own_mount_namespace() -> bool {
+    let parent = std::os::unix::process::parent_id();
+    let outer = mount_namespace(1).or_else(|_| mount_namespace(parent));
+    matches!((mount_namespace(std::process::id()), outer), (Ok(own), Ok(outer)) if own != outer)
+}
+
+fn mount_namespace(process: u32) -> io::Result<PathBuf> {
+    fs::read_link(format!("/proc/{process}/ns/mnt"))
 }
 
 /// A bpffs that was mounted by hand lets everybody make folders and links in it: whoever owns the pins can remove them,
@@ -188,4 +203,29 @@ fn failed(doing: &str, path: &Path, error: &io::Error) -> XdpError {
         _ => "look at the folder; `gateway xdp detach` starts afresh",
     };
     XdpError::new(format!("{doing} {}: {error}", path.display()), mend)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::process::Command;
+
+    /// Root is needed to make a namespace.
+    #[test]
+    fn a_mount_namespace_of_its_own_is_told_from_the_outer_one() {
+        const AGAIN: &str = "GATEWAY_TEST_OWN_NAMESPACE";
+        if std::env::var_os(AGAIN).is_some() {
+            assert!(in_own_mount_namespace());
+            return;
+        }
+        let name = "xdp::pins::tests::a_mount_namespace_of_its_own_is_told_from_the_outer_one";
+        let mut command = Command::new("unshare");
+        command.arg("--mount").arg(std::env::current_exe().unwrap()).args(["--exact", name]);
+        if sys::is_root() {
+            let output = command.env(AGAIN, "1").output().unwrap();
+            assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+            assert!(String::from_utf8_lossy(&output.stdout).contains("1 passed"));
+        }
+        assert_eq!(mount_namespace(std::process::id()).ok(), fs::read_link("/proc/self/ns/mnt").ok());
+    }
 }

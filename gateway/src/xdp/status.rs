@@ -6,6 +6,7 @@ use super::rules::socket_address;
 use super::sys::{self, Attached};
 use super::{InterfaceStatus, ListenerStatus, RateStatus, Status, XdpError, pins};
 use gateway_ebpf::abi;
+use std::collections::BTreeMap;
 use std::path::Path;
 
 /// From the pins alone: works without a running gateway. None: nothing is attached.
@@ -22,7 +23,8 @@ pub(super) fn of(
     maps: Option<&Maps>,
     (bans, banned_ranges): (usize, usize),
 ) -> Result<Status, XdpError> {
-    let mut status = Status { interfaces: interfaces(pins)?, bans, banned_ranges, ..Default::default() };
+    let interfaces = interfaces(pins)?.into_iter().map(|(_, interface)| interface).collect();
+    let mut status = Status { interfaces, bans, banned_ranges, ..Default::default() };
     let Some(maps) = maps else { return Ok(status) };
     status.other = maps.counters(abi::SLOT_NONE, false)?;
     status.other_would_drop = maps.counters(abi::SLOT_NONE, true)?;
@@ -41,7 +43,12 @@ pub(super) fn of(
     Ok(status)
 }
 
-fn interfaces(pins: &Path) -> Result<Vec<InterfaceStatus>, XdpError> {
+/// Index → name of each interface that a link holds.
+pub(super) fn names(pins: &Path) -> Result<BTreeMap<u32, String>, XdpError> {
+    Ok(interfaces(pins)?.into_iter().map(|(index, interface)| (index, interface.name)).collect())
+}
+
+fn interfaces(pins: &Path) -> Result<Vec<(u32, InterfaceStatus)>, XdpError> {
     let mut found = Vec::new();
     for (index, path) in pins::pinned_links(pins)? {
         let facts = sys::PinnedLink::open(&path)
@@ -53,7 +60,7 @@ fn interfaces(pins: &Path) -> Result<Vec<InterfaceStatus>, XdpError> {
         let here = sys::interface_facts(index)
             .ok()
             .filter(|here| here.xdp.is_some_and(|(program, _)| program == facts.program_id));
-        found.push(match here {
+        let interface = match here {
             Some(here) => InterfaceStatus {
                 mode: mode(here.xdp.map(|(_, attached)| attached)).to_owned(),
                 name: here.name,
@@ -64,7 +71,8 @@ fn interfaces(pins: &Path) -> Result<Vec<InterfaceStatus>, XdpError> {
                 mode: mode(None).to_owned(),
                 program_id: facts.program_id,
             },
-        });
+        };
+        found.push((index, interface));
     }
     Ok(found)
 }

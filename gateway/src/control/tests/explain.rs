@@ -8,7 +8,7 @@ use crate::xdp::Examination;
 
 fn xdp(on: bool) -> XdpSummary {
     let interfaces = on.then(|| ("eth0".to_string(), "native".to_string())).into_iter().collect();
-    XdpSummary { interfaces, off: (!on).then(|| "no BPF here".into()) }
+    XdpSummary { interfaces, off: (!on).then(|| "no BPF here".into()), ..XdpSummary::default() }
 }
 
 fn request(from: [u8; 4], address: SocketAddr, rest: &str) -> ExplainRequest {
