@@ -162,10 +162,29 @@ fn a_hundred_thousand_bans_are_taken_and_each_is_found() {
 }
 
 #[test]
-fn more_than_the_kernel_holds_is_refused_with_a_way_out() {
+fn more_than_the_kernel_holds_is_refused_with_a_way_out_and_changes_nothing() {
     let Some(mut bench) = Bench::new(open()) else { return };
+    let now = SystemTime::now();
+    let source = |n: u32| format!("{}/32", std::net::Ipv4Addr::from_bits(0xcb00_0000 + n));
+    let sources: Vec<Ban> = (0..=262_144).map(|n| ban(&source(n), End::Never)).collect();
     let ranges: Vec<Ban> =
         (0..=16_384u32).map(|n| ban(&format!("10.{}.{}.0/24", n >> 8, n & 255), End::Never)).collect();
-    let error = bench.guard.ban(&ranges, SystemTime::now()).unwrap_err();
-    assert!(error.what.contains("16384") && !error.mend.is_empty(), "{error}");
+    let held = ["192.0.2.7/32", "198.51.100.0/24"];
+    for before in [&held[..0], &held] {
+        bench.guard.ban(&forever(before), now).unwrap();
+        for (bans, max) in [(&sources, "262144"), (&ranges, "16384")] {
+            for error in [bench.guard.ban(bans, now), bench.guard.replace_bans(bans, now)] {
+                let error = error.unwrap_err();
+                assert!(error.what.contains(max) && !error.mend.is_empty(), "{error}");
+            }
+            let told = |source: &str| {
+                let listener = "10.0.0.6:8080".parse().unwrap();
+                bench.guard.examine(source.parse().unwrap(), listener, now).unwrap().banned
+            };
+            assert_eq!([told("203.0.0.1"), told("10.0.0.1")], [None; 2]);
+            let free = before.is_empty();
+            expect(&bench, &[("203.0.0.1", true), ("10.0.0.1", true)]);
+            expect(&bench, &[("192.0.2.7", free), ("198.51.100.9", free)]);
+        }
+    }
 }

@@ -91,47 +91,56 @@ impl Bans {
         (self.sources.len(), self.ranges.0.len())
     }
 
-    /// All bans as they shall be.
-    pub(super) fn replace(&mut self, maps: &mut Maps, bans: &[Ban], now: SystemTime) -> Result<(), XdpError> {
-        let mut wanted = Self::default();
+    /// As the maps would hold them.
+    fn of(maps: &Maps, bans: &[Ban], now: SystemTime) -> Self {
+        let mut told = Self::default();
         for ban in bans {
             let end = monotonic(ban.end, now);
             match place(maps, ban.range) {
-                Place::Source(source) => drop(wanted.sources.insert(source, end)),
-                Place::Range((bits, address)) => drop(wanted.ranges.0.insert((address, bits), end)),
+                Place::Source(source) => drop(told.sources.insert(source, end)),
+                Place::Range((bits, address)) => drop(told.ranges.0.insert((address, bits), end)),
             }
         }
+        told
+    }
+
+    /// All bans as they shall be. More than the maps hold is refused before anything is touched.
+    pub(super) fn replace(&mut self, maps: &mut Maps, bans: &[Ban], now: SystemTime) -> Result<(), XdpError> {
+        let wanted = Self::of(maps, bans, now);
+        within("sources", wanted.sources.len(), abi::BANS_MAX)?;
+        within("ranges", wanted.ranges.0.len(), abi::BANNED_RANGES_MAX)?;
         let gone: Vec<Address> =
             self.sources.keys().filter(|source| !wanted.sources.contains_key(source)).copied().collect();
         gone.iter().try_for_each(|source| self.remove_source(maps, *source))?;
         let mut ranges = self.ranges.prefixes();
         ranges.retain(|(bits, address)| !wanted.ranges.0.contains_key(&(*address, *bits)));
         self.remove_ranges(maps, &ranges)?;
-        self.add(maps, bans, now)?;
+        self.write(maps, wanted)?;
         self.refilter(maps)
     }
 
+    /// As in `replace`, those that are there stay.
     pub(super) fn add(&mut self, maps: &mut Maps, bans: &[Ban], now: SystemTime) -> Result<(), XdpError> {
+        let new = Self::of(maps, bans, now);
+        let more = new.sources.keys().filter(|source| !self.sources.contains_key(source)).count();
+        within("sources", self.sources.len() + more, abi::BANS_MAX)?;
+        let more = new.ranges.0.keys().filter(|range| !self.ranges.0.contains_key(range)).count();
+        within("ranges", self.ranges.0.len() + more, abi::BANNED_RANGES_MAX)?;
+        self.write(maps, new)
+    }
+
+    fn write(&mut self, maps: &mut Maps, bans: Self) -> Result<(), XdpError> {
         let keys = maps.state.keys()?;
-        let mut ranges = Vec::new();
-        for ban in bans {
-            let end = monotonic(ban.end, now);
-            match place(maps, ban.range) {
-                Place::Source(source) => {
-                    if self.sources.len() >= abi::BANS_MAX && !self.sources.contains_key(&source) {
-                        return Err(full("sources", abi::BANS_MAX));
-                    }
-                    maps.filter_ban(hash(&keys, &source, 0));
-                    maps.bans.insert(source, end, 0).map_err(|error| failed("writing a ban", &error))?;
-                    self.sources.insert(source, end);
-                }
-                Place::Range(range) => ranges.push((range, end)),
-            }
-        }
-        if !self.sources.is_empty() {
+        // Before the first ban that it stands for.
+        if !bans.sources.is_empty() {
             maps.state.flags().fetch_or(abi::HAS_BANS, Ordering::Release);
         }
-        self.add_ranges(maps, &ranges)
+        for (source, end) in bans.sources {
+            maps.filter_ban(hash(&keys, &source, 0));
+            maps.bans.insert(source, end, 0).map_err(|error| failed("writing a ban", &error))?;
+            self.sources.insert(source, end);
+        }
+        self.add_ranges(maps, bans.ranges)
     }
 
     pub(super) fn remove(&mut self, maps: &mut Maps, ranges: &[ipnet::IpNet]) -> Result<(), XdpError> {
@@ -163,20 +172,14 @@ impl Bans {
         Ok(())
     }
 
-    fn add_ranges(&mut self, maps: &mut Maps, ranges: &[(Prefix, u64)]) -> Result<(), XdpError> {
-        if ranges.is_empty() {
+    fn add_ranges(&mut self, maps: &mut Maps, ranges: Ranges) -> Result<(), XdpError> {
+        if ranges.0.is_empty() {
             return Ok(());
         }
-        for ((bits, address), end) in ranges {
-            if self.ranges.0.len() >= abi::BANNED_RANGES_MAX
-                && !self.ranges.0.contains_key(&(*address, *bits))
-            {
-                return Err(full("ranges", abi::BANNED_RANGES_MAX));
-            }
-            self.ranges.0.insert((*address, *bits), *end);
-        }
+        let changed = ranges.prefixes();
+        self.ranges.0.extend(ranges.0);
         maps.filter_ranges(abi::FILTER_BANNED, abi::HAS_BANNED_RANGES, self.ranges.prefixes().iter());
-        self.write_ranges(maps, ranges.iter().map(|(range, _)| *range))
+        self.write_ranges(maps, changed.into_iter())
     }
 
     fn remove_ranges(&mut self, maps: &mut Maps, ranges: &[Prefix]) -> Result<(), XdpError> {
@@ -247,11 +250,14 @@ pub(super) fn end_at(end: u64, now: SystemTime) -> End {
     End::At(now + std::time::Duration::from_nanos(end.saturating_sub(clock::coarse())))
 }
 
-fn full(what: &str, max: usize) -> XdpError {
-    XdpError::new(
-        format!("the kernel guard holds {max} banned {what}"),
+fn within(what: &str, count: usize, max: usize) -> Result<(), XdpError> {
+    if count <= max {
+        return Ok(());
+    }
+    Err(XdpError::new(
+        format!("{count} banned {what}: the kernel guard holds {max}"),
         "remove some bans, or ban the ranges that hold them",
-    )
+    ))
 }
 
 #[cfg(test)]
