@@ -26,7 +26,7 @@ fn said(output: &Output) -> String {
 }
 
 /// Does the connection end without a byte? It may have ended before the client notices that it was made.
-fn is_shut_out(gateway: &Gateway, from: &str) -> bool {
+pub(crate) fn is_shut_out(gateway: &Gateway, from: &str) -> bool {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
     socket.bind(&SocketAddr::new(from.parse::<IpAddr>().unwrap(), 0).into()).unwrap();
     if socket.connect_timeout(&gateway.public().into(), PATIENCE).is_err() {

@@ -22,3 +22,4 @@ mod routing;
 mod slow;
 mod smuggling;
 mod tunnel;
+mod upgrade;

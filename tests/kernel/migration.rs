@@ -173,7 +173,7 @@ fn bans_are_in_new_maps_before_a_packet_is_judged_by_them() {
     let now = SystemTime::now();
     let banning = |mode| {
         let settings = pins.settings("lo", mode);
-        namespace.run(|| KernelGuard::attach_banning(&settings, &open, &banned, now))
+        namespace.run(|| KernelGuard::attach_banning(&settings, &open, &banned, now, None))
     };
     let standing = || {
         let bans: HashMap<_, Address, u64> =

@@ -17,6 +17,7 @@ mod run;
 mod ssh;
 mod status;
 mod traffic;
+mod upgrade;
 mod xdp;
 
 use crate::control::types::Problem;
@@ -61,6 +62,8 @@ enum Command {
     Check(check::Check),
     /// Reload the files, all or nothing: shows what changes, then does it
     Apply(apply::Apply),
+    /// Another binary takes over: sockets are handed to it, the old process drains; no connection is refused or cut
+    Upgrade(upgrade::Upgrade),
     /// What runs: listeners, APIs, workers, XDP, and what is out of step with the files
     Status,
     /// List and show APIs, switch their endpoint type
@@ -114,6 +117,7 @@ fn dispatch(cli: &Cli) -> Result<End, Problem> {
         Command::Run(command) => command.run(global),
         Command::Check(command) => command.run(global),
         Command::Apply(command) => command.run(global),
+        Command::Upgrade(command) => command.run(global),
         Command::Status => status::run(global),
         Command::Api(command) => command.run(global),
         Command::Ban(command) => command.run(global),
@@ -197,6 +201,9 @@ mod tests {
             "gateway xdp dry-run on public --confirm 1h",
             "gateway apply --yes --confirm 5s",
             "gateway confirm",
+            "gateway upgrade --binary /opt/gateway-2 --drain 10m --yes --json",
+            "gateway upgrade --plan",
+            "gateway run --handover --io epoll --config gateway.toml",
             "gateway confirm 3 --rollback",
             "gateway xdp stats --for 5s",
             "gateway xdp watch --count 3 --json",
@@ -250,6 +257,8 @@ mod tests {
             "gateway apply --plan --yes",
             "gateway apply --yes --confirm 4s",
             "gateway apply --yes --confirm 61m",
+            "gateway upgrade --drain 2h",
+            "gateway upgrade --plan --yes",
             "gateway xdp limit set public",
             "gateway xdp limit set public --packets 2000",
             "gateway xdp dry-run maybe public",

@@ -13,6 +13,9 @@ pub(crate) struct Run {
     #[cfg(feature = "xdp-log")]
     #[arg(long, value_name = "FILE")]
     xdp_object: Option<std::path::PathBuf>,
+    /// Started by a gateway that runs, to take over from it
+    #[arg(long, hide = true)]
+    handover: bool,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -34,6 +37,7 @@ impl Run {
             config: global.readable_config()?,
             io,
             json: global.json,
+            handover: self.handover,
             #[cfg(feature = "xdp-log")]
             xdp_object: self.xdp_object.clone(),
         })?;

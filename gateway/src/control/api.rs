@@ -6,7 +6,7 @@ use super::types::{
     ApplyRequest, BanRequest, ClearRequest, ConfirmRequest, DryRunRequest, EndpointRequest, ExplainRequest,
     Failure, Kind, LimitRequest, OPERATOR_PEER, Problem, UnbanRequest,
 };
-use super::{bans, change, confirm, explain, limit, status, top};
+use super::{bans, change, confirm, explain, limit, status, top, upgrade};
 use crate::observe::log;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::{Bytes, Incoming};
@@ -112,6 +112,7 @@ where
 }
 
 async fn connection(node: Rc<Node>, stream: impl AsyncRead + AsyncWrite + Unpin + 'static, door: Door) {
+    let talking = node.clone();
     let service = service_fn(move |request| {
         let node = node.clone();
         async move {
@@ -125,8 +126,16 @@ async fn connection(node: Rc<Node>, stream: impl AsyncRead + AsyncWrite + Unpin 
     let mut builder = http1::Builder::new();
     builder.timer(TokioTimer::new()).header_read_timeout(HEAD_WITHIN).max_buf_size(16 << 10);
     let served = builder.serve_connection(TokioIo::new(stream), service);
+    talks(&talking, 1);
     // Errors are the client's: it went away, or did not speak HTTP.
     let _ = tokio::time::timeout(CONNECTION_WITHIN, served).await;
+    talks(&talking, -1);
+}
+
+fn talks(node: &Node, more: isize) {
+    if let Some(means) = node.means.get() {
+        means.talking.set(means.talking.get().saturating_add_signed(more));
+    }
 }
 
 async fn answer(node: Rc<Node>, request: Request<Incoming>, door: Door) -> Answer {
@@ -147,6 +156,8 @@ async fn operate(node: &Node, request: Request<Incoming>) -> Result<Answer, Prob
         node.peers.note(peer);
     }
     match (&parts.method, segments.as_slice()) {
+        (&Method::POST, _) if upgrade::is_left(node) => Err(upgrade::gone()),
+        (&Method::POST, ["upgrade"]) => json(&upgrade::upgrade(node, &read(body).await?).await?),
         (&Method::GET, ["status"]) => json(&status::status(node)),
         (&Method::GET, ["apis"]) => json(&status::apis(&node.running(), node.kernel.borrow().enforces())),
         (&Method::GET, ["apis", name]) => json(&status::api(node, name)?),
@@ -201,7 +212,7 @@ async fn operate(node: &Node, request: Request<Incoming>) -> Result<Answer, Prob
         (method, _) => {
             let mend = "GET /status /apis /apis/{name} /bans /bans/{address} /xdp /xdp/limits /xdp/top; \
                  POST /apply /apis/{name}/endpoint /bans /bans/remove /confirm /explain /xdp/limits/{listener} \
-                 /xdp/limits/{listener}/clear /xdp/dry-run/{listener} /xdp/detach";
+                 /xdp/limits/{listener}/clear /xdp/dry-run/{listener} /xdp/detach /upgrade";
             Err(Problem::new(Kind::Unknown, format!("{method} {path} is not part of this API"), mend))
         }
     }

@@ -8,6 +8,7 @@ use crate::observe::log;
 use crate::snapshot::Snapshot;
 use crate::xdp::{self, Ban, Examination, KernelGuard, Regained, Rules, Unguarded, XdpError};
 use ipnet::IpNet;
+use std::fs::File;
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::time::SystemTime;
@@ -39,7 +40,8 @@ pub(super) enum Told<'t> {
 
 impl Kernel {
     /// Attaches where the document asks for it. A host that cannot is less fast and not less private: it runs on.
-    pub(super) fn attach(document: &config::Xdp, rules: &Rules, bans: &[Ban]) -> Self {
+    /// `held`: the lock on the pins that an earlier process, or an earlier guard, had.
+    pub(super) fn attach(document: &config::Xdp, rules: &Rules, bans: &[Ban], held: Option<File>) -> Self {
         if document.mode == XdpMode::Off || document.interfaces.is_empty() {
             let why = match document.mode {
                 XdpMode::Off => "[xdp] mode is \"off\"; \"auto\" turns it on",
@@ -55,7 +57,7 @@ impl Kernel {
             source_v6: document.source_v6,
         };
         let now = SystemTime::now();
-        match rules.may_stay().and_then(|()| KernelGuard::attach_banning(&settings, rules, bans, now)) {
+        match rules.may_stay().and_then(|()| KernelGuard::attach_banning(&settings, rules, bans, now, held)) {
             Ok((guard, banned)) => {
                 if let Err(XdpError { what, .. }) = banned {
                     log("error", "bans", format_args!("the workers alone enforce them: XDP: {what}"));
@@ -74,6 +76,16 @@ impl Kernel {
                 Self::Off { why: with_leftovers(format!("{what} ({mend})"), document) }
             }
         }
+    }
+
+    /// Leaves all in force as it is, for another process to take over; gives the lock on the pins. None: it is off.
+    pub(super) fn set_aside(&mut self) -> Option<File> {
+        if !matches!(self, Self::On(_)) {
+            return None;
+        }
+        let why = "its rules are in force, and another process takes over".to_string();
+        let Self::On(guard) = std::mem::replace(self, Self::Off { why }) else { return None };
+        guard.into_lock()
     }
 
     pub(super) fn is_on(&self) -> bool {
@@ -309,11 +321,11 @@ mod tests {
             pins,
             ..config::Xdp::default()
         };
-        drop(Kernel::attach(&document, &Rules::default(), &[]));
+        drop(Kernel::attach(&document, &Rules::default(), &[], None));
         document.mode = XdpMode::Off;
-        let left = Kernel::attach(&document, &Rules::default(), &[]).off().unwrap();
+        let left = Kernel::attach(&document, &Rules::default(), &[], None).off().unwrap();
         let detached = xdp::detach(&document.pins);
-        let clean = Kernel::attach(&document, &Rules::default(), &[]).off().unwrap();
+        let clean = Kernel::attach(&document, &Rules::default(), &[], None).off().unwrap();
         ip(&["link", "del", &name]);
         assert_eq!(detached.unwrap(), [name]);
         assert!(left.contains("mode is \"off\"") && left.contains("still in force"), "{left}");

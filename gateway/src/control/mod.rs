@@ -8,9 +8,11 @@ mod change;
 mod confirm;
 mod digest;
 mod explain;
+mod handover;
 mod kernel;
 mod limit;
 mod node;
+mod notify;
 mod orders;
 mod peers;
 mod plan;
@@ -23,6 +25,7 @@ mod store;
 mod strictest;
 mod top;
 pub mod types;
+mod upgrade;
 
 #[cfg(test)]
 mod tests;
@@ -35,6 +38,7 @@ use crate::config::{Remembered, XdpMode};
 use crate::observe::log;
 use crate::worker::Order;
 use crate::xdp::Proved;
+use handover::{Heritage, Report};
 use node::Node;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -42,6 +46,7 @@ use std::rc::Rc;
 use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use types::{ApplyRequest, ExplainRequest, Explanation, Finding, Problem, XdpSummary};
+use upgrade::Means;
 
 /// How long clients have to finish when the gateway ends.
 const DRAIN_WITHIN: Duration = Duration::from_secs(10);
@@ -57,6 +62,8 @@ pub struct Options {
     pub io: Io,
     /// One line of JSON on standard output when it serves.
     pub json: bool,
+    /// A running gateway starts this one to take over, and hands it what it has on standard input.
+    pub handover: bool,
     /// An XDP program that logs, instead of the embedded one.
     #[cfg(feature = "xdp-log")]
     pub xdp_object: Option<PathBuf>,
@@ -147,10 +154,20 @@ fn offline(config: &Path) -> Result<candidate::Candidate, Problem> {
 
 async fn serve(options: &Options) -> Result<(), Problem> {
     let mut signals = Signals::new()?;
+    let program = upgrade::program();
+    let (passage, heritage) = match options.handover {
+        true => handover::receive().map(|(passage, heritage)| (Some(passage), heritage))?,
+        false => (None, Heritage::default()),
+    };
     let started = tokio::select! {
-        started = start::start(options) => started?,
+        started = start::start(options, heritage) => started,
         () = signals.end() => return Ok(()),
     };
+    let started = started.inspect_err(|problem| {
+        let failed = Report::Failed { problem: problem.clone() };
+        passage.iter().for_each(|passage| handover::report(passage, &failed));
+    })?;
+    let means = Means::of(&started, program, options.json)?;
     let ready = start::ready(&started);
     // Whoever started it may not listen any more.
     let _ = std::io::stderr().lock().write_all(start::banner(&ready).as_bytes());
@@ -160,14 +177,21 @@ async fn serve(options: &Options) -> Result<(), Problem> {
         let _ = writeln!(std::io::stdout(), "{line}");
     }
     let start::Started { node, operator, status, offenders } = started;
-    tokio::task::spawn_local(api::serve(node.clone(), operator));
+    let means = node.means.get_or_init(|| means);
+    if let Some(passage) = passage {
+        let version = env!("CARGO_PKG_VERSION").to_string();
+        handover::report(&passage, &Report::Serves { pid: std::process::id(), version });
+    }
+    notify::ready();
+    let mut tasks = vec![tokio::task::spawn_local(api::serve(node.clone(), operator))];
     if let Some(status) = status {
-        tokio::task::spawn_local(api::serve_status(node.clone(), status));
+        tasks.push(tokio::task::spawn_local(api::serve_status(node.clone(), status)));
     }
     tokio::task::spawn_local(refresh_names(node.clone()));
-    tokio::task::spawn_local(bans::keep(node.clone()));
-    tokio::task::spawn_local(bans::watch(node.clone(), offenders));
-    tokio::task::spawn_local(confirm::watch(node.clone()));
+    tasks.push(tokio::task::spawn_local(bans::keep(node.clone())));
+    tasks.push(tokio::task::spawn_local(bans::watch(node.clone(), offenders)));
+    tasks.push(tokio::task::spawn_local(confirm::watch(node.clone())));
+    means.tasks.replace(tasks.iter().map(tokio::task::JoinHandle::abort_handle).collect());
     // One watch for all signals: what it has told, it has told.
     let watching = watch(&node);
     tokio::pin!(watching);
@@ -181,6 +205,13 @@ async fn serve(options: &Options) -> Result<(), Problem> {
                 }
                 Asked::End => return drain(&node, &mut signals).await,
             },
+            () = means.told.notified() => {
+                tokio::select! {
+                    () = upgrade::leave(&node, means) => {}
+                    () = signals.end() => log("warning", "upgrade", format_args!("a signal: ending at once")),
+                }
+                return Ok(());
+            }
             problem = &mut watching => return Err(problem),
         }
     }
@@ -226,6 +257,7 @@ enum Asked {
 
 /// Lets clients finish; a second signal ends at once. The kernel's rules stay: private stays private.
 async fn drain(node: &Node, signals: &mut Signals) -> Result<(), Problem> {
+    notify::stopping();
     let seconds = DRAIN_WITHIN.as_secs();
     log(
         "info",

@@ -8,11 +8,12 @@ use super::peers::Peers;
 use super::store::Store;
 use super::top::Top;
 use super::types::{Finding, Problem, RefusedChange};
+use super::upgrade::Means;
 use crate::config::Loaded;
 use crate::net::IoKind;
 use crate::observe;
 use crate::worker::Handle;
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::SystemTime;
@@ -37,6 +38,8 @@ pub(super) struct Node {
     pub(super) top: RefCell<Top>,
     /// A way back failed: kernel, workers or store may not be what `running` says.
     pub(super) astray: Cell<bool>,
+    /// Set once it serves.
+    pub(super) means: OnceCell<Means>,
     running: RefCell<Rc<Running>>,
     refused: RefCell<Option<RefusedChange>>,
     generation: Cell<u64>,
@@ -65,6 +68,7 @@ impl Node {
             peers: Peers::default(),
             top: RefCell::default(),
             astray: Cell::new(false),
+            means: OnceCell::new(),
             generation: Cell::new(running.snapshot.generation),
             running: RefCell::new(Rc::new(running)),
             refused: RefCell::new(None),

@@ -5,7 +5,7 @@ use super::candidate::{Candidate, Running};
 use super::node::Node;
 use super::orders;
 use super::resolve;
-use super::sockets::{self, Bound};
+use super::sockets::{self, Bound, Inherited};
 use super::strictest::{equal, strictest};
 use super::types::Problem;
 use crate::model::EndpointType;
@@ -35,7 +35,7 @@ struct Begun {
 pub(super) async fn publish(node: &Node, candidate: Candidate, keep: Keep) -> Result<usize, Problem> {
     let old = node.running();
     node.kernel.borrow().may_hold(&Rules::of(&candidate.snapshot))?;
-    let (next, bound) = bind(candidate, node.workers.len(), Some(&old.snapshot))?;
+    let (next, bound) = bind(candidate, node.workers.len(), Some(&old.snapshot), Vec::new())?;
     warn_of_names(&resolve::first(&next.snapshot.targets).await);
     let mut begun = Begun::default();
     match forward(node, (&old, &next), keep, bound, &mut begun).await {
@@ -48,21 +48,24 @@ pub(super) async fn publish(node: &Node, candidate: Candidate, keep: Keep) -> Re
     }
 }
 
-/// The candidate with sockets for its new listeners, which do not listen yet.
+/// The candidate with sockets for its new listeners: `inherited` ones, or new ones, which do not listen yet.
 pub(super) fn bind(
     candidate: Candidate,
     workers: usize,
     old: Option<&Snapshot>,
+    mut inherited: Vec<Inherited>,
 ) -> Result<(Running, Vec<(usize, Bound)>), Problem> {
     let warnings = candidate.all_warnings();
     let Candidate { loaded, remembered, mut snapshot, unbound, .. } = candidate;
     let mut bound: Vec<(usize, Bound)> = Vec::new();
+    let shared: Vec<u16> = inherited.iter().map(|inherited| inherited.address.port()).collect();
     for index in unbound {
         let listener = &mut snapshot.listeners[index];
         let port = listener.address.port();
         let ours = old.is_some_and(|old| old.listeners.iter().any(|l| l.address.port() == port))
+            || shared.contains(&port)
             || bound.iter().any(|(_, other)| other.address.port() == port);
-        let sockets = sockets::bind(&listener.name, listener.address, workers, !ours)?;
+        let sockets = sockets::bind(&listener.name, listener.address, workers, !ours, Some(&mut inherited))?;
         listener.address = sockets.address;
         bound.push((index, sockets));
     }
@@ -176,18 +179,20 @@ async fn readopt(node: &Node, old: &Running, next: &Running) -> Result<(), Probl
     };
     let mut bound = Vec::new();
     for (index, listener) in old.snapshot.listeners.iter().enumerate().filter(|(_, l)| !stays(l)) {
-        bound.push((index, sockets::bind(&listener.name, listener.address, node.workers.len(), false)?));
+        bound
+            .push((index, sockets::bind(&listener.name, listener.address, node.workers.len(), false, None)?));
     }
     listen(&bound, &old.snapshot)?;
     adopt(&node.workers, &old.snapshot, bound).await.map(drop)
 }
 
-/// Each worker's sockets, with the index of their listener.
+/// Each worker's sockets, with the index of their listener. Where an earlier process had more workers, some get two:
+/// who waits in a backlog is not left there.
 fn share(bound: Vec<(usize, Bound)>, workers: usize) -> Vec<Vec<(usize, OwnedFd)>> {
     let mut shares: Vec<Vec<(usize, OwnedFd)>> = std::iter::repeat_with(Vec::new).take(workers).collect();
     for (index, sockets) in bound {
-        for (share, socket) in shares.iter_mut().zip(sockets.into_descriptors()) {
-            share.push((index, socket));
+        for (number, socket) in sockets.into_descriptors().enumerate() {
+            shares[number % workers].push((index, socket));
         }
     }
     shares

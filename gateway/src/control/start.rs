@@ -2,6 +2,7 @@
 
 use super::bans::Bans;
 use super::candidate::{self, Candidate, Running};
+use super::handover::Heritage;
 use super::kernel::{ENDS_WITH_PROCESS, Kernel};
 use super::node::{Node, io_name};
 use super::publish;
@@ -37,14 +38,25 @@ pub(super) struct Started {
     pub(super) offenders: Receiver<Offender>,
 }
 
-pub(super) async fn start(options: &Options) -> Result<Started, Problem> {
+/// `heritage`: what an earlier process hands over, if there is one.
+pub(super) async fn start(options: &Options, heritage: Heritage) -> Result<Started, Problem> {
     // As the process sees it now: a later change of the working directory must not change the meaning of a reload.
     let config = std::path::absolute(&options.config).unwrap_or_else(|_| options.config.clone());
     let loaded = candidate::load(&config)?;
     let document = loaded.document.clone();
-    let store = Store::open(&document.control.store)?;
-    let operator = api::bind(&store.socket()).await?;
-    let status = bind_status(&document).await?;
+    let Heritage { store, pins, operator, status, listeners } = heritage;
+    let folder = &document.control.store;
+    let adopted = store.and_then(|lock| Store::adopt(folder, &lock));
+    // The control socket lies in the store: of another store, it is another one's.
+    let operator = operator.filter(|_| adopted.is_some());
+    let store = adopted.map_or_else(|| Store::open(folder), Ok)?;
+    let operator = match operator {
+        Some(operator) => {
+            UnixListener::from_std(operator).map_err(|error| not_taken("control socket", &error))?
+        }
+        None => api::bind(&store.socket()).await?,
+    };
+    let status = bind_status(&document, status).await?;
     let remembered = store.remembered()?;
     let bans = Bans::load(store.folder(), &document.xdp)?;
     let first = candidate::compile_first(loaded, &remembered)?;
@@ -55,10 +67,10 @@ pub(super) async fn start(options: &Options) -> Result<Started, Problem> {
     let (sender, offenders) = tokio::sync::mpsc::channel(bans::OFFENDERS_MAX);
     let report: Report = Arc::new(move |offender| sender.try_send(offender).is_ok());
     let (workers, io) = start_workers(&document, options.io, &report)?;
-    let (running, bound) = publish::bind(first, workers.len(), None)?;
+    let (running, bound) = publish::bind(first, workers.len(), None, listeners)?;
     publish::warn_of_names(&resolve::first(&running.snapshot.targets).await);
     // The kernel's rules stand before the first socket listens.
-    let kernel = Kernel::attach(&document.xdp, &Rules::of(&running.snapshot), &bans.in_kernel());
+    let kernel = Kernel::attach(&document.xdp, &Rules::of(&running.snapshot), &bans.in_kernel(), pins);
     let served = serve_first(&workers, &running, &bans, bound).await;
     served.inspect_err(|_| kernel.say_farewell("warning"))?;
     let node = Node::new(config, store, (workers, io), kernel, bans, running);
@@ -139,13 +151,29 @@ fn say_findings(first: &Candidate) {
     }
 }
 
-async fn bind_status(document: &Document) -> Result<Option<TcpListener>, Problem> {
+async fn bind_status(
+    document: &Document,
+    inherited: Option<std::net::TcpListener>,
+) -> Result<Option<TcpListener>, Problem> {
     let Some(address) = document.control.address else { return Ok(None) };
+    let same = |listener: &std::net::TcpListener| {
+        listener
+            .local_addr()
+            .is_ok_and(|at| at == address || (address.port() == 0 && at.ip() == address.ip()))
+    };
+    if let Some(inherited) = inherited.filter(same) {
+        let taken = TcpListener::from_std(inherited);
+        return taken.map(Some).map_err(|error| not_taken("control address", &error));
+    }
     let bound = TcpListener::bind(address).await.map_err(|error| {
         let what = format!("[control] address {address} cannot be bound: {error}");
         Problem::host(what, format!("`ss -ltnp 'sport = :{}'` names who listens there", address.port()))
     })?;
     Ok(Some(bound))
+}
+
+fn not_taken(what: &str, error: &std::io::Error) -> Problem {
+    Problem::host(format!("the {what} that was handed over cannot be served: {error}"), "")
 }
 
 fn start_workers(document: &Document, io: Io, report: &Report) -> Result<(Vec<Handle>, IoKind), Problem> {

@@ -19,7 +19,7 @@ const STATE_BYTES_MAX: u64 = 8 << 20;
 #[derive(Debug)]
 pub(super) struct Store {
     folder: PathBuf,
-    _lock: File,
+    lock: File,
 }
 
 #[derive(serde::Serialize, serde::Deserialize)]
@@ -41,13 +41,27 @@ impl Store {
         let lock = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(&path);
         let lock = lock.map_err(|error| failed("open", &path, &error))?;
         match lock.try_lock() {
-            Ok(()) => Ok(Self { folder: folder.to_path_buf(), _lock: lock }),
+            Ok(()) => Ok(Self { folder: folder.to_path_buf(), lock }),
             Err(TryLockError::WouldBlock) => Err(Problem::host(
                 format!("another gateway runs on the store {}", folder.display()),
                 "stop it first (`gateway status` shows its process), or give this one its own [control] store",
             )),
             Err(TryLockError::Error(error)) => Err(failed("lock", &path, &error)),
         }
+    }
+
+    /// As `open`, with the lock that an earlier process holds on the same folder and hands over. None: it is another
+    /// folder's.
+    pub(super) fn adopt(folder: &Path, lock: &File) -> Option<Self> {
+        let (held, here) = (lock.metadata().ok()?, std::fs::metadata(folder.join(LOCK)).ok()?);
+        let same = (held.dev(), held.ino()) == (here.dev(), here.ino());
+        let lock = lock.try_clone().ok().filter(|_| same)?;
+        Some(Self { folder: folder.to_path_buf(), lock })
+    }
+
+    /// The lock once more: it holds for as long as either descriptor is open.
+    pub(super) fn lock(&self) -> std::io::Result<std::os::fd::OwnedFd> {
+        self.lock.try_clone().map(Into::into)
     }
 
     pub(super) fn socket(&self) -> PathBuf {

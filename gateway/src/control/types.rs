@@ -5,6 +5,7 @@ mod live;
 pub use super::bans::types::{BanEntry, BanList, BanRequest, BansChanged, Exempt, UnbanRequest};
 pub use live::{
     ClearRequest, ConfirmRequest, Confirmed, DryRunRequest, LimitRequest, ListenerLimits, PendingChange,
+    UpgradeRequest, Upgraded,
 };
 
 pub use super::top::{XdpTop, XdpTopSource};

@@ -49,6 +49,10 @@ impl Acceptor {
         Ok(Self(Watched::new(fd, true)?))
     }
 
+    pub(super) fn fd(&self) -> BorrowedFd<'_> {
+        self.0.fd.as_fd()
+    }
+
     pub(super) fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<OwnedFd>> {
         let ready = &self.0.ready;
         if !Core::with(|core| core.may_go_on(cx)) {

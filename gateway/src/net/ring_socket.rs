@@ -6,6 +6,7 @@ use super::buffer::{Chunk, Outgoing, Waiting};
 use super::executor::{Core, Driver};
 use super::op::{OpId, Outcome, Target};
 use super::ring::Ring;
+pub(super) use super::ring_accept::Acceptor;
 use io_uring::types::Fd;
 use io_uring::{opcode, squeue};
 use socket2::{SockAddr, SockRef};
@@ -13,13 +14,11 @@ use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::future::Future;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::pin::Pin;
 use std::rc::{Rc, Weak};
 use std::task::{Context, Poll, Waker};
 
-/// Connections that were accepted and not yet asked for; past it the kernel's backlog keeps them.
-const ACCEPTED_MAX: usize = 256;
 /// Chunks that wait unread before the kernel is told to stop.
 const UNREAD_MAX: usize = 4;
 /// What still arrives past this is moved out of the pool: a reader that does not read starves no other.
@@ -27,89 +26,11 @@ const UNREAD_POOLED_MAX: usize = 8;
 /// The bytes of one send; the rest follows in another.
 const SEND_MAX: usize = 1 << 30;
 
-fn with_ring<R>(f: impl FnOnce(&Core, &Ring) -> R) -> Option<R> {
+pub(super) fn with_ring<R>(f: impl FnOnce(&Core, &Ring) -> R) -> Option<R> {
     Core::try_with(|core| match &core.driver {
         Driver::Ring(ring) => Some(f(core, ring)),
         Driver::Epoll(_) => None,
     })?
-}
-
-/// A listening socket.
-pub(super) struct Acceptor {
-    fd: OwnedFd,
-    state: RefCell<Accepting>,
-}
-
-#[derive(Default)]
-struct Accepting {
-    op: Option<OpId>,
-    stopping: bool,
-    closed: bool,
-    queue: VecDeque<OwnedFd>,
-    error: Option<i32>,
-    waker: Option<Waker>,
-}
-
-impl Acceptor {
-    pub(super) fn new(fd: OwnedFd) -> Rc<Self> {
-        Rc::new(Self { fd, state: RefCell::default() })
-    }
-
-    pub(super) fn poll_accept(self: &Rc<Self>, cx: &mut Context<'_>) -> Poll<io::Result<OwnedFd>> {
-        let mut state = self.state.borrow_mut();
-        if let Some(fd) = state.queue.pop_front() {
-            return Poll::Ready(Ok(fd));
-        }
-        if let Some(code) = state.error.take() {
-            return Poll::Ready(Err(io::Error::from_raw_os_error(code)));
-        }
-        if state.op.is_none() {
-            let entry = opcode::AcceptMulti::new(Fd(self.fd.as_raw_fd())).flags(libc::SOCK_CLOEXEC).build();
-            // SAFETY: the entry points to no memory; the target keeps the descriptor open.
-            state.op = with_ring(|_, ring| unsafe { ring.start(entry, Target::Accept(self.clone())) });
-            state.stopping = false;
-        }
-        keep(&mut state.waker, cx);
-        Poll::Pending
-    }
-
-    pub(super) fn accepted(&self, _core: &Core, outcome: Outcome) {
-        let mut state = self.state.borrow_mut();
-        match outcome.result {
-            // SAFETY: the kernel made this descriptor for us; nobody else knows it.
-            fd if fd >= 0 => state.queue.push_back(unsafe { OwnedFd::from_raw_fd(fd) }),
-            code if code == -libc::ECANCELED => {}
-            code => state.error = Some(-code),
-        }
-        if !outcome.more {
-            state.op = None;
-        }
-        if state.closed {
-            state.queue.clear();
-        } else if state.queue.len() >= ACCEPTED_MAX {
-            state.stop();
-        }
-        wake(&mut state.waker);
-    }
-
-    /// The descriptor closes when the kernel has let go of it.
-    pub(super) fn close(&self) {
-        let mut state = self.state.borrow_mut();
-        state.closed = true;
-        state.queue.clear();
-        state.waker = None;
-        state.stop();
-    }
-}
-
-impl Accepting {
-    fn stop(&mut self) {
-        if let Some(op) = self.op
-            && !std::mem::replace(&mut self.stopping, true)
-        {
-            with_ring(|_, ring| ring.cancel(op));
-        }
-    }
 }
 
 /// A connection, or one that is being made.
@@ -482,14 +403,14 @@ pub(super) fn nothing_to_read(fd: BorrowedFd<'_>) -> bool {
     peeked.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
 }
 
-fn keep(kept: &mut Option<Waker>, cx: &Context<'_>) {
+pub(super) fn keep(kept: &mut Option<Waker>, cx: &Context<'_>) {
     match kept {
         Some(waker) => waker.clone_from(cx.waker()),
         None => *kept = Some(cx.waker().clone()),
     }
 }
 
-fn wake(kept: &mut Option<Waker>) {
+pub(super) fn wake(kept: &mut Option<Waker>) {
     if let Some(waker) = kept.take() {
         waker.wake();
     }

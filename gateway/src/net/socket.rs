@@ -58,7 +58,8 @@ impl Listener {
                     }
                 }
                 Err(error) => match error.raw_os_error() {
-                    Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM) => {
+                    // EAGAIN: another process that has this socket, too, is about to leave it.
+                    Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM | libc::EAGAIN) => {
                         sleep_until(now() + EXHAUSTED_PAUSE).await;
                     }
                     // accept(2): what the network did to one connection is no error of the listener.
@@ -79,6 +80,34 @@ impl Listener {
                     _ => return Err(error),
                 },
             }
+        }
+    }
+}
+
+impl Listener {
+    /// Accepts no more, and hands out what the kernel had accepted until then; None: that was all. Connections that
+    /// wait in the backlog stay there, for whoever else holds the socket.
+    pub async fn rest(&self) -> Option<(Stream, SocketAddr)> {
+        let Acceptor::Ring(acceptor) = &self.0 else { return None };
+        loop {
+            let Some(socket) = poll_fn(|cx| acceptor.poll_rest(cx)).await else {
+                if acceptor.takes_missed() {
+                    continue;
+                }
+                return None;
+            };
+            let Ok(peer) = SockRef::from(&socket).peer_addr().and_then(inet) else { continue };
+            if let Ok(stream) = Stream::new(socket, true) {
+                return Some((stream, peer));
+            }
+        }
+    }
+
+    /// The same socket once more, for another process.
+    pub fn try_clone(&self) -> io::Result<OwnedFd> {
+        match &self.0 {
+            Acceptor::Ring(acceptor) => acceptor.fd().try_clone_to_owned(),
+            Acceptor::Epoll(acceptor) => acceptor.fd().try_clone_to_owned(),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::clock::Ids;
 use super::exchange::exchange;
-use super::local::{Local, Open};
+use super::local::{Closing, Local, Open};
 use super::respond;
 use crate::http::{HeadLimits, Parsed, ProxyHeader, RequestHead, proxy_header};
 use crate::net::{self, Either, Inbound, Size};
@@ -94,7 +94,7 @@ impl Client {
         loop {
             self.open.waiting_since.set(net::now());
             self.open.busy.set(false);
-            if self.open.closing.get() {
+            if self.open.closing.get() == Closing::Soon {
                 return After::Close;
             }
             let next = self.next_head().await;

@@ -42,6 +42,8 @@ pub(super) struct Local {
     /// When the last line was logged on behalf of a request.
     said: Cell<Option<Instant>>,
     pub(super) draining: Cell<bool>,
+    /// Another process accepts in this one's place.
+    pub(super) leaving: Cell<bool>,
     /// Raised when the last connection of a draining worker has ended.
     pub(super) empty: Flag,
 }
@@ -72,8 +74,7 @@ pub(super) struct Open {
     pub(super) waiting_since: Cell<Instant>,
     /// An exchange is under way.
     pub(super) busy: Cell<bool>,
-    /// Close after the exchange that is under way.
-    pub(super) closing: Cell<bool>,
+    pub(super) closing: Cell<Closing>,
     /// Raised to end the connection at once, whatever it does.
     pub(super) cut: Flag,
     /// The API (of the current snapshot) whose exchange is under way.
@@ -82,10 +83,20 @@ pub(super) struct Open {
     pub(super) tunnel: Cell<bool>,
 }
 
+/// When a client connection ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Closing {
+    No,
+    /// With the next answer, which says so: whoever was promised that the connection goes on is answered once more.
+    Announced,
+    /// After the exchange that is under way.
+    Soon,
+}
+
 impl Open {
     /// Ends the connection at once: the peer sees it before this returns.
     fn end(&self) {
-        self.closing.set(true);
+        self.closing.set(Closing::Soon);
         self.stream.shutdown();
         self.cut.raise();
     }
@@ -138,6 +149,7 @@ impl Local {
             hand: Cell::new(0),
             said: Cell::new(None),
             draining: Cell::new(false),
+            leaving: Cell::new(false),
             empty: Flag::default(),
         }
     }
@@ -270,7 +282,7 @@ impl Local {
                     closed += 1;
                 }
             } else {
-                open.closing.set(true);
+                open.closing.set(Closing::Soon);
                 closed += usize::from(open.end_if_idle());
             }
         }
@@ -278,12 +290,31 @@ impl Local {
         Adopted { connections_closed: closed + self.cut_banned() }
     }
 
+    /// Each connection is told with its next answer that it ends.
+    pub(super) fn announce(&self) {
+        self.draining.set(true);
+        let table = self.open.borrow();
+        for (_, open) in table.iter().filter(|(_, open)| open.closing.get() == Closing::No) {
+            open.closing.set(Closing::Announced);
+        }
+        if table.is_empty() {
+            self.empty.raise();
+        }
+    }
+
+    /// Closes idle connections now.
+    pub(super) fn end_idle(&self) {
+        for (_, open) in self.open.borrow().iter() {
+            open.end_if_idle();
+        }
+    }
+
     /// Closes idle connections now, the others after what is under way.
     pub(super) fn drain(&self) {
         self.draining.set(true);
         let table = self.open.borrow();
         for (_, open) in table.iter() {
-            open.closing.set(true);
+            open.closing.set(Closing::Soon);
             open.end_if_idle();
         }
         if table.is_empty() {

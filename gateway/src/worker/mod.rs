@@ -20,6 +20,9 @@ use std::sync::Arc;
 use std::sync::mpsc;
 use std::time::Duration;
 
+/// Listening sockets, each with the index of its listener.
+pub type Sockets = std::io::Result<Vec<(usize, OwnedFd)>>;
+
 /// What control tells a worker.
 pub enum Order {
     /// Serve by this snapshot from now on. `sockets` are new listening sockets (index into snapshot.listeners);
@@ -31,6 +34,11 @@ pub enum Order {
     Ban { bans: Arc<BanTable>, done: Box<dyn FnOnce(usize) + Send> },
     /// Tell the connections that are open now (bounded by `Limits::connections`).
     Connections { reply: Box<dyn FnOnce(Vec<OpenConnection>) + Send> },
+    /// Give the listening sockets once more, each with the index of its listener, for a process that takes over.
+    Sockets { done: Box<dyn FnOnce(Sockets) + Send> },
+    /// Another process accepts now: serve what was accepted here, tell each client with its next answer that the
+    /// connection ends, close those that stay idle, end by the deadline.
+    Leave { within: Duration },
     /// Accept no more, finish what runs, close idle connections, end by the deadline.
     Drain { within: Duration },
 }

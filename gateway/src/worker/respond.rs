@@ -2,7 +2,7 @@
 
 use super::client::{After, Body, Client};
 use super::exchange::asked;
-use super::local::{Local, Open};
+use super::local::{Closing, Local, Open};
 use crate::http::{self, Framing, Method, RequestHead, Version};
 use crate::integrate::Facts;
 use crate::net::{self, Outgoing};
@@ -101,7 +101,7 @@ pub(super) async fn answer(client: &mut Client, facts: &Facts<'_>, answer: &Answ
 
 /// Does the connection go on after this exchange, as far as client and worker wish?
 pub(super) fn may_keep(head: &RequestHead, open: &Open, local: &Local) -> bool {
-    head.keep_alive() && !open.closing.get() && !local.draining.get()
+    head.keep_alive() && open.closing.get() == Closing::No && !local.draining.get()
 }
 
 fn write_answer(out: &mut Vec<u8>, answer: &Answer) {

@@ -2,8 +2,8 @@
 
 use super::client;
 use super::flag::Flag;
-use super::local::{Local, Open, same_listener};
-use super::{Adopted, Order, Report, Settings};
+use super::local::{Closing, Local, Open, same_listener};
+use super::{Adopted, Order, Report, Settings, Sockets};
 use crate::guard::ban::BanTable;
 use crate::net::{self, Either, Listener, MailReceiver, Runtime};
 use crate::observe::{self, Counters};
@@ -12,13 +12,16 @@ use std::cell::Cell;
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
 use std::time::{Duration, Instant};
 
 /// How often idle backend connections are looked through.
 const SWEEP_EVERY: Duration = Duration::from_secs(5);
+
+/// How long a client may leave a connection idle that another process would serve: then it ends without a word.
+const IDLE_WHILE_LEAVING: Duration = Duration::from_secs(5);
 
 /// The thread's whole life. Tells `started` whether its runtime stands.
 pub(super) fn run(
@@ -55,6 +58,9 @@ struct Accepting {
     /// Index into the current snapshot's listeners; shared with the task.
     listener: Rc<Cell<usize>>,
     stop: Rc<Flag>,
+    /// Raised when the task has ended.
+    ended: Rc<Flag>,
+    socket: Weak<Listener>,
 }
 
 impl Serving {
@@ -66,6 +72,8 @@ impl Serving {
                 Order::Connections { reply } => {
                     reply(self.local.as_ref().map(|local| local.open_connections()).unwrap_or_default());
                 }
+                Order::Sockets { done } => done(self.sockets()),
+                Order::Leave { within } => return self.leave(net::now() + within).await,
                 Order::Drain { within } => return self.drain(net::now() + within).await,
             }
         }
@@ -113,16 +121,46 @@ impl Serving {
         for (index, socket) in sockets {
             match Listener::new(socket) {
                 Ok(listener) => {
-                    let accepting = Accepting { listener: Rc::new(Cell::new(index)), stop: Rc::default() };
-                    let task =
-                        accept(local.clone(), listener, accepting.listener.clone(), accepting.stop.clone());
+                    let listener = Rc::new(listener);
+                    let accepting = Accepting {
+                        listener: Rc::new(Cell::new(index)),
+                        stop: Rc::default(),
+                        ended: Rc::default(),
+                        socket: Rc::downgrade(&listener),
+                    };
+                    let (index, stop) = (accepting.listener.clone(), accepting.stop.clone());
+                    let (local, ended) = (local.clone(), accepting.ended.clone());
+                    net::spawn(async move {
+                        accept(local, listener, index, stop).await;
+                        ended.raise();
+                    });
                     self.accepting.push(accepting);
-                    net::spawn(task);
                 }
                 Err(error) => {
                     observe::log("error", "worker", format_args!("a listener cannot be served: {error}"));
                 }
             }
+        }
+    }
+
+    fn sockets(&self) -> Sockets {
+        let open =
+            self.accepting.iter().filter_map(|accepting| Some((accepting, accepting.socket.upgrade()?)));
+        open.map(|(accepting, socket)| Ok((accepting.listener.get(), socket.try_clone()?))).collect()
+    }
+
+    async fn leave(self, deadline: Instant) {
+        let Some(local) = self.local.clone() else { return };
+        local.leaving.set(true);
+        for accepting in &self.accepting {
+            accepting.stop.raise();
+            accepting.ended.raised().await;
+        }
+        local.announce();
+        let polite = deadline.min(net::now() + IDLE_WHILE_LEAVING);
+        if net::timeout_at(polite, local.empty.raised()).await.is_err() {
+            local.end_idle();
+            let _ = net::timeout_at(deadline, local.empty.raised()).await;
         }
     }
 
@@ -137,9 +175,15 @@ impl Serving {
     }
 }
 
-async fn accept(local: Rc<Local>, socket: Listener, listener: Rc<Cell<usize>>, stop: Rc<Flag>) {
+async fn accept(local: Rc<Local>, socket: Rc<Listener>, listener: Rc<Cell<usize>>, stop: Rc<Flag>) {
     loop {
         match net::race(stop.raised(), socket.accept()).await {
+            Either::Left(()) if local.leaving.get() => {
+                while let Some((stream, peer)) = socket.rest().await {
+                    admit(&local, stream, peer, listener.get());
+                }
+                return;
+            }
             Either::Left(()) => return,
             Either::Right(Ok((stream, peer))) => admit(&local, stream, peer, listener.get()),
             Either::Right(Err(error)) => {
@@ -164,7 +208,7 @@ fn admit(local: &Rc<Local>, stream: net::Stream, peer: SocketAddr, listener: usi
         listener: Cell::new(Some(listener)),
         waiting_since: Cell::new(net::now()),
         busy: Cell::new(false),
-        closing: Cell::new(false),
+        closing: Cell::new(Closing::No),
         cut: Flag::default(),
         serving: Cell::new(None),
         tunnel: Cell::new(false),

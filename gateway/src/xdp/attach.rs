@@ -25,7 +25,7 @@ pub struct KernelGuard {
     pub(super) loaded: Loaded,
     pub(super) posts: Vec<Post>,
     ends_with_process: bool,
-    _lock: Option<File>,
+    lock: Option<File>,
 }
 
 impl KernelGuard {
@@ -33,23 +33,26 @@ impl KernelGuard {
     /// atomically, writes `rules` and attaches to every interface. Interfaces that are not named any more are freed,
     /// those that are not there yet are left to `reattach`.
     pub fn attach(settings: &Settings, rules: &Rules) -> Result<Self, XdpError> {
-        Self::attach_over(settings, rules, |_, _| Ok(())).map(|(guard, _)| guard)
+        Self::attach_over(settings, rules, None, |_, _| Ok(())).map(|(guard, _)| guard)
     }
 
     /// As `attach`, and all bans as they shall be are there before the new program judges a packet: new maps have none.
-    /// Where they cannot be written (the second answer), the rules stand all the same.
+    /// Where they cannot be written (the second answer), the rules stand all the same. `held` is the lock on these pins that
+    /// `into_lock` of another guard gave, in any process.
     pub fn attach_banning(
         settings: &Settings,
         rules: &Rules,
         bans: &[Ban],
         now: SystemTime,
+        held: Option<File>,
     ) -> Result<(Self, Result<(), XdpError>), XdpError> {
-        Self::attach_over(settings, rules, |standing, maps| standing.replace(maps, bans, now))
+        Self::attach_over(settings, rules, held, |standing, maps| standing.replace(maps, bans, now))
     }
 
     fn attach_over(
         settings: &Settings,
         rules: &Rules,
+        held: Option<File>,
         ban: impl FnOnce(&mut Bans, &mut Maps) -> Result<(), XdpError>,
     ) -> Result<(Self, Result<(), XdpError>), XdpError> {
         if settings.mode == XdpMode::Off || settings.interfaces.is_empty() {
@@ -60,7 +63,10 @@ impl KernelGuard {
         }
         let wanted = Wanted::of(rules)?;
         let ends_with_process = pins::prepare(&settings.pins)?;
-        let lock = pins::lock(&settings.pins)?;
+        let lock = match held.filter(|held| pins::is_lock_of(held, &settings.pins)) {
+            Some(held) => Some(held),
+            None => pins::lock(&settings.pins)?,
+        };
         let (places, absent) = Place::all(settings)?;
         let (mut loaded, mut maps, mut bans) = load(settings, &wanted)?;
         let banned = ban(&mut bans, &mut maps);
@@ -84,7 +90,12 @@ impl KernelGuard {
             places.into_iter().map(|place| Post::of(place.name, place.index)).collect();
         posts.extend(absent.into_iter().map(Post::absent));
         let settings = settings.clone();
-        Ok((Self { settings, maps, bans, loaded, posts, ends_with_process, _lock: lock }, banned))
+        Ok((Self { settings, maps, bans, loaded, posts, ends_with_process, lock }, banned))
+    }
+
+    /// Leaves everything in force, with the lock on its pins, which another guard may attach with.
+    pub fn into_lock(self) -> Option<File> {
+        self.lock
     }
 
     /// Brings the maps in step. Closing rules (becoming private) are written first, opening ones last.

@@ -93,6 +93,12 @@ pub(super) fn lock(pins: &Path) -> Result<Option<File>, XdpError> {
     }
 }
 
+/// Is that descriptor the folder of these pins, as it is now?
+pub(super) fn is_lock_of(held: &File, pins: &Path) -> bool {
+    let same = |held: fs::Metadata, here: fs::Metadata| (held.dev(), held.ino()) == (here.dev(), here.ino());
+    held.metadata().and_then(|held| Ok(same(held, fs::metadata(pins)?))).unwrap_or(false)
+}
+
 /// Is the folder in bpffs, or could `prepare` put it there?
 pub(super) fn reachable(pins: &Path) -> Result<(), XdpError> {
     if on_bpffs(pins) {

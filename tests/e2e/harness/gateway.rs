@@ -10,7 +10,7 @@ use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
 
-const BINARY: &str = env!("CARGO_BIN_EXE_gateway");
+pub(crate) const BINARY: &str = env!("CARGO_BIN_EXE_gateway");
 
 /// The VPC of the tests; any of its addresses is this host's.
 pub(crate) const INSIDE: &str = "127.0.1.7";
@@ -152,6 +152,8 @@ impl Drop for Home {
 pub(crate) struct Gateway {
     child: Child,
     io: Io,
+    /// Processes that took over, one after the other: nobody's children.
+    successors: Vec<u64>,
     pub(crate) ready: Value,
     pub(crate) home: Home,
 }
@@ -182,7 +184,7 @@ impl Gateway {
                 let _ = lines.send(line);
             }
         });
-        let mut gateway = Self { child, io, ready: Value::Null, home };
+        let mut gateway = Self { child, io, successors: Vec::new(), ready: Value::Null, home };
         while gateway.ready["ready"] != true {
             let line = said.recv_timeout(PATIENCE);
             let line = line.unwrap_or_else(|_| panic!("not ready; it said:\n{}", gateway.stderr()));
@@ -228,11 +230,15 @@ impl Gateway {
         self.json(&["api", "set-endpoint", api, endpoint_type, "--yes"]);
     }
 
+    /// Lets another process of the same binary, or of another one, take over.
+    pub(crate) fn upgrade(&mut self, arguments: &[&str]) -> Value {
+        let upgraded = self.json(&[&["upgrade", "--yes"], arguments].concat());
+        self.successors.extend(upgraded["pid"].as_u64());
+        upgraded
+    }
+
     pub(crate) fn signal(&self, name: &str) {
-        // The shell's own kill: a small host has no other.
-        let pid = self.child.id().to_string();
-        let sent = Command::new("sh").args(["-c", "kill -s \"$0\" \"$1\"", name, &pid]).status();
-        assert!(sent.unwrap().success());
+        assert!(signal(u64::from(self.child.id()), name));
     }
 
     /// Has it ended by itself?
@@ -260,10 +266,23 @@ impl Drop for Gateway {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+        for pid in &self.successors {
+            signal(*pid, "KILL");
+        }
         if std::thread::panicking() {
             eprintln!("the gateway said:\n{}", self.stderr());
         }
     }
+}
+
+/// False: there is no such process.
+fn signal(pid: u64, name: &str) -> bool {
+    // The shell's own kill: a small host has no other.
+    let sent = Command::new("sh")
+        .args(["-c", "kill -s \"$0\" \"$1\"", name, &pid.to_string()])
+        .stderr(Stdio::null())
+        .status();
+    sent.is_ok_and(|status| status.success())
 }
 
 /// Runs a command of the binary under test.

@@ -101,6 +101,11 @@ impl Bans {
         BanList { sources: list.sources(), ranges: list.ranges(), bans }
     }
 
+    /// For as long as the answer lives, bans are as they are.
+    pub(super) async fn hold(&self) -> tokio::sync::MutexGuard<'_, ()> {
+        self.changing.lock().await
+    }
+
     #[cfg(test)]
     pub(super) fn set_unwritten(&self) {
         self.unwritten.set(true);

@@ -159,7 +159,7 @@ async fn serve(folder: &Folder) -> Served {
         (0..2).map(|number| worker::start(number, settings, Arc::new(|_| true)).unwrap()).collect();
     let bans = Bans::load(store.folder(), &first.loaded.document.xdp).unwrap();
     bans.order(&workers).await.unwrap();
-    let (running, bound) = publish::bind(first, workers.len(), None).unwrap();
+    let (running, bound) = publish::bind(first, workers.len(), None, Vec::new()).unwrap();
     publish::listen(&bound, &running.snapshot).unwrap();
     publish::adopt(&workers, &running.snapshot, bound).await.unwrap();
     let told = Rc::new(RefCell::new(Told::default()));

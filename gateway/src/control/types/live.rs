@@ -3,6 +3,7 @@
 use crate::model::SourceLimits;
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
 /// POST /xdp/limits/{listener}: what it does not name stays as it is
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -96,4 +97,35 @@ pub struct PendingChange {
     pub seconds_left: u64,
     /// Why rolling it back failed; it is tried again.
     pub failed: Option<String>,
+}
+
+/// POST /upgrade
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct UpgradeRequest {
+    /// Only say what would be done.
+    #[serde(default)]
+    pub plan: bool,
+    /// Absolute; null: where the running binary lies
+    #[serde(default)]
+    pub binary: Option<PathBuf>,
+    /// Seconds that clients of the process that ends have to finish; null: 300, at most 3600
+    #[serde(default)]
+    pub drain_s: Option<u64>,
+}
+
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Upgraded {
+    /// False: this was a plan.
+    pub done: bool,
+    pub binary: PathBuf,
+    /// The process that serves now, and its version; null in a plan.
+    pub pid: Option<u32>,
+    pub version: Option<String>,
+    /// Whose sockets are handed over.
+    pub listeners: usize,
+    /// Open client connections: they end with their next answer, tunnels when their peers end them.
+    pub connections: u64,
+    /// Seconds after which the process that ends cuts what is left.
+    pub drain_s: u64,
 }
