@@ -298,3 +298,51 @@ fn a_private_listener_that_is_reached_past_the_guard_is_told_everywhere() {
     std::fs::write(&config, text).unwrap();
     assert_eq!(gateway.json(&world, "check")["findings"], serde_json::json!([]));
 }
+
+/// Kills a process that took over, which is nobody's child.
+struct Successor(u64);
+
+impl Drop for Successor {
+    fn drop(&mut self) {
+        let _ = Command::new("sh").args(["-c", "kill -s KILL \"$0\"", &self.0.to_string()]).status();
+    }
+}
+
+#[test]
+fn an_upgrade_keeps_the_guard_up_and_puts_its_own_program_there() {
+    let Some(world) = World::new() else { return };
+    let mut gateway = Gateway::start(&world, &INTERFACES);
+    let banned = gateway.command(&world, &["ban", "add", INSIDE[0], "--for", "1h", "--yes"]);
+    assert_eq!(banned["added"], 1, "{banned}");
+    assert!(!world.insider_connects());
+    let before = attached(&world);
+    let failing = gateway.folder.join("failing");
+    std::fs::write(&failing, "#!/bin/sh\nexit 3\n").unwrap();
+    assert!(Command::new("chmod").arg("755").arg(&failing).status().unwrap().success());
+    gateway.command(&world, &["upgrade", "--yes", "--binary", failing.to_str().unwrap()]);
+    assert!(gateway.log().contains("this process serves on"), "{}", gateway.log());
+    assert_eq!(gateway.xdp(&world)["off"], Value::Null, "the guard is the old process's again");
+    assert_eq!((world.outsider_connects(), world.insider_connects()), ([false, false], false));
+
+    // Whoever tries all the while never gets in.
+    let upgraded = std::thread::scope(|threads| {
+        let upgrade = threads.spawn(|| gateway.command(&world, &["upgrade", "--yes"]));
+        while !upgrade.is_finished() {
+            assert_eq!(world.outsider_connects(), [false, false]);
+        }
+        upgrade.join().unwrap()
+    });
+    let _successor = Successor(upgraded["pid"].as_u64().unwrap_or_else(|| panic!("{upgraded}")));
+    assert_eq!(gateway.xdp(&world)["off"], Value::Null, "{}", gateway.log());
+    let after = attached(&world);
+    assert!(after.iter().all(Option::is_some) && after.iter().zip(&before).all(|(new, old)| new != old));
+    let ended = gateway.child.wait().unwrap();
+    assert!(ended.success(), "the old process ends: {ended}");
+    assert_eq!((world.outsider_connects(), world.insider_connects()), ([false, false], false));
+    // Rules are written by the new process now.
+    gateway.command(&world, &["ban", "remove", INSIDE[0], "--yes"]);
+    assert!(world.insider_connects(), "{}", gateway.log());
+    assert_eq!(world.outsider_connects(), [false, false]);
+    let taken = world.gateway.run(|| xdp::detach(&world.pins.0)).unwrap_err();
+    assert!(taken.what.contains("in use by a gateway"), "the lock on the pins went along: {}", taken.what);
+}

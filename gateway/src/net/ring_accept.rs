@@ -89,8 +89,8 @@ impl Acceptor {
     }
 
     /// Once that has given None: takes connections whose wake-up went to the operation that was ended, and tells
-    /// whether there were any. The kernel wakes one waiter for each connection, so that another process with this socket
-    /// would not hear of them before the next one comes.
+    /// whether there were any. The kernel wakes one waiter for each connection: another process with this socket would
+    /// not hear of them before the next one comes.
     pub(super) fn takes_missed(&self) -> bool {
         let socket = SockRef::from(&self.fd);
         // The other process, for this moment, takes EAGAIN for nothing worse.

@@ -37,8 +37,8 @@ impl KernelGuard {
     }
 
     /// As `attach`, and all bans as they shall be are there before the new program judges a packet: new maps have none.
-    /// Where they cannot be written (the second answer), the rules stand all the same. `held` is the lock on these pins that
-    /// `into_lock` of another guard gave, in any process.
+    /// Where they cannot be written (the second answer), the rules stand all the same. `held` is the lock on these
+    /// pins that `into_lock` of another guard gave, in any process.
     pub fn attach_banning(
         settings: &Settings,
         rules: &Rules,
