@@ -292,11 +292,15 @@ fn a_private_listener_that_is_reached_past_the_guard_is_told_everywhere() {
     assert_eq!(interface["relatives"]["peer"], "in another network namespace");
     assert_eq!(interface["driver"], "veth");
 
-    // On a host that has not the interfaces of the file, nobody is told of addresses.
+    // On a host that has not the interfaces of the file, that is said, and nothing of addresses.
     let config = gateway.folder.join("gateway.toml");
     let text = std::fs::read_to_string(&config).unwrap().replace("out0", "not-here0");
     std::fs::write(&config, text).unwrap();
-    assert_eq!(gateway.json(&world, "check")["findings"], serde_json::json!([]));
+    let check = gateway.json(&world, "check");
+    let findings = check["findings"].as_array().unwrap();
+    let said = |finding: &serde_json::Value| finding["what"].as_str().unwrap().to_owned();
+    assert_eq!(findings.len(), 1, "{findings:?}");
+    assert!(said(&findings[0]).contains("`not-here0` is no interface of this host"), "{findings:?}");
 }
 
 /// Kills a process that took over, which is nobody's child.
