@@ -126,6 +126,10 @@ fn capture<'a>(known: &Known<'a>, index: usize) -> &'a str {
 
 /// Also beside `%2F`, `%5C` and before `;`, as the codec sees it: some servers read these as separators.
 fn has_dot_segment(path: &[u8]) -> bool {
+    // Most paths have no dot at all; the rest of this costs a sixth of a request.
+    if memchr::memchr(b'.', path).is_none() {
+        return false;
+    }
     let path = std::str::from_utf8(path).unwrap_or_default();
     let names = path.split('/').flat_map(|s| s.split("%2F")).flat_map(|s| s.split("%5C"));
     names
