@@ -309,6 +309,15 @@ struct Successor(u64);
 impl Drop for Successor {
     fn drop(&mut self) {
         let _ = Command::new("sh").args(["-c", "kill -s KILL \"$0\"", &self.0.to_string()]).status();
+        // Until it has ended it holds the lock on the pins, which are to be taken away next.
+        let lives = || {
+            let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.0)).unwrap_or_default();
+            stat.rsplit_once(") ").is_some_and(|(_, state)| !state.starts_with(['Z', 'X']))
+        };
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while lives() && Instant::now() < deadline {
+            std::thread::sleep(Duration::from_millis(5));
+        }
     }
 }
 
