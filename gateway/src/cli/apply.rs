@@ -60,16 +60,8 @@ pub(crate) fn change(
     output::say(&output::findings(&planned.diagnostics));
     if !how.yes {
         output::say(&text(&planned.plan));
-        match output::confirm("Do it?") {
-            Some(true) => {}
-            Some(false) => {
-                output::say("nothing was changed\n");
-                return Ok(End::Refused);
-            }
-            None => {
-                output::say("nothing was changed: there is no terminal to ask on, --yes does it\n");
-                return Ok(End::Usage);
-            }
+        if let Some(end) = output::unless_confirmed("Do it?") {
+            return Ok(end);
         }
     } else if !global.json {
         output::print(&text(&planned.plan));

@@ -133,16 +133,8 @@ fn change(
     }
     if dangerous && !how.yes {
         output::say(&text(&ask(true)?));
-        match output::confirm("Do it?") {
-            Some(true) => {}
-            Some(false) => {
-                output::say("nothing was changed\n");
-                return Ok(End::Refused);
-            }
-            None => {
-                output::say("nothing was changed: there is no terminal to ask on, --yes does it\n");
-                return Ok(End::Usage);
-            }
+        if let Some(end) = output::unless_confirmed("Do it?") {
+            return Ok(end);
         }
     }
     let done = ask(false)?;

@@ -1,5 +1,6 @@
 //! How answers look: tables with aligned columns, findings with their line and a caret, JSON on request.
 
+use super::End;
 use crate::control::types::{Failure, Finding, Problem};
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -95,6 +96,17 @@ pub(crate) fn confirm(question: &str) -> Option<bool> {
     let mut answer = String::new();
     std::io::stdin().lock().read_line(&mut answer).ok()?;
     Some(matches!(answer.trim(), "y" | "Y" | "yes"))
+}
+
+/// As `confirm`. Some: how the command ends, because nobody agreed; it has been said.
+pub(crate) fn unless_confirmed(question: &str) -> Option<End> {
+    let (said, end) = match confirm(question) {
+        Some(true) => return None,
+        Some(false) => ("nothing was changed\n", End::Refused),
+        None => ("nothing was changed: there is no terminal to ask on, --yes does it\n", End::Usage),
+    };
+    say(said);
+    Some(end)
 }
 
 /// In colour on a terminal (`NO_COLOR` is respected), else as it is.

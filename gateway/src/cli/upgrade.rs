@@ -31,17 +31,9 @@ impl Upgrade {
             return show(global, &planned);
         }
         if !self.yes {
-            eprint!("{}", text(&planned));
-            match output::confirm("Do it?") {
-                Some(true) => {}
-                Some(false) => {
-                    eprintln!("nothing was changed");
-                    return Ok(End::Refused);
-                }
-                None => {
-                    eprintln!("nothing was changed: there is no terminal to ask on, --yes does it");
-                    return Ok(End::Usage);
-                }
+            output::say(&text(&planned));
+            if let Some(end) = output::unless_confirmed("Do it?") {
+                return Ok(end);
             }
         }
         show(global, &self.ask(global, false)?)
