@@ -7,6 +7,7 @@ mod bans;
 mod bodies;
 mod cli;
 mod corpus;
+mod departures;
 mod drain;
 mod endpoint_types;
 mod failures;

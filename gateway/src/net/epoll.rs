@@ -29,6 +29,8 @@ pub(super) struct Readiness {
     pub(super) writable: Cell<bool>,
     /// The peer has ended its side, or both: no further edge announces it.
     pub(super) ended: Cell<bool>,
+    /// Both sides have, by a reset or an error.
+    pub(super) broken: Cell<bool>,
     reader: RefCell<Option<Waker>>,
     writer: RefCell<Option<Waker>>,
 }
@@ -57,6 +59,7 @@ impl Poller {
             readable: Cell::new(ready),
             writable: Cell::new(ready),
             ended: Cell::new(false),
+            broken: Cell::new(false),
             reader: RefCell::default(),
             writer: RefCell::default(),
         });
@@ -119,6 +122,7 @@ impl Readiness {
     fn ready(&self, flags: i32) {
         let broken = flags & (libc::EPOLLERR | libc::EPOLLHUP) != 0;
         if broken || flags & libc::EPOLLRDHUP != 0 {
+            self.broken.set(broken);
             self.ended.set(true);
         }
         if broken || flags & (libc::EPOLLIN | libc::EPOLLRDHUP) != 0 {

@@ -6,6 +6,7 @@ use super::buffer::{Chunk, Outgoing, Waiting};
 use super::epoll::Readiness;
 use super::executor::{Core, Driver};
 use super::ring_socket::{cut_off, nothing_to_read};
+use super::socket::End;
 use socket2::{SockAddr, SockRef};
 use std::cell::Cell;
 use std::future::poll_fn;
@@ -174,6 +175,20 @@ impl Connection {
                     return Poll::Pending;
                 }
                 _ => return self.read_end(error.raw_os_error().unwrap_or(libc::EIO)),
+            }
+        }
+    }
+
+    pub(super) fn poll_end(&self, cx: &Context<'_>) -> Poll<End> {
+        let ready = &self.socket.ready;
+        match self.end.get() {
+            Some(0) => Poll::Ready(End::Finished),
+            Some(_) => Poll::Ready(End::Reset),
+            None if ready.broken.get() => Poll::Ready(End::Reset),
+            None if ready.ended.get() => Poll::Ready(End::Finished),
+            None => {
+                ready.keep_reader(cx);
+                Poll::Pending
             }
         }
     }

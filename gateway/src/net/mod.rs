@@ -30,7 +30,7 @@ pub use mailbox::{MailReceiver, MailSender, mailbox};
 pub use open_files::raise_open_files;
 pub use pass::{PASSED_MAX, Passage};
 pub use ring::probe;
-pub use socket::{Listener, Stream};
+pub use socket::{End, Listener, Stream};
 pub use timer::{now, sleep_until};
 
 /// Which kernel interface drives the sockets.

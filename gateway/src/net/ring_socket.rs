@@ -7,6 +7,7 @@ use super::executor::{Core, Driver};
 use super::op::{OpId, Outcome, Target};
 use super::ring::Ring;
 pub(super) use super::ring_accept::Acceptor;
+use super::socket::End;
 use io_uring::types::Fd;
 use io_uring::{opcode, squeue};
 use socket2::{SockAddr, SockRef};
@@ -59,6 +60,8 @@ struct Receiving {
     stopping: bool,
     closed: bool,
     waiting: bool,
+    /// Whoever waits wants the end alone, and no bytes.
+    watching: bool,
     queue: VecDeque<Chunk>,
     /// The end of the stream (0) or an errno: nothing comes after it.
     end: Option<i32>,
@@ -105,6 +108,7 @@ impl Connection {
         size: Size,
     ) -> Poll<io::Result<Option<Chunk>>> {
         let mut state = self.receiving.borrow_mut();
+        state.watching = false;
         if let Some(chunk) = state.queue.pop_front() {
             return Poll::Ready(Ok(Some(chunk)));
         }
@@ -119,6 +123,22 @@ impl Connection {
             (Some((op, Size::Small)), Size::Large) => state.stop(ring, op),
             (Some(_), _) => {}
         });
+        Poll::Pending
+    }
+
+    /// What has come stays in the queue. Past its maximum, the end is seen once that was read.
+    pub(super) fn poll_end(self: &Rc<Self>, cx: &mut Context<'_>) -> Poll<End> {
+        let mut state = self.receiving.borrow_mut();
+        match state.end {
+            Some(0) => return Poll::Ready(End::Finished),
+            Some(_) => return Poll::Ready(End::Reset),
+            None => {}
+        }
+        state.watching = true;
+        keep(&mut state.waker, cx);
+        if state.op.is_none() && state.queue.len() < UNREAD_MAX {
+            with_ring(|core, ring| self.arm(&mut state, core, ring, Size::Small));
+        }
         Poll::Pending
     }
 
@@ -158,7 +178,7 @@ impl Connection {
                 // Buffer select is set on every receive: bytes without a buffer do not exist.
                 if let Some(chunk) = chunk.filter(|_| !state.closed) {
                     // While buffers are scarce, only a reader who waits for one gets one.
-                    let awaited = state.waker.is_some() || !core.pool(size).is_scarce();
+                    let awaited = (state.waker.is_some() && !state.watching) || !core.pool(size).is_scarce();
                     let pooled = unread < UNREAD_POOLED_MAX && awaited;
                     state.queue.push_back(if pooled { chunk } else { chunk.into_heap() });
                 }

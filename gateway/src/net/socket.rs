@@ -120,6 +120,15 @@ impl Drop for Listener {
     }
 }
 
+/// How a peer has ended its side of a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// FIN: it sends no more. Whether it still reads is not known.
+    Finished,
+    /// RST, or another error: it is gone.
+    Reset,
+}
+
 /// A TCP connection. Reading and writing may go on at the same time from two futures (`&self`).
 /// Dropping it closes the descriptor once the kernel has let go of every buffer.
 pub struct Stream(Connection);
@@ -159,6 +168,20 @@ impl Stream {
             Connection::Ring(connection) => poll_fn(|cx| connection.poll_recv(cx, size)).await,
             Connection::Epoll(connection) => poll_fn(|cx| connection.poll_recv(cx, size)).await,
         }
+    }
+
+    /// Waits for the end of what the peer sends, and takes nothing: bytes stay for the next `recv`, and once a few
+    /// chunks of them wait, the end behind them is not seen. Not while another future of this task reads.
+    pub async fn ended(&self) -> End {
+        match &self.0 {
+            Connection::Ring(connection) => poll_fn(|cx| connection.poll_end(cx)).await,
+            Connection::Epoll(connection) => poll_fn(|cx| connection.poll_end(cx)).await,
+        }
+    }
+
+    /// Has the connection failed since its last error was told? Asks the socket.
+    pub fn has_failed(&self) -> bool {
+        !matches!(SockRef::from(&self.fd()).take_error(), Ok(None))
     }
 
     /// Sends all of it and hands the (still full) buffer back for reuse. At most one writer at a time.

@@ -2,6 +2,7 @@
 
 mod client;
 mod clock;
+mod departure;
 mod exchange;
 mod flag;
 mod local;

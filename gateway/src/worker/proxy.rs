@@ -2,10 +2,11 @@
 
 use super::Limits;
 use super::client::{After, Body, Client};
+use super::departure::{Gone, unless_gone, unless_reset};
 use super::local::Local;
 use super::respond;
 use crate::guard::{Permit, endpoint};
-use crate::http::{self, Framing, HeadLimits, Method, Parsed, RequestHead, ResponseHead};
+use crate::http::{self, Framing, HeadLimits, Method, Parsed, RequestHead, ResponseHead, Version};
 use crate::integrate::{self, Backend, BackendRequest, Facts};
 use crate::net::{self, Either, Inbound, Size, Stream};
 use crate::observe;
@@ -13,6 +14,7 @@ use crate::refusal::Refusal;
 use crate::snapshot::Snapshot;
 use crate::upstream::{self, Link, RelayError, RelayLimits, Sink};
 use std::cell::Cell;
+use std::io;
 use std::pin::{Pin, pin};
 use std::time::{Duration, Instant};
 
@@ -26,6 +28,12 @@ enum Failure {
     Refused(Refusal),
     /// The client is gone or broke its own message after its request had gone out.
     Client(After),
+}
+
+impl From<Gone> for Failure {
+    fn from(_: Gone) -> Self {
+        Self::Client(After::Close)
+    }
 }
 
 impl From<Refusal> for Failure {
@@ -50,7 +58,12 @@ pub(super) async fn proxy(
     let request = integrate::write_request(permit, backend, &client.head, facts, &mut head)?;
     let empty = matches!(request.framing, Framing::None | Framing::Length(0));
     let repeatable = empty && request.method.is_idempotent();
-    let mut link = client.local.pool.link(target, repeatable, deadline).await?;
+    let (stream, version) = (client.open.stream.clone(), client.head.version());
+    let pool = &client.local.pool;
+    let Ok(link) = unless_gone(&stream, version, pool.link(target, repeatable, deadline)).await else {
+        return Ok(After::Close);
+    };
+    let mut link = link?;
     loop {
         let reused = link.reused;
         let call = Call { permit, facts, request: &request, head: &head, deadline, silence: backend.timeout };
@@ -61,7 +74,11 @@ pub(super) async fn proxy(
             }
             Err(Failure::Stale) if reused && repeatable => {
                 observe::add(&client.local.counters.upstream_retries, 1);
-                link = client.local.pool.fresh(target, deadline).await?;
+                let pool = &client.local.pool;
+                let Ok(fresh) = unless_gone(&stream, version, pool.fresh(target, deadline)).await else {
+                    return Ok(After::Close);
+                };
+                link = fresh?;
             }
             Err(Failure::Stale) => {
                 observe::add(&client.local.counters.upstream_failures, 1);
@@ -118,7 +135,7 @@ impl Call<'_> {
         let backend = link.inbound.stream().clone();
         let mut upload = pin!(self.upload(head, &client.body, &mut client.inbound, &backend, &client.local));
         let answered = read_head(&mut link.inbound, &mut link.head, self.request.method);
-        let first = until_answered(upload.as_mut(), answered);
+        let first = until_answered(upload.as_mut(), answered, (&client.open.stream, head.version()));
         let uploaded = match net::timeout_at(self.deadline, first).await {
             Ok(first) => first?,
             Err(net::Elapsed) => return Err(Refusal::IntegrationTimeout.into()),
@@ -150,7 +167,7 @@ impl Call<'_> {
         let mut sink = Sink::new(&client.open.stream, std::mem::take(out), framing, timeout);
         let carried = if bodiless { Framing::None } else { body };
         let download = upstream::relay(&mut link.inbound, carried, &mut sink, limits);
-        let (downloaded, uploaded) = both(upload.as_mut(), uploaded, download).await;
+        let (downloaded, uploaded) = both(upload.as_mut(), uploaded, download, &client.open.stream).await;
         *out = sink.into_storage();
         if let Err(error) = downloaded {
             return Ok(Relayed::Ended(cut(&error, framing)));
@@ -230,7 +247,11 @@ impl Client {
 }
 
 /// Waits for the response's head while the body goes up.
-async fn until_answered<U, A>(upload: Pin<&mut U>, answered: A) -> Result<Upload, Failure>
+async fn until_answered<U, A>(
+    upload: Pin<&mut U>,
+    answered: A,
+    (client, version): (&Stream, Version),
+) -> Result<Upload, Failure>
 where
     U: Future<Output = Result<(), RelayError>>,
     A: Future<Output = Result<(), Failure>>,
@@ -238,9 +259,13 @@ where
     let mut answered = pin!(answered);
     let refusal = match net::race(upload, answered.as_mut()).await {
         Either::Right(answer) => return answer.map(|()| Upload::Running),
-        Either::Left(Ok(())) => return answered.await.map(|()| Upload::Done),
+        Either::Left(Ok(())) => {
+            return unless_gone(client, version, answered).await?.map(|()| Upload::Done);
+        }
         // The backend takes no more: perhaps it has said why.
-        Either::Left(Err(RelayError::Sink(_))) => return answered.await.map(|()| Upload::Broken),
+        Either::Left(Err(RelayError::Sink(_))) => {
+            return unless_gone(client, version, answered).await?.map(|()| Upload::Broken);
+        }
         Either::Left(Err(RelayError::Source(_))) => return Err(Failure::Client(After::Close)),
         Either::Left(Err(RelayError::TooLarge)) => Refusal::BodyTooLarge,
         Either::Left(Err(RelayError::Idle)) => Refusal::ClientTooSlow,
@@ -250,21 +275,28 @@ where
 }
 
 /// The response goes down while the rest of the request goes up. The response's end ends the exchange.
-async fn both<U, D>(upload: Pin<&mut U>, state: Upload, download: D) -> (Result<(), RelayError>, Upload)
+async fn both<U, D>(
+    upload: Pin<&mut U>,
+    state: Upload,
+    download: D,
+    client: &Stream,
+) -> (Result<(), RelayError>, Upload)
 where
     U: Future<Output = Result<(), RelayError>>,
     D: Future<Output = Result<(), RelayError>>,
 {
-    if state != Upload::Running {
-        return (download.await, state);
-    }
     let mut download = pin!(download);
-    match net::race(upload, download.as_mut()).await {
-        Either::Right(downloaded) => (downloaded, Upload::Running),
-        Either::Left(Ok(())) => (download.await, Upload::Done),
-        Either::Left(Err(RelayError::Sink(_))) => (download.await, Upload::Broken),
-        Either::Left(Err(error)) => (Err(error), Upload::Broken),
-    }
+    let state = match state {
+        Upload::Running => match net::race(upload, download.as_mut()).await {
+            Either::Right(downloaded) => return (downloaded, Upload::Running),
+            Either::Left(Ok(())) => Upload::Done,
+            Either::Left(Err(RelayError::Sink(_))) => Upload::Broken,
+            Either::Left(Err(error)) => return (Err(error), Upload::Broken),
+        },
+        ended => ended,
+    };
+    let downloaded = unless_reset(client, download).await;
+    (downloaded.unwrap_or_else(|Gone| Err(RelayError::Sink(io::ErrorKind::ConnectionReset.into()))), state)
 }
 
 /// A response that could not be carried to its end must not look whole.

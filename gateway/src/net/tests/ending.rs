@@ -68,6 +68,43 @@ fn a_reset_that_a_send_heard_of_is_no_clean_end_for_the_reader() {
 }
 
 #[test]
+fn the_end_is_told_to_whoever_takes_nothing() {
+    on_both(TINY, async |_| {
+        let (near, mut far) = with_std().await;
+        let quiet = async {
+            far.write_all(b"first").unwrap();
+            turn().await;
+            far.write_all(b"then").unwrap();
+            turn().await;
+        };
+        assert!(matches!(race(near.ended(), quiet).await, Either::Right(())), "bytes are no end");
+        let end = async {
+            turn().await;
+            far.shutdown(Shutdown::Write).unwrap();
+        };
+        assert_eq!(join(near.ended(), end).await.0, End::Finished);
+        let mut all = Vec::new();
+        while let Some(chunk) = near.recv(Size::Small).await.unwrap() {
+            all.extend_from_slice(chunk.as_slice());
+        }
+        assert_eq!(all, b"firstthen", "nothing was taken");
+        assert_eq!(near.ended().await, End::Finished);
+        assert!(!near.has_failed());
+        drop(far);
+        near.send(Outgoing::Static(b"nobody reads this")).await.unwrap();
+        turn().await;
+        assert!(near.has_failed());
+        let (near, far) = with_std().await;
+        let reset = async {
+            turn().await;
+            socket2::SockRef::from(&far).set_linger(Some(Duration::ZERO)).unwrap();
+            drop(far);
+        };
+        assert_eq!(join(near.ended(), reset).await.0, End::Reset);
+    });
+}
+
+#[test]
 fn shutdown_ends_a_pending_recv_and_a_pending_send() {
     on_both(TINY, async |_| {
         for size in [Size::Small, Size::Large] {
