@@ -1,7 +1,7 @@
 //! One OpenAPI document, judged without its node: imported, and compiled for a node made up around it.
 
 use super::{ApiEntry, Control, Document, Listener, Loaded, Node, Remembered, Vpc, Xdp, compile};
-use crate::model::{Diagnostic, Place, RestApi, SourceLimits};
+use crate::model::{Diagnostic, Place, RestApi, SourceLimits, Stage};
 use crate::openapi::{self, Imported};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -46,6 +46,8 @@ fn node_around(api: &RestApi, text: &str) -> Document {
         stage: "prod".into(),
         hosts: Vec::new(),
         stage_variables: stand_ins(api, text),
+        settings: Stage::default(),
+        setting_places: BTreeMap::new(),
         place,
     };
     Document {

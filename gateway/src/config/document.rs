@@ -1,7 +1,7 @@
 //! `gateway.toml` as plain data: node, control, XDP, VPCs, listeners, APIs.
 
 use crate::guard::offence::Offence;
-use crate::model::{Frequency, Period, Place, SourceLimits};
+use crate::model::{Frequency, MethodPath, Period, Place, SourceLimits, Stage};
 use ipnet::IpNet;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -138,5 +138,9 @@ pub struct ApiEntry {
     pub hosts: Vec<String>,
     /// `[api.variables]`
     pub stage_variables: BTreeMap<String, String>,
+    /// `cache_cluster_size` and `[api.method_settings]`
+    pub settings: Stage,
+    /// Where each of the method settings stands.
+    pub setting_places: BTreeMap<MethodPath, Place>,
     pub place: Place,
 }

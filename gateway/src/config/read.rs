@@ -11,11 +11,23 @@ use std::path::Path;
 
 mod bans;
 mod limits;
+mod stage;
 
 const XDP_KEYS: [&str; 8] =
     ["interfaces", "mode", "pins", "trusted", "trust_loopback", "limit", "source_v4", "source_v6"];
 const LISTENER_KEYS: [&str; 8] =
     ["name", "address", "vpc", "apis", "limit", "dry_run", "trusted_proxies", "proxy_protocol"];
+const API_KEYS: [&str; 9] = [
+    "name",
+    "id",
+    "file",
+    "stage",
+    "host",
+    "variables",
+    "cache_cluster_enabled",
+    "cache_cluster_size",
+    "method_settings",
+];
 const WORKERS_MAX: u64 = 1024;
 /// AWS's limits on stage variables.
 const STAGE_VARIABLES_MAX: usize = 100;
@@ -226,11 +238,10 @@ impl Reader<'_> {
     }
 
     fn apis(&mut self, tree: &Map, names: &mut Seen) -> (Vec<ApiEntry>, Vec<Place>) {
-        const KEYS: [&str; 6] = ["name", "id", "file", "stage", "host", "variables"];
         let (mut ids, mut hosts) = (Seen::new(), Seen::new());
         let (mut apis, mut places) = (Vec::new(), Vec::new());
         for (map, place) in self.tables(tree, "api") {
-            self.findings.deny_unknown_keys(map, "[[api]]", &KEYS);
+            self.findings.deny_unknown_keys(map, "[[api]]", &API_KEYS);
             let name = self.name(map, "name", place, "orders", names);
             let id = self.text(map, "id").map(|(text, place)| {
                 let valid = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
@@ -253,9 +264,20 @@ impl Reader<'_> {
             }
             let hosts = self.hosts(map, &mut hosts);
             let stage_variables = self.variables(map);
+            let (settings, setting_places) = self.stage_settings(map);
             if let (Some(name), Some((file, at)), Some((stage, _))) = (name, file, stage) {
                 let (file, stage) = (self.folder.join(file), stage.to_owned());
-                apis.push(ApiEntry { name, id, file, stage, hosts, stage_variables, place });
+                apis.push(ApiEntry {
+                    name,
+                    id,
+                    file,
+                    stage,
+                    hosts,
+                    stage_variables,
+                    settings,
+                    setting_places,
+                    place,
+                });
                 places.push(at);
             }
         }

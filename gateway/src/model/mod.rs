@@ -2,9 +2,14 @@
 
 mod duration;
 mod limit;
+mod stage;
 
 pub use duration::{DURATION_MAX, duration_text, parse_duration};
 pub use limit::{Frequency, LimitChoice, LimitChoices, LimitError, Period, RateLimit, SourceLimits};
+pub use stage::{
+    CACHE_TTL_SECONDS_MAX, CacheClusterSize, MethodPath, MethodSetting, Stage,
+    UnauthorizedCacheControlHeaderStrategy,
+};
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -144,6 +149,10 @@ pub struct Integration {
     pub request_templates: Vec<(String, String, Place)>,
     pub responses: Vec<IntegrationResponse>,
     pub vpc_link: Option<String>,
+    /// Methods of one namespace share cached answers; None: AWS's default, the resource's id.
+    pub cache_namespace: Option<String>,
+    /// `method.request.querystring.q` or `integration.request.header.X`: their values tell cached answers apart.
+    pub cache_key_parameters: Vec<(String, Place)>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -11,6 +11,8 @@ const TIMEOUT_MS: u32 = 29_000;
 /// AWS's least, and what a quota increase or a streamed response may reach (15 min).
 const TIMEOUT_MS_LEAST: u64 = 50;
 const TIMEOUT_MS_MOST: u64 = 900_000;
+/// Each is looked for in every request of the method.
+const CACHE_KEY_PARAMETERS_MAX: usize = 64;
 
 const TYPES: [&str; 5] = ["http", "http_proxy", "mock", "aws", "aws_proxy"];
 const METHODS: [&str; 8] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "ANY"];
@@ -84,6 +86,11 @@ pub(crate) fn read(
             .map_or_else(Vec::new, |n| mapping::templates(n, "requestTemplates", findings)),
         responses: map.node("responses").map_or_else(Vec::new, |n| responses(n, findings)),
         vpc_link: vpc_link(map, place, findings),
+        cache_namespace: map
+            .node("cacheNamespace")
+            .and_then(|n| findings.string(n, "cacheNamespace"))
+            .map(str::to_owned),
+        cache_key_parameters: cache_key_parameters(map, findings),
     };
     without_effect(map, findings);
     unmapped(&integration, path, findings);
@@ -132,6 +139,30 @@ fn vpc_link(map: &Map, place: Place, findings: &mut Findings<'_>) -> Option<Stri
     };
     findings.unsupported(place, "VPC links", NO_PASS);
     findings.string(id, "connectionId").map(str::to_owned)
+}
+
+/// Whether the method or the mapping declares them is the compiler's to judge: here their form.
+fn cache_key_parameters(map: &Map, findings: &mut Findings<'_>) -> Vec<(String, Place)> {
+    let Some(node) = map.node("cacheKeyParameters") else { return Vec::new() };
+    let mut parameters: Vec<(String, Place)> = Vec::new();
+    for node in findings.list(node, "cacheKeyParameters").unwrap_or_default() {
+        let Some(text) = findings.string(node, "cacheKeyParameters") else { continue };
+        let name = text.strip_prefix("method.request.").or_else(|| text.strip_prefix("integration.request."));
+        let place = name.and_then(|name| name.split_once('.'));
+        const PLACES: [&str; 5] =
+            ["path", "querystring", "multivaluequerystring", "header", "multivalueheader"];
+        if !place.is_some_and(|(place, name)| PLACES.contains(&place) && !name.is_empty()) {
+            let what = format!("`{}` cannot be a cache key parameter", shown(text));
+            findings.error(node.place, what, "write for example method.request.querystring.type");
+        } else if parameters.len() == CACHE_KEY_PARAMETERS_MAX {
+            let what = format!("more than {CACHE_KEY_PARAMETERS_MAX} cache key parameters");
+            findings.error(node.place, what, "remove some");
+            break;
+        } else if parameters.iter().all(|(known, _)| known != text) {
+            parameters.push((text.to_owned(), node.place));
+        }
+    }
+    parameters
 }
 
 fn uri(
@@ -279,7 +310,7 @@ fn without_effect(map: &Map, findings: &mut Findings<'_>) {
         }
     }
     if let Some(entry) = map.entry("cacheKeyParameters")
-        && findings.list(&entry.value, "cacheKeyParameters").is_some_and(|l| !l.is_empty())
+        && matches!(&entry.value.value, super::node::Value::List(list) if !list.is_empty())
     {
         findings.unsupported(
             entry.place,

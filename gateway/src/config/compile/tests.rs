@@ -6,9 +6,11 @@ use crate::guard::origin::Via;
 use crate::guard::{self, endpoint};
 use crate::http::{HeadLimits, RequestHead};
 use crate::integrate::{self, Facts, Integration};
+use crate::model::Stage;
 use crate::openapi;
 use crate::refusal::{Answer, Refusal, RefusedRequest};
 use crate::route::Asked;
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::PathBuf;
 
@@ -198,6 +200,8 @@ fn node(listeners: Listeners<'_>, apis: &[(&str, &str)]) -> Loaded {
                 stage: "prod".to_owned(),
                 hosts: Vec::new(),
                 stage_variables: [("backend".to_owned(), "b:1".to_owned())].into(),
+                settings: Stage::default(),
+                setting_places: BTreeMap::new(),
                 place: place(20 + at),
             })
             .collect(),

@@ -26,6 +26,8 @@ fn model(kind: IntegrationType, uri: &str) -> model::Integration {
         request_templates: Vec::new(),
         responses: Vec::new(),
         vpc_link: None,
+        cache_namespace: None,
+        cache_key_parameters: Vec::new(),
     }
 }
 
