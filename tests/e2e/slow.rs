@@ -6,7 +6,7 @@ use crate::harness::gateway::Home;
 use crate::harness::*;
 use std::time::{Duration, SystemTime};
 
-/// Leaves room for about 192 client connections.
+/// Leaves room for about 300 client connections.
 const FILES: u32 = 512;
 
 on_both! {
@@ -65,7 +65,7 @@ fn slow_clients_leave_honest_ones_unharmed(io: Io) {
     let gateway = Gateway::start_with(home, io, Some(FILES));
     honest(&gateway);
     // Bodies and readers take a part of the places, slow heads and idle connections more than all the others.
-    let mut slow = crowd(&gateway, [100, 100, 40, 40]);
+    let mut slow = crowd(&gateway, [150, 150, 40, 40]);
     eventually("those that wait make room", || {
         slow.extend(crowd(&gateway, [5, 5, 0, 0]));
         honest(&gateway);

@@ -113,7 +113,8 @@ fn open_files() -> Examined {
     match limit("Max open files") {
         Some((_, hard)) if hard >= FILES_WANTED => ok("open files", format!("{} allowed", number(hard))),
         Some((_, hard)) => {
-            let what = format!("{hard} allowed: every connection needs one, and one for its backend");
+            let what =
+                format!("{hard} allowed: every connection needs one, every request at a backend another");
             warn("open files", what, mend)
         }
         None => warn("open files", "the limit cannot be read", ""),

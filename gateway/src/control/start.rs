@@ -205,10 +205,10 @@ fn choose_io(io: Io) -> Result<IoKind, Problem> {
     }
 }
 
-/// Every connection may need a second descriptor, for its backend.
+/// Most connections are idle at any moment: of five descriptors one is the backends', for those that are not.
 fn limits(workers: usize) -> Limits {
     let files = net::raise_open_files(FILES_WANTED).unwrap_or(1024);
-    let per_worker = files.saturating_sub(FILES_RESERVED) / 2 / workers as u64;
+    let per_worker = files.saturating_sub(FILES_RESERVED) / 5 * 4 / workers as u64;
     let connections = usize::try_from(per_worker).unwrap_or(CONNECTIONS).clamp(16, CONNECTIONS);
     if connections < 4096 {
         let what = format_args!(

@@ -39,9 +39,9 @@ impl Listener {
         }))
     }
 
-    /// The next connection (TCP_NODELAY set). When descriptors run out (EMFILE, ENFILE, ENOBUFS) it pauses
-    /// and goes on by itself; errors of a single connection are skipped. Dropping the Listener closes it.
-    pub async fn accept(&self) -> io::Result<(Stream, SocketAddr)> {
+    /// The next connection (TCP_NODELAY set). When descriptors run out (EMFILE, ENFILE, ENOBUFS) it tells `exhausted`,
+    /// pauses and goes on by itself; errors of a single connection are skipped. Dropping the Listener closes it.
+    pub async fn accept_or(&self, exhausted: impl Fn()) -> io::Result<(Stream, SocketAddr)> {
         loop {
             let accepted = match &self.0 {
                 Acceptor::Ring(acceptor) => poll_fn(|cx| acceptor.poll_accept(cx)).await,
@@ -59,7 +59,12 @@ impl Listener {
                 }
                 Err(error) => match error.raw_os_error() {
                     // EAGAIN: another process that has this socket, too, is about to leave it.
-                    Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM | libc::EAGAIN) => {
+                    Some(
+                        code @ (libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM | libc::EAGAIN),
+                    ) => {
+                        if code != libc::EAGAIN {
+                            exhausted();
+                        }
                         sleep_until(now() + EXHAUSTED_PAUSE).await;
                     }
                     // accept(2): what the network did to one connection is no error of the listener.
@@ -85,6 +90,12 @@ impl Listener {
 }
 
 impl Listener {
+    /// As `accept_or`, with nobody to tell.
+    #[cfg(test)]
+    pub async fn accept(&self) -> io::Result<(Stream, SocketAddr)> {
+        self.accept_or(|| {}).await
+    }
+
     /// Accepts no more, and hands out what the kernel had accepted until then; None: that was all. Connections that
     /// wait in the backlog stay there, for whoever else holds the socket.
     pub async fn rest(&self) -> Option<(Stream, SocketAddr)> {

@@ -8,6 +8,7 @@ use crate::observe::{self, Counters};
 use crate::refusal::Refusal;
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
+use std::io::ErrorKind::{ConnectionRefused, ConnectionReset};
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -21,6 +22,12 @@ const IDLE_MAX: Duration = Duration::from_secs(50);
 const IDLE_MAX_UNREPEATABLE: Duration = Duration::from_secs(4);
 /// Addresses of one name that are tried before giving up.
 const CONNECT_TRIES: usize = 3;
+/// A backend that refuses connections for no longer than this is being restarted, and is waited for.
+const RESTARTS_WITHIN: Duration = Duration::from_secs(1);
+/// Between two tries of such a one.
+const TRIED_EVERY: Duration = Duration::from_millis(25);
+/// For so long it is known that a backend refuses; then a restart of its is waited for once more.
+const REFUSES_FOR: Duration = Duration::from_secs(60);
 
 /// A connection to a backend with the storage for its response heads.
 pub struct Link {
@@ -38,6 +45,8 @@ struct Idle {
 
 pub struct Pool {
     idle: RefCell<HashMap<SocketAddr, Vec<Idle>>>,
+    /// Since when an address refuses connections. Of those that the running snapshot calls, and for a minute.
+    refusing: RefCell<HashMap<SocketAddr, Instant>>,
     turn: Cell<usize>,
     counters: Arc<Counters>,
     connect_timeout: Duration,
@@ -45,7 +54,8 @@ pub struct Pool {
 
 impl Pool {
     pub fn new(counters: Arc<Counters>, connect_timeout: Duration) -> Self {
-        Self { idle: RefCell::default(), turn: Cell::new(0), counters, connect_timeout }
+        let (idle, refusing, turn) = Default::default();
+        Self { idle, refusing, turn, counters, connect_timeout }
     }
 
     /// An idle connection to the target, or a new one.
@@ -85,22 +95,57 @@ impl Pool {
     }
 
     async fn connect(&self, addresses: &[SocketAddr], deadline: Instant) -> Result<Link, Refusal> {
+        loop {
+            if let Some(link) = self.try_each(addresses, deadline).await {
+                return Ok(link);
+            }
+            if net::now() >= deadline {
+                return Err(Refusal::IntegrationTimeout);
+            }
+            if !self.may_be_restarting(addresses) {
+                return Err(Refusal::IntegrationUnreachable);
+            }
+            // Nothing was sent: any request may wait for the next try.
+            net::sleep_until(deadline.min(net::now() + TRIED_EVERY)).await;
+        }
+    }
+
+    async fn try_each(&self, addresses: &[SocketAddr], deadline: Instant) -> Option<Link> {
         let first = self.turn.get();
         self.turn.set(first.wrapping_add(1));
         for n in 0..addresses.len().min(CONNECT_TRIES) {
             let address = addresses[first.wrapping_add(n) % addresses.len()];
             let until = deadline.min(net::now() + self.connect_timeout);
             observe::add(&self.counters.upstream_connects, 1);
-            if let Ok(Ok(stream)) = net::timeout_at(until, Stream::connect(address)).await {
-                let inbound = Inbound::new(Rc::new(stream));
-                return Ok(Link { inbound, head: ResponseHead::new(), address, reused: false });
+            match net::timeout_at(until, Stream::connect(address)).await {
+                Ok(Ok(stream)) => {
+                    self.refusing.borrow_mut().remove(&address);
+                    let inbound = Inbound::new(Rc::new(stream));
+                    return Some(Link { inbound, head: ResponseHead::new(), address, reused: false });
+                }
+                // Reset: whoever was about to accept it has just ended.
+                Ok(Err(error)) if matches!(error.kind(), ConnectionRefused | ConnectionReset) => {
+                    self.refusing.borrow_mut().entry(address).or_insert_with(net::now);
+                }
+                // Idle connections may hold the descriptors that this one lacks: the next try has them.
+                Ok(Err(error)) if matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE)) => {
+                    self.clear();
+                }
+                Ok(Err(_)) | Err(net::Elapsed) => {}
             }
             observe::add(&self.counters.upstream_failures, 1);
             if net::now() >= deadline {
-                return Err(Refusal::IntegrationTimeout);
+                return None;
             }
         }
-        Err(Refusal::IntegrationUnreachable)
+        None
+    }
+
+    /// One of them has begun to refuse connections just now.
+    fn may_be_restarting(&self, addresses: &[SocketAddr]) -> bool {
+        let (now, refusing) = (net::now(), self.refusing.borrow());
+        let since = addresses.iter().filter_map(|address| refusing.get(address));
+        since.into_iter().any(|since| now.saturating_duration_since(*since) < RESTARTS_WITHIN)
     }
 
     /// Keeps the connection for the next exchange. Only for one whose last message was read to its end.
@@ -112,14 +157,85 @@ impl Pool {
         }
     }
 
+    /// Closes all that idle.
+    pub fn clear(&self) {
+        self.idle.borrow_mut().clear();
+    }
+
     /// Closes what idled too long or was closed by its peer.
     pub fn sweep(&self) {
         let now = net::now();
+        self.refusing.borrow_mut().retain(|_, since| now.saturating_duration_since(*since) < REFUSES_FOR);
         self.idle.borrow_mut().retain(|_, stack| {
             stack.retain(|entry| {
                 now.duration_since(entry.since) <= IDLE_MAX && entry.link.inbound.stream().is_quiet()
             });
             !stack.is_empty()
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::net::{IoKind, Limits, Runtime};
+    use std::net::TcpListener;
+    use std::sync::atomic::Ordering::Relaxed;
+
+    fn nobody() -> SocketAddr {
+        TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+    }
+
+    fn on_both(run: impl AsyncFn(Pool)) {
+        for io in [IoKind::IoUring, IoKind::Epoll] {
+            let pool = Pool::new(Arc::default(), Duration::from_secs(5));
+            Runtime::new(io, Limits::default()).unwrap().block_on(run(pool));
+        }
+    }
+
+    #[test]
+    fn of_two_addresses_the_one_that_listens_is_taken_at_once() {
+        on_both(async |pool| {
+            let (dead, listener) = (nobody(), TcpListener::bind("127.0.0.1:0").unwrap());
+            let live = listener.local_addr().unwrap();
+            let target = Target::new("two".into(), 1);
+            target.resolved(vec![dead, live]);
+            let begun = net::now();
+            for _ in 0..20 {
+                let link = pool.link(&target, false, net::now() + Duration::from_secs(5)).await.unwrap();
+                assert_eq!(link.address, live);
+            }
+            assert!(net::now() - begun < RESTARTS_WITHIN, "nobody waits for the other");
+            assert!(pool.counters.upstream_failures.load(Relaxed) >= 10, "it was tried in its turn");
+        });
+    }
+
+    #[test]
+    fn a_restart_is_waited_for_and_an_absence_only_once() {
+        on_both(async |pool| {
+            let address = nobody();
+            let target = Target::new(address.ip().to_string(), address.port());
+            let deadline = || net::now() + Duration::from_secs(5);
+            let back = async {
+                net::sleep_until(net::now() + Duration::from_millis(200)).await;
+                TcpListener::bind(address).unwrap()
+            };
+            let (link, listener) = net::join(pool.link(&target, false, deadline()), back).await;
+            assert!(link.is_ok(), "{:?}", link.err());
+            drop(listener);
+            let begun = net::now();
+            assert!(matches!(
+                pool.fresh(&target, deadline()).await.err(),
+                Some(Refusal::IntegrationUnreachable)
+            ));
+            let waited = net::now() - begun;
+            assert!((RESTARTS_WITHIN..RESTARTS_WITHIN * 2).contains(&waited), "{waited:?}");
+            let begun = net::now();
+            assert!(pool.fresh(&target, deadline()).await.is_err());
+            assert!(net::now() - begun < TRIED_EVERY, "known by now");
+            let soon = net::now() + Duration::from_millis(1);
+            pool.refusing.borrow_mut().clear();
+            assert!(matches!(pool.fresh(&target, soon).await.err(), Some(Refusal::IntegrationTimeout)));
         });
     }
 }

@@ -25,6 +25,9 @@ const YIELDS_AFTER: Duration = Duration::from_secs(1);
 /// Places of a full table that are looked at for one new connection.
 const LOOKED_AT: usize = 64;
 
+/// Connections that make room each time that descriptors have run out.
+const RELIEVED: usize = 8;
+
 pub(super) struct Local {
     pub(super) limits: Limits,
     pub(super) counters: Arc<Counters>,
@@ -218,6 +221,17 @@ impl Local {
         let mut table = self.open.borrow_mut();
         let room = table.len() < self.limits.connections || self.make_room(&table);
         room.then(|| table.insert(open))
+    }
+
+    /// The process has no descriptor left: idle connections, to backends and of clients, give some back.
+    pub(super) fn relieve(&self) {
+        self.pool.clear();
+        let table = self.open.borrow();
+        for _ in 0..RELIEVED {
+            if !self.make_room(&table) {
+                return;
+            }
+        }
     }
 
     /// Ends one connection that waits between requests, or is slow with a head. It leaves the table by itself.

@@ -177,7 +177,7 @@ impl Serving {
 
 async fn accept(local: Rc<Local>, socket: Rc<Listener>, listener: Rc<Cell<usize>>, stop: Rc<Flag>) {
     loop {
-        match net::race(stop.raised(), socket.accept()).await {
+        match net::race(stop.raised(), socket.accept_or(|| local.relieve())).await {
             Either::Left(()) if local.leaving.get() => {
                 while let Some((stream, peer)) = socket.rest().await {
                     admit(&local, stream, peer, listener.get());

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
+use std::time::Duration;
 
 pub(crate) const BINARY: &str = env!("CARGO_BIN_EXE_gateway");
 
@@ -163,7 +164,7 @@ impl Gateway {
         Self::start_with(home, io, None)
     }
 
-    /// With no more open files than these: a fourth of them, or so, are client connections.
+    /// With no more open files than these: past 128, four fifths are client connections.
     pub(crate) fn start_with(home: Home, io: Io, files: Option<u32>) -> Self {
         let log = std::fs::OpenOptions::new().create(true).append(true).open(home.folder().join("stderr"));
         let limit = files.map_or(String::new(), |files| format!("ulimit -n {files} && "));
@@ -171,6 +172,8 @@ impl Gateway {
             .args(["-c", &format!("{limit}exec \"$0\" \"$@\""), BINARY])
             .args(["run", "--json", "--io", io.as_str(), "--config"])
             .arg(home.config())
+            // A test that binds it before hears what a supervisor would.
+            .env("NOTIFY_SOCKET", home.folder().join("notify"))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(log.unwrap())
@@ -241,6 +244,11 @@ impl Gateway {
         assert!(signal(u64::from(self.child.id()), name));
     }
 
+    /// To the process that took over last; false: there is none.
+    pub(crate) fn signal_successor(&self, name: &str) -> bool {
+        self.successors.last().is_some_and(|pid| signal(*pid, name))
+    }
+
     /// Has it ended by itself?
     pub(crate) fn ended(&mut self) -> Option<ExitStatus> {
         self.child.try_wait().unwrap()
@@ -252,6 +260,20 @@ impl Gateway {
         self.child.wait().unwrap();
         let home = std::mem::replace(&mut self.home, Home(PathBuf::new()));
         Self::start(home, self.io)
+    }
+
+    /// Descriptors that it has open.
+    pub(crate) fn open_files(&self) -> usize {
+        std::fs::read_dir(format!("/proc/{}/fd", self.child.id())).unwrap().count()
+    }
+
+    /// Processor time that it has used, all threads together.
+    pub(crate) fn cpu_time(&self) -> Duration {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap();
+        let fields: Vec<&str> = stat.rsplit_once(") ").unwrap().1.split(' ').collect();
+        let ticks = |at: usize| fields[at].parse::<u64>().unwrap();
+        // proc_pid_stat(5): utime and stime, the 14th and 15th, in ticks of 10 ms.
+        Duration::from_millis((ticks(11) + ticks(12)) * 10)
     }
 
     /// Resident memory in bytes.

@@ -3,11 +3,13 @@
 pub(crate) mod api;
 pub(crate) mod client;
 pub(crate) mod gateway;
+pub(crate) mod role;
 pub(crate) mod upstream;
 
 pub(crate) use api::{Api, echo_api};
 pub(crate) use client::{Client, Response};
 pub(crate) use gateway::{Gateway, Setup};
+pub(crate) use role::Role;
 pub(crate) use upstream::{Connection, Upstream};
 
 use std::time::{Duration, SystemTime};

@@ -41,7 +41,14 @@ struct Seen {
 impl Upstream {
     /// Every connection is given to `script` on its own thread and closed when that returns.
     pub(crate) fn start(script: impl Fn(&mut Connection) + Send + Sync + 'static) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        Self::on(TcpListener::bind("127.0.0.1:0").unwrap(), script)
+    }
+
+    /// The same, on a socket that listens.
+    pub(crate) fn on(
+        listener: TcpListener,
+        script: impl Fn(&mut Connection) + Send + Sync + 'static,
+    ) -> Self {
         let upstream = Self { address: listener.local_addr().unwrap(), seen: Arc::default() };
         let seen = Arc::clone(&upstream.seen);
         let script = Arc::new(script);
