@@ -24,5 +24,6 @@ mod restarts;
 mod routing;
 mod slow;
 mod smuggling;
+mod supervised;
 mod tunnel;
 mod upgrade;

@@ -5,6 +5,7 @@ use super::confirm::{self, Undo};
 use super::digest::digest;
 use super::kernel::Kernel;
 use super::node::Node;
+use super::notify;
 use super::orders;
 use super::plan::plan;
 use super::publish::{Keep, publish};
@@ -31,8 +32,12 @@ pub(super) struct Terms {
 /// All or nothing: any error and the old snapshot goes on serving; `status` shows why.
 pub(super) async fn apply(node: &Node, request: &ApplyRequest) -> Result<Changed, Problem> {
     let _changing = node.changing.lock().await;
+    if !request.plan {
+        notify::reloading();
+    }
     let result = apply_locked(node, request).await;
     if !request.plan {
+        notify::ready(&serves(node, result.as_ref().err()));
         if result.as_ref().err().is_none_or(|problem| problem.kind != Kind::Conflict) {
             node.set_refused(result.as_ref().err());
         }
@@ -54,6 +59,12 @@ pub(super) async fn apply(node: &Node, request: &ApplyRequest) -> Result<Changed
         }
     }
     result
+}
+
+/// For a supervisor.
+fn serves(node: &Node, refused: Option<&Problem>) -> String {
+    let refused = refused.map_or(String::new(), |_| ", the last reload was refused".into());
+    format!("generation {} serves{refused}", node.running().snapshot.generation)
 }
 
 async fn apply_locked(node: &Node, request: &ApplyRequest) -> Result<Changed, Problem> {

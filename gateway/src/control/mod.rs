@@ -182,7 +182,7 @@ async fn serve(options: &Options) -> Result<(), Problem> {
         let version = env!("CARGO_PKG_VERSION").to_string();
         handover::report(&passage, &Report::Serves { pid: std::process::id(), version });
     }
-    notify::ready();
+    notify::ready(&format!("generation {} serves", node.running().snapshot.generation));
     let mut tasks = vec![tokio::task::spawn_local(api::serve(node.clone(), operator))];
     if let Some(status) = status {
         tasks.push(tokio::task::spawn_local(api::serve_status(node.clone(), status)));

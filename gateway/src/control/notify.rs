@@ -5,8 +5,14 @@ use std::os::linux::net::SocketAddrExt;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
 
-pub(super) fn ready() {
-    tell("READY=1");
+/// It serves, or serves on after `reloading`; `status` is for `systemctl status`.
+pub(super) fn ready(status: &str) {
+    tell(&format!("READY=1\nSTATUS={status}"));
+}
+
+/// A change is under way; `ready` follows, whether it was taken or refused.
+pub(super) fn reloading() {
+    tell(&format!("RELOADING=1\nMONOTONIC_USEC={}", crate::net::monotonic_us()));
 }
 
 pub(super) fn stopping() {

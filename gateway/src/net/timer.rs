@@ -25,6 +25,15 @@ pub(super) fn read_clock() -> Instant {
     Instant::now()
 }
 
+/// Microseconds of CLOCK_MONOTONIC, for those outside who count with it.
+#[allow(unsafe_code)]
+pub fn monotonic_us() -> u64 {
+    let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: the pointer is valid; the clock exists on every kernel, so it cannot fail.
+    unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &raw mut now) };
+    u64::try_from(now.tv_sec).unwrap_or(0) * 1_000_000 + u64::try_from(now.tv_nsec).unwrap_or(0) / 1000
+}
+
 /// Ends at the first turn of the loop at or after `deadline`.
 pub async fn sleep_until(deadline: Instant) {
     Sleep { deadline, entry: None }.await;
