@@ -36,23 +36,13 @@ X-Request-Id: 4f1f6a3e-6a1b-4a58-b9c6-0a7c8d8b7a10\r\n\
 Connection: keep-alive\r\n\
 \r\n";
 
-/// 64 KiB in chunks of `size` bytes, the last chunk included.
-pub fn chunked_body(size: usize) -> Vec<u8> {
-    let mut body = Vec::new();
-    for _ in 0..(64 * 1024) / size {
-        gateway::http::write_chunk_size(&mut body, size);
-        body.resize(body.len() + size, b'x');
-        body.extend_from_slice(b"\r\n");
-    }
-    body.extend_from_slice(gateway::http::LAST_CHUNK);
-    body
-}
-
-/// An answer as the backend and the constant server give it, with a body of `length` bytes.
+/// An answer as the backend and the constant server give it, with a body of `length` bytes that caches may keep.
 pub fn answer(length: usize) -> Vec<u8> {
-    let mut answer =
-        format!("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\r\n")
-            .into_bytes();
+    let mut answer = format!(
+        "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nCache-Control: max-age=3600\r\n\
+             Content-Length: {length}\r\n\r\n"
+    )
+    .into_bytes();
     answer.resize(answer.len() + length, b'x');
     answer
 }

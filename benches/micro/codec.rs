@@ -1,15 +1,15 @@
-//! Micro-benchmarks of the codec: heads of requests and responses, the chunked coding, encoding. `httparse`, which
-//! only splits a head into its fields, runs beside as the measure for the parsers.
+//! The codec: heads of requests and responses, the chunked coding, encoding. `httparse`, which only splits a head into
+//! its fields, runs beside as the measure for the parsers.
 
-use benches::{REQUEST, RESPONSE, SMALL_REQUEST, chunked_body};
-use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use benches::{REQUEST, RESPONSE, SMALL_REQUEST};
+use criterion::{Criterion, Throughput};
 use gateway::http::{
-    BodyDecoder, Framing, HeadLimits, Method, Parsed, RequestHead, ResponseHead, write_content_length,
-    write_field, write_request_line, write_status_line,
+    BodyDecoder, Framing, HeadLimits, LAST_CHUNK, Method, Parsed, RequestHead, ResponseHead,
+    write_chunk_size, write_content_length, write_field, write_request_line, write_status_line,
 };
 use std::hint::black_box;
 
-fn heads(criterion: &mut Criterion) {
+pub(crate) fn heads(criterion: &mut Criterion) {
     let limits = HeadLimits::default();
     for (name, input) in [("request", REQUEST), ("request, small", SMALL_REQUEST)] {
         let mut group = criterion.benchmark_group(name);
@@ -55,7 +55,7 @@ fn heads(criterion: &mut Criterion) {
     group.finish();
 }
 
-fn bodies(criterion: &mut Criterion) {
+pub(crate) fn bodies(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("chunked, 64 KiB");
     group.throughput(Throughput::Bytes(64 * 1024));
     for size in [16, 1024, 16 * 1024] {
@@ -78,7 +78,7 @@ fn bodies(criterion: &mut Criterion) {
 }
 
 /// A parsed head is written again, as a proxy does with every message.
-fn encode(criterion: &mut Criterion) {
+pub(crate) fn encode(criterion: &mut Criterion) {
     let limits = HeadLimits::default();
     let mut group = criterion.benchmark_group("encode");
     let mut out = Vec::with_capacity(4096);
@@ -115,5 +115,14 @@ fn copy_fields<'a>(out: &mut Vec<u8>, fields: impl Iterator<Item = (&'a str, &'a
     out.extend_from_slice(b"\r\n");
 }
 
-criterion_group!(micro, heads, bodies, encode);
-criterion_main!(micro);
+/// 64 KiB in chunks of `size` bytes, the last chunk included.
+fn chunked_body(size: usize) -> Vec<u8> {
+    let mut body = Vec::new();
+    for _ in 0..(64 * 1024) / size {
+        write_chunk_size(&mut body, size);
+        body.resize(body.len() + size, b'x');
+        body.extend_from_slice(b"\r\n");
+    }
+    body.extend_from_slice(LAST_CHUNK);
+    body
+}
