@@ -1,8 +1,10 @@
 #!/bin/sh
 # Installs whom `cargo xtask bench` measures beside the gateway (Debian). For `xdp`: xdp-filter, nftables, iptables; for
-# `proxy`, `cache`, `latency`, `memory`: nginx, haproxy, varnish, h2o. They are only started by the benchmark.
+# `proxy`, `cache`, `latency`, `memory`: nginx, haproxy, varnish, h2o; and Pingora, which is built from
+# benches/peers/pingora into target/peers (some minutes; zlib-ng in it needs cmake). The benchmark alone starts them.
 # Does nothing for what is there already. Not needed for tests, and CI does not run it.
 set -eu
+cd "$(dirname "$0")/.."
 
 there() {
     command -v "$1" >/dev/null 2>&1 || [ -x "/usr/sbin/$1" ] || [ -x "/sbin/$1" ]
@@ -19,18 +21,25 @@ there haproxy || packages="$packages haproxy"
 there varnishd || packages="$packages varnish"
 there h2o || packages="$packages h2o"
 
-[ -n "$packages" ] || exit 0
-if [ "$(id -u)" -ne 0 ]; then
-    echo "install-bench-peers: missing:$packages; run: sudo apt-get install$packages" >&2
-    exit 1
-fi
-apt-get update -q
-# Debian starts a service as it is installed, unless this says otherwise: port 80 is not ours to take.
-policy=/usr/sbin/policy-rc.d
-if [ ! -e "$policy" ]; then
-    trap 'rm -f "$policy"' EXIT
-    printf '#!/bin/sh\nexit 101\n' >"$policy"
-    chmod +x "$policy"
-fi
-# shellcheck disable=SC2086  # a list of words
-DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends $packages
+pingora="${CARGO_TARGET_DIR:-$PWD/target}/peers"
+[ -x "$pingora/release/bench-pingora" ] || there cmake || packages="$packages cmake"
+
+install() {
+    if [ "$(id -u)" -ne 0 ]; then
+        echo "install-bench-peers: missing:$packages; run: sudo apt-get install$packages" >&2
+        exit 1
+    fi
+    apt-get update -q
+    # Debian starts a service as it is installed, unless this says otherwise: port 80 is not ours to take.
+    policy=/usr/sbin/policy-rc.d
+    if [ ! -e "$policy" ]; then
+        trap 'rm -f "$policy"' EXIT
+        printf '#!/bin/sh\nexit 101\n' >"$policy"
+        chmod +x "$policy"
+    fi
+    # shellcheck disable=SC2086  # a list of words
+    DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends $packages
+}
+
+[ -z "$packages" ] || install
+cargo build --quiet --release --locked --manifest-path benches/peers/pingora/Cargo.toml --target-dir "$pingora"
