@@ -4,6 +4,8 @@ use anyhow::{Context as _, Result};
 use benches::ring::{Event, Ring};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Bodies that there are: small, an object, a page, a download.
 pub(crate) const BODIES: [usize; 4] = [128, 1024, 64 * 1024, 1024 * 1024];
@@ -15,17 +17,31 @@ const SWITCHING: &[u8] =
     b"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n";
 const NOT_FOUND: &[u8] = b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n";
 
-/// Answers until the program ends; gives its address.
-pub(crate) fn start() -> Result<SocketAddr> {
+/// The backend that runs until the program ends.
+pub(crate) struct Backend {
+    pub(crate) address: SocketAddr,
+    answered: Arc<AtomicU64>,
+}
+
+impl Backend {
+    /// Answers since it started: what tells a relayed request from one that a cache answered.
+    pub(crate) fn answered(&self) -> u64 {
+        self.answered.load(Ordering::Relaxed)
+    }
+}
+
+pub(crate) fn start() -> Result<Backend> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("the backend's socket")?;
     let address = listener.local_addr()?;
+    let answered = Arc::new(AtomicU64::new(0));
+    let count = Arc::clone(&answered);
     std::thread::Builder::new().name("backend".to_owned()).spawn(move || {
-        if let Err(error) = serve(&listener) {
+        if let Err(error) = serve(&listener, &count) {
             eprintln!("backend: {error:#}");
             std::process::exit(1);
         }
     })?;
-    Ok(address)
+    Ok(Backend { address, answered })
 }
 
 struct Connection {
@@ -35,7 +51,7 @@ struct Connection {
     switched: bool,
 }
 
-fn serve(listener: &TcpListener) -> Result<()> {
+fn serve(listener: &TcpListener, answered: &AtomicU64) -> Result<()> {
     let answers: Vec<(usize, &'static [u8])> =
         BODIES.iter().map(|&length| (length, &*Vec::leak(benches::answer(length)))).collect();
     let mut ring = Ring::new(BUFFERS, BUFFER)?;
@@ -73,6 +89,7 @@ fn serve(listener: &TcpListener) -> Result<()> {
                         let answer =
                             if connection.switched { SWITCHING } else { find(&answers, &connection.head) };
                         ring.send(token, &connection.socket, answer)?;
+                        answered.fetch_add(1, Ordering::Relaxed);
                         connection.head.clear();
                     } else if connection.head.len() > HEAD_MAX {
                         connections[own] = None;

@@ -117,7 +117,8 @@ struct Running<'p> {
     first_token: u32,
     outcome: Outcome,
     measuring: bool,
-    free: Vec<usize>,
+    /// Those that wait longest come first: all connections are used in turn.
+    free: VecDeque<usize>,
     /// Open loop: when the requests that no connection could take were due.
     late: VecDeque<Instant>,
     next_request: usize,
@@ -168,9 +169,9 @@ impl<'p> Running<'p> {
                 }
                 wait = wait.min(due.saturating_duration_since(now));
             }
-            while let Some(index) = self.free.pop() {
+            while let Some(index) = self.free.pop_front() {
                 let Some(at) = gap.map_or(Some(now), |_| self.late.pop_front()) else {
-                    self.free.push(index);
+                    self.free.push_front(index);
                     break;
                 };
                 self.send(ring, index, &mut connections[index], at)?;
@@ -197,7 +198,7 @@ impl<'p> Running<'p> {
     ) -> Result<()> {
         let buffer = match (event, connection) {
             (Event::Received(buffer), Some((index, connection))) => {
-                let found = connection.answer.read(ring.bytes(&buffer), self.plan.body);
+                let found = connection.answer.read(ring.bytes(&buffer), self.plan.body, !self.measuring);
                 match found {
                     Ok(false) => {}
                     Ok(true) => self.answered(index, connection, now),
@@ -223,7 +224,7 @@ impl<'p> Running<'p> {
                 connection.answer = Answer::default();
                 ring.receive(self.first_token + u32::try_from(index)?, &connection.socket)?;
                 if !was_free {
-                    self.free.push(index);
+                    self.free.push_back(index);
                 }
                 None
             }
@@ -257,7 +258,7 @@ impl<'p> Running<'p> {
                     self.outcome.answers += 1;
                     self.outcome.latency.record(now.saturating_duration_since(due));
                 }
-                self.free.push(index);
+                self.free.push_back(index);
             }
             None => self.wrong("an answer without a request"),
         }
@@ -283,8 +284,8 @@ impl Default for Answer {
 }
 
 impl Answer {
-    /// True: the answer is whole. An error names what is wrong with it.
-    fn read(&mut self, bytes: &[u8], wanted: usize) -> Result<bool, &'static str> {
+    /// True: the answer is whole. An error names what is wrong with it. `closely`: each byte of the body, too.
+    fn read(&mut self, bytes: &[u8], wanted: usize, closely: bool) -> Result<bool, &'static str> {
         let body = match self {
             Self::Broken => return Ok(false),
             Self::Body { left } => {
@@ -311,6 +312,10 @@ impl Answer {
                 }
             }
         };
+        let here = bytes.len().min(wanted - body);
+        if closely && bytes[bytes.len() - here..].iter().any(|byte| *byte != b'x') {
+            return Err("a body of other bytes");
+        }
         *self = if body == 0 { Self::default() } else { Self::Body { left: body } };
         Ok(body == 0)
     }
@@ -343,15 +348,15 @@ mod tests {
         let whole = benches::answer(5);
         for cut in 1..whole.len() {
             let mut answer = Answer::default();
-            assert_eq!(answer.read(&whole[..cut], 5), Ok(false), "{cut}");
-            assert_eq!(answer.read(&whole[cut..], 5), Ok(true), "{cut}");
-            assert_eq!(answer.read(&whole, 5), Ok(true), "the next one");
+            assert_eq!(answer.read(&whole[..cut], 5, true), Ok(false), "{cut}");
+            assert_eq!(answer.read(&whole[cut..], 5, true), Ok(true), "{cut}");
+            assert_eq!(answer.read(&whole, 5, true), Ok(true), "the next one");
         }
     }
 
     #[test]
     fn a_wrong_answer_is_named() {
-        let read = |text: &[u8]| Answer::default().read(text, 5);
+        let read = |text: &[u8]| Answer::default().read(text, 5, true);
         assert_eq!(read(&benches::answer(6)), Err("a body of another length"));
         assert_eq!(
             read(b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 5\r\n\r\n"),
@@ -362,6 +367,11 @@ mod tests {
             Err("an answer without Content-Length")
         );
         assert_eq!(read(b"nonsense\r\n\r\n"), Err("not an answer"));
+        let mut other = benches::answer(5);
+        let last = other.len() - 1;
+        other[last] = b'y';
+        assert_eq!(read(&other), Err("a body of other bytes"));
+        assert_eq!(Answer::default().read(&other, 5, false), Ok(true), "only its length is looked at");
         let mut long = benches::answer(5);
         long.push(b'x');
         assert_eq!(read(&long), Err("more bytes than the answer has"));

@@ -18,7 +18,7 @@ pub(crate) fn requests(work: Work, body: usize, many: bool) -> Vec<Vec<u8>> {
         let (api, route) = ((at * 37) % APIS, (at * 37 / APIS) % ROUTES);
         let start = match work {
             Work::Relay => format!("GET /r{route}/b/{body}"),
-            Work::Answer => "GET /mock".to_owned(),
+            Work::Answer => format!("GET /{body}"),
         };
         format!("{start} HTTP/1.1\r\nHost: a{api}.test\r\nUser-Agent: bench\r\nAccept: */*\r\n\r\n")
             .into_bytes()
@@ -56,7 +56,7 @@ fn document(api: usize, routes: usize, backend: SocketAddr) -> Result<String> {
 info: {{title: "a{api}", version: "1"}}
 x-amazon-apigateway-endpoint-configuration: {{types: [REGIONAL]}}
 paths:
-  /mock:
+  /128:
     get:
       responses: {{"200": {{description: "OK"}}}}
       x-amazon-apigateway-integration:
@@ -98,18 +98,24 @@ pub(crate) fn nginx(
     folder: &Path,
 ) -> String {
     let folder = folder.display();
-    let (zone, cache) = match work {
-        Work::Relay => (String::new(), ""),
+    // Its cache are files: kept open, and read into the buffer that has the head rather than sent apart.
+    let (zone, cache, sendfile) = match work {
+        Work::Relay => (String::new(), "", "on"),
         Work::Answer => (
-            format!("proxy_cache_path {folder}/cache keys_zone=bench:1m max_size=16m;"),
-            "proxy_cache bench; proxy_cache_valid 200 1h; rewrite ^ /128 break;",
+            format!(
+                "proxy_cache_path {folder}/cache keys_zone=bench:1m max_size=16m inactive=1d;\n  \
+                 open_file_cache max=1000 inactive=1d;\n  open_file_cache_valid 1d;"
+            ),
+            "proxy_cache bench;",
+            "off",
         ),
     };
     format!(
         "daemon off;\nuser root;\nworker_processes 1;\npid {folder}/pid;\nerror_log {folder}/error.log;\n\
          worker_rlimit_nofile 20000;\nevents {{ worker_connections 19000; multi_accept on; }}\n\
          http {{\n  access_log off;\n  {zone}\n  keepalive_requests 1000000000;\n  keepalive_timeout 3600s;\n  \
-         sendfile on;\n  tcp_nodelay on;\n  client_body_temp_path {folder}/body;\n  proxy_temp_path {folder}/temp;\n  \
+         sendfile {sendfile};\n  tcp_nodelay on;\n  \
+         client_body_temp_path {folder}/body;\n  proxy_temp_path {folder}/temp;\n  \
          upstream backend {{ server {backend}; keepalive 1024; keepalive_requests 1000000000; }}\n  \
          server {{\n    listen {listen} backlog=4096;\n    location / {{\n      {cache}\n      \
          proxy_pass http://backend;\n      proxy_http_version 1.1;\n      proxy_set_header Connection \"\";\n      \
@@ -126,8 +132,7 @@ pub(crate) fn haproxy(work: Work, listen: SocketAddr, backend: SocketAddr, buffe
         Work::Relay => ("", ""),
         Work::Answer => (
             "cache bench\n  total-max-size 16\n  max-age 3600\n",
-            "  http-request set-path /128\n  http-request cache-use bench\n  http-response set-header Cache-Control \
-             max-age=3600\n  http-response cache-store bench\n",
+            "  http-request cache-use bench\n  http-response cache-store bench\n",
         ),
     };
     format!(
@@ -140,16 +145,45 @@ pub(crate) fn haproxy(work: Work, listen: SocketAddr, backend: SocketAddr, buffe
 }
 
 pub(crate) fn varnish(work: Work, backend: SocketAddr) -> String {
-    let (receive, lives) = match work {
-        Work::Relay => ("return (pass);", ""),
-        Work::Answer => ("set req.url = \"/128\"; return (hash);", "set beresp.ttl = 1h;"),
+    let receive = match work {
+        Work::Relay => "return (pass);",
+        Work::Answer => "return (hash);",
     };
     format!(
-        "vcl 4.1;\nbackend one {{ .host = \"{}\"; .port = \"{}\"; }}\nsub vcl_recv {{ {receive} }}\n\
-         sub vcl_backend_response {{ {lives} }}\n",
+        "vcl 4.1;\nbackend one {{ .host = \"{}\"; .port = \"{}\"; }}\nsub vcl_recv {{ {receive} }}\n",
         backend.ip(),
         backend.port()
     )
+}
+
+/// No access log anywhere: varnish's is in shared memory, a record for each of these.
+pub(crate) fn varnish_log_mask() -> String {
+    const REQUESTS: [&str; 4] = ["Req", "Resp", "Bereq", "Beresp"];
+    const OF_EACH: [&str; 6] = ["Header", "Method", "URL", "Protocol", "Status", "Reason"];
+    const OTHERS: [&str; 12] = [
+        "Begin",
+        "End",
+        "Link",
+        "Timestamp",
+        "ReqStart",
+        "ReqAcct",
+        "BereqAcct",
+        "VCL_call",
+        "VCL_return",
+        "VCL_use",
+        "BackendOpen",
+        "BackendClose",
+    ];
+    let of_each = REQUESTS.iter().flat_map(|start| {
+        let request = start.ends_with("eq");
+        let known = move |field: &&&str| match **field {
+            "Method" | "URL" => request,
+            "Status" | "Reason" => !request,
+            _ => true,
+        };
+        OF_EACH.iter().filter(known).map(move |field| format!("-{start}{field}"))
+    });
+    of_each.chain(OTHERS.map(|tag| format!("-{tag}"))).collect::<Vec<_>>().join(",")
 }
 
 pub(crate) fn h2o(listen: SocketAddr, backend: SocketAddr) -> String {

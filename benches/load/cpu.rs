@@ -1,7 +1,10 @@
 //! Who used the processors: the proxy, its core's softirq thread, we ourselves, and whoever else disturbs.
 //!
 //! Times of processes are the scheduler's own sums in nanoseconds (`/proc/…/schedstat`), those of processors the ticks
-//! of `/proc/stat`. What a system call or a softirq does in a process's name counts as that process's.
+//! of `/proc/stat`. What a system call or a softirq does in a process's name counts as that process's: on loopback that
+//! is the kernel's receiving of what the process sends, for the proxy as for the load generator, and for all proxies
+//! alike. A kernel that accounts softirqs apart (`CONFIG_IRQ_TIME_ACCOUNTING`) would take that time out of the process:
+//! it then counts as others', and every window is a disturbed one.
 
 use anyhow::{Context as _, Result};
 use std::fs;
@@ -27,6 +30,8 @@ pub(crate) struct Usage {
     /// The proxy's, and the softirq thread's of its core.
     pub(crate) proxy: f64,
     pub(crate) elapsed: f64,
+    /// The load generator's and the backend's.
+    pub(crate) load: f64,
     /// Neither the proxy's nor ours, on all processors, with what the hypervisor took.
     pub(crate) others: f64,
 }
@@ -55,6 +60,7 @@ impl Reading {
         Usage {
             proxy: span(|reading| reading.proxy + reading.softirq),
             elapsed,
+            load: span(|reading| reading.ourselves),
             others: (busy - known).max(0.0),
         }
     }

@@ -20,7 +20,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
-/// The gateway beside nginx, haproxy, varnish, h2o and the floor, on the same work in one run.
+/// The gateway beside nginx, haproxy, varnish, h2o, Pingora and the floor, on the same work in one run.
 ///
 /// The proxy has one core, load generator and backend have another. What is compared is CPU time of the proxy (all its
 /// processes and threads, and the softirq thread of its core) per request, in turns of short windows; ratios are those
@@ -37,8 +37,8 @@ struct Options {
     /// Rounds of each scenario
     #[arg(long, value_name = "NUMBER", default_value_t = 9, value_parser = clap::value_parser!(u16).range(1..=1000))]
     repeats: u16,
-    /// Milliseconds of one window
-    #[arg(long, value_name = "MS", default_value_t = 1000, value_parser = clap::value_parser!(u64).range(50..=60_000))]
+    /// Milliseconds of one window; four times that for latencies, whose highest are rare
+    #[arg(long, value_name = "MS", default_value_t = 500, value_parser = clap::value_parser!(u64).range(50..=60_000))]
     window: u64,
     /// A window is disturbed when others used more than this share of one core
     #[arg(long, value_name = "SHARE", default_value_t = 0.08)]
@@ -49,7 +49,7 @@ struct Options {
     /// Write all figures to this file, too
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
-    /// Draw them (proxy, cache, latency)
+    /// Draw them (proxy, cache, latency); `--baseline` draws to benches/NAME.svg
     #[arg(long, value_name = "FILE")]
     svg: Option<PathBuf>,
     /// Replace the section of benches/BASELINE.md
@@ -74,6 +74,8 @@ enum What {
     Swaps,
 }
 
+/// A window of latencies is this many: its 20,000 answers have 20 above p99.9.
+const LATENCY_WINDOWS: u32 = 4;
 const LOAD_CORE: usize = 0;
 const PROXY_CORE: usize = 1;
 
@@ -92,7 +94,7 @@ fn run(options: &Options) -> Result<()> {
     if processors <= PROXY_CORE {
         bail!("{processors} processor: this takes two, one for the proxy and one for load and backend");
     }
-    let effort = rounds::Effort {
+    let mut effort = rounds::Effort {
         rounds: if options.quick { 2 } else { usize::from(options.repeats) },
         window: std::time::Duration::from_millis(if options.quick { 300 } else { options.window }),
         disturbed_above: options.disturbed_above,
@@ -103,8 +105,9 @@ fn run(options: &Options) -> Result<()> {
     let programs = options.programs.clone().unwrap_or(beside);
     let folder = std::env::temp_dir().join(format!("gateway-bench-{}", std::process::id()));
     fs::create_dir_all(&folder)?;
-    let place = rounds::Place { backend: backend::start()?, programs: &programs, folder: &folder };
-    let figures = measure(options, &effort, &place);
+    let backend = backend::start()?;
+    let place = rounds::Place { backend: &backend, programs: &programs, folder: &folder };
+    let figures = measure(options, &mut effort, &place);
     let _ = fs::remove_dir_all(&folder);
     let report = report::Report::new(options.what, effort, figures?, &programs)?;
     print!("{}", report.tables()?);
@@ -117,16 +120,27 @@ fn run(options: &Options) -> Result<()> {
     if options.baseline {
         let name =
             options.what.to_possible_value().map_or(String::new(), |value| value.get_name().to_owned());
-        benches::baseline::write(&name, &report.section(&format!("cargo xtask bench {name} --baseline"))?)?;
+        let command = format!("cargo xtask bench {name} --baseline");
+        benches::baseline::write(&name, &report.section(&command, &name)?)?;
+        if report.is_drawn() {
+            benches::baseline::draw(&name, &report.drawing()?)?;
+        }
     }
     Ok(())
 }
 
-fn measure(options: &Options, effort: &rounds::Effort, place: &rounds::Place<'_>) -> Result<report::Figures> {
+fn measure(
+    options: &Options,
+    effort: &mut rounds::Effort,
+    place: &rounds::Place<'_>,
+) -> Result<report::Figures> {
     let scenarios = match options.what {
         What::Proxy => scenarios::proxy(),
         What::Cache => scenarios::cache(),
-        What::Latency => scenarios::latency(),
+        What::Latency => {
+            effort.window *= LATENCY_WINDOWS;
+            scenarios::latency()
+        }
         What::Memory => return memory::measure(effort.rounds.div_ceil(3), place),
         What::Swaps => return swaps::measure(effort, place),
     };

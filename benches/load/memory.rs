@@ -3,7 +3,7 @@
 use crate::client;
 use crate::configs;
 use crate::cpu;
-use crate::peers::{Contender, Missing, Peer, Work};
+use crate::peers::{Missing, Peer, Work};
 use crate::report::{Figures, Held};
 use crate::rounds::Place;
 use crate::scenarios;
@@ -24,29 +24,31 @@ pub(crate) fn measure(repeats: usize, place: &Place<'_>) -> Result<Figures> {
     let mut figures = Figures::default();
     let Some(scenario) = scenarios::latency().into_iter().next() else { bail!("no scenario") };
     for &contender in &scenario.contenders {
-        let (mut few, mut each) = (Vec::new(), Vec::new());
+        let (mut few, mut fresh, mut asked) = (Vec::new(), Vec::new(), Vec::new());
         let mut missing = None;
         for _ in 0..repeats {
             eprintln!("memory: {}", contender.name(Work::Relay));
-            match Peer::start(contender, &place.setting(&scenario))? {
-                Ok(peer) => match held(&peer) {
-                    Ok((at_few, at_many)) => {
-                        few.push(at_few / 1024.0);
-                        each.push((at_many - at_few) / (MANY - FEW) as f64);
-                    }
-                    Err(error) => missing = Some(format!("{error:#}")),
-                },
-                Err(Missing { why, .. }) => missing = Some(why),
+            for (ask, each) in [(false, &mut fresh), (true, &mut asked)] {
+                match Peer::start(contender, &place.setting(&scenario))? {
+                    Ok(peer) => match held(&peer, ask) {
+                        Ok((at_few, at_many)) => {
+                            each.push((at_many - at_few) / (MANY - FEW) as f64);
+                            few.extend(ask.then_some(at_few / 1024.0));
+                        }
+                        Err(error) => missing = Some(format!("{error:#}")),
+                    },
+                    Err(Missing { why, .. }) => missing = Some(why),
+                }
             }
             if missing.is_some() {
                 break;
             }
         }
         let name = contender.name(Work::Relay);
-        match (missing, Spread::of(few), Spread::of(each)) {
-            (None, Some(few_kib), Some(bytes_each)) => {
-                let goal = (contender == Contender::Gateway).then_some(1024.0);
-                figures.held.push(Held { name, few_kib, bytes_each, goal, repeats });
+        match (missing, Spread::of(few), Spread::of(fresh), Spread::of(asked)) {
+            (None, Some(few_kib), Some(fresh), Some(asked)) => {
+                let goal = contender.is_ours().then_some(1024.0);
+                figures.held.push(Held { name, few_kib, fresh, asked, goal, repeats });
             }
             (why, ..) => {
                 let why = why.unwrap_or_else(|| "nothing was measured".to_owned());
@@ -57,26 +59,40 @@ pub(crate) fn measure(repeats: usize, place: &Place<'_>) -> Result<Figures> {
     Ok(figures)
 }
 
-/// Bytes with few and with many connections, each of which has had an answer and is idle since.
-fn held(peer: &Peer) -> Result<(f64, f64)> {
+/// Bytes with few and with many idle connections. `ask`: each has had an answer; else none has said anything yet.
+fn held(peer: &Peer, ask: bool) -> Result<(f64, f64)> {
     let [request] = &configs::requests(Work::Relay, 128, false)[..] else { bail!("one request") };
     let mut sockets = Vec::new();
     let mut at = [0.0; 2];
+    // One answer at least, so that what a first one takes is not counted as the connections'.
+    exchange(&mut connected(peer)?, request)?;
     for (held, count) in at.iter_mut().zip([FEW, MANY]) {
         while sockets.len() < count {
             let number = sockets.len() + 1;
-            sockets.push(asked(peer, request).with_context(|| format!("connection {number}"))?);
+            let mut socket = connected(peer)?;
+            if ask {
+                exchange(&mut socket, request).with_context(|| format!("connection {number}"))?;
+            }
+            sockets.push(socket);
         }
         std::thread::sleep(REST);
         *held = cpu::memory(peer.pid())? as f64;
+    }
+    // The last ones were accepted, and are open still: what was measured did hold them.
+    for at in [0, FEW, MANY - 1] {
+        exchange(&mut sockets[at], request).with_context(|| format!("connection {at}, in the end"))?;
     }
     let [few, many] = at;
     Ok((few, many))
 }
 
-fn asked(peer: &Peer, request: &[u8]) -> Result<TcpStream> {
-    let mut socket = client::connect(peer.address)?;
+fn connected(peer: &Peer) -> Result<TcpStream> {
+    let socket = client::connect(peer.address)?;
     socket.set_read_timeout(Some(ANSWERS_WITHIN))?;
+    Ok(socket)
+}
+
+fn exchange(socket: &mut TcpStream, request: &[u8]) -> Result<()> {
     socket.write_all(request)?;
     let mut answer = Vec::new();
     let mut part = [0; 4096];
@@ -87,5 +103,5 @@ fn asked(peer: &Peer, request: &[u8]) -> Result<TcpStream> {
         }
         answer.extend_from_slice(&part[..read]);
     }
-    Ok(socket)
+    Ok(())
 }

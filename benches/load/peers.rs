@@ -26,6 +26,7 @@ pub(crate) enum Contender {
     Haproxy,
     Varnish,
     H2o,
+    Pingora,
 }
 
 /// What they are asked to do.
@@ -53,6 +54,7 @@ impl Contender {
             (Self::Varnish, Work::Relay) => "varnish, pass",
             (Self::Varnish, Work::Answer) => "varnish, cache",
             (Self::H2o, _) => "h2o",
+            (Self::Pingora, _) => "pingora",
         }
     }
 
@@ -68,6 +70,7 @@ impl Contender {
             Self::Haproxy => "haproxy",
             Self::Varnish => "varnishd",
             Self::H2o => "h2o",
+            Self::Pingora => "bench-pingora",
         }
     }
 
@@ -77,6 +80,7 @@ impl Contender {
             Self::Gateway => "--version",
             Self::Nginx | Self::Haproxy | Self::H2o => "-v",
             Self::Varnish => "-V",
+            Self::Pingora => return pingora_version(),
             Self::GatewayEpoll | Self::GatewayManyRoutes | Self::Floor => return None,
         };
         let output = Command::new(find(self.program(), programs)?).arg(argument).output().ok()?;
@@ -122,8 +126,10 @@ impl Peer {
             let what = contender.name(setting.work).to_owned();
             Ok(Err(Missing { what, why: why.to_owned() }))
         };
-        if contender == Contender::H2o && setting.work == Work::Answer {
-            return missing("it has no cache of answers");
+        match (contender, setting.work) {
+            (Contender::H2o, Work::Answer) => return missing("it has no cache of answers"),
+            (Contender::Pingora, Work::Answer) => return missing("its cache is not built into the peer"),
+            _ => {}
         }
         let Some(program) = find(contender.program(), setting.programs) else {
             return missing("not installed; `sh scripts/install-bench-peers.sh` installs it");
@@ -195,6 +201,13 @@ fn send_signal(pid: u32, name: &str) {
         .status();
 }
 
+/// As its lock file fixes it.
+fn pingora_version() -> Option<String> {
+    let lock = include_str!("../peers/pingora/Cargo.lock");
+    let (_, rest) = lock.split_once("name = \"pingora\"\nversion = \"")?;
+    Some(format!("pingora {}, a plain reverse proxy of one thread", rest.split_once('"')?.0))
+}
+
 /// A port of loopback that nobody listens on now.
 fn free_address() -> Result<SocketAddr> {
     Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?)
@@ -202,8 +215,11 @@ fn free_address() -> Result<SocketAddr> {
 
 fn find(program: &str, own: &Path) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
+    // Where the script builds those that Debian does not have: `target/peers`, beside our own `target/release`.
+    let built = own.join("../peers/release");
     let folders = std::env::split_paths(&path).chain(["/usr/sbin".into(), "/sbin".into()]);
-    std::iter::once(own.to_owned())
+    [own.to_owned(), built]
+        .into_iter()
         .chain(folders)
         .map(|folder| folder.join(program))
         .find(|file| file.is_file())
@@ -248,9 +264,11 @@ fn arguments(
             let folder = folder.display();
             words(&format!(
                 "-F -n {folder}/n -a {listen} -f {config} -s malloc,64m -p thread_pools=1 -p thread_pool_min=300 \
-                 -p timeout_idle=600"
+                 -p timeout_idle=600 -p vsl_mask={}",
+                configs::varnish_log_mask()
             ))
         }
+        Contender::Pingora => words(&format!("{listen} {backend}")),
         Contender::H2o => vec!["-c".to_owned(), write("h2o.conf", configs::h2o(listen, *backend))?],
     })
 }

@@ -7,7 +7,7 @@ use crate::scenarios::Goal;
 use anyhow::Result;
 use benches::about::About;
 use benches::stats::Spread;
-use benches::svg::{self, Bar, Panel};
+use benches::svg::{self, Bar, Panel, Sheet, Tone};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -17,6 +17,11 @@ use std::path::Path;
 const BUSY: f64 = 0.25;
 const BUSY_WORDS: &str = "**Taken on a busy machine, with disturbed windows let in: a look, not a \
                           claim.** Run it again on one that rests.";
+
+/// Below this share of its core a proxy of a closed loop was waiting for load.
+const SATURATED: f64 = 0.9;
+const STARVED_WORDS: &str = "**waits**: load generator and backend were the limit. A proxy that waits wakes up more often \
+                             for less, so its cost is rather lower under full load.";
 
 #[derive(Default, Serialize)]
 pub(crate) struct Figures {
@@ -38,6 +43,8 @@ pub(crate) struct Row {
     pub(crate) cost: Option<Spread>,
     /// Share of the window in which the proxy used its core
     pub(crate) busy: Option<Spread>,
+    /// The same of load generator and backend on theirs
+    pub(crate) load: Option<Spread>,
     /// Requests per second of the clock
     pub(crate) answers: Option<Spread>,
     /// Latencies in microseconds
@@ -51,9 +58,16 @@ pub(crate) struct Row {
     pub(crate) p99_ratio: Option<Spread>,
     pub(crate) p999_ratio: Option<Spread>,
     pub(crate) goal: Option<Goal>,
+    pub(crate) epoll_goal: Option<Goal>,
     pub(crate) windows: usize,
     pub(crate) disturbed: usize,
     pub(crate) errors: BTreeMap<&'static str, u64>,
+}
+
+impl Row {
+    fn is_starved(&self) -> bool {
+        !self.open_loop && self.busy.is_some_and(|busy| busy.median < SATURATED)
+    }
 }
 
 /// Memory of idle connections.
@@ -62,7 +76,9 @@ pub(crate) struct Held {
     pub(crate) name: &'static str,
     /// KiB in all with 1,000 connections
     pub(crate) few_kib: Spread,
-    pub(crate) bytes_each: Spread,
+    /// Bytes of each more, before its first request and after an answer
+    pub(crate) fresh: Spread,
+    pub(crate) asked: Spread,
     pub(crate) goal: Option<f64>,
     pub(crate) repeats: usize,
 }
@@ -96,8 +112,14 @@ pub(crate) struct Report {
 
 impl Report {
     pub(crate) fn new(what: What, effort: Effort, figures: Figures, programs: &Path) -> Result<Self> {
-        let known =
-            [Contender::Gateway, Contender::Nginx, Contender::Haproxy, Contender::Varnish, Contender::H2o];
+        let known = [
+            Contender::Gateway,
+            Contender::Nginx,
+            Contender::Haproxy,
+            Contender::Varnish,
+            Contender::H2o,
+            Contender::Pingora,
+        ];
         let versions = known.iter().filter_map(|contender| contender.version(programs)).collect();
         let load_average = std::fs::read_to_string("/proc/loadavg")?;
         let load_average = load_average.split(' ').next().unwrap_or_default().to_owned();
@@ -112,7 +134,14 @@ impl Report {
         for rows in self.figures.rows.chunk_by(|a, b| a.scenario == b.scenario) {
             let [first, ..] = rows else { continue };
             writeln!(out, "\n### {}\n", first.scenario)?;
-            if first.open_loop { latency_table(&mut out, rows)? } else { rate_table(&mut out, rows)? }
+            if first.open_loop {
+                latency_table(&mut out, rows)?
+            } else {
+                rate_table(&mut out, rows)?
+            }
+            if rows.iter().any(Row::is_starved) {
+                writeln!(out, "\n{STARVED_WORDS}")?;
+            }
         }
         if !self.figures.held.is_empty() {
             memory_table(&mut out, &self.figures.held)?;
@@ -129,8 +158,8 @@ impl Report {
         Ok(out)
     }
 
-    /// Its section of BASELINE.md; `command` is what wrote it.
-    pub(crate) fn section(&self, command: &str) -> Result<String, std::fmt::Error> {
+    /// Its section of BASELINE.md; `command` is what wrote it, `name` its picture's.
+    pub(crate) fn section(&self, command: &str, name: &str) -> Result<String, std::fmt::Error> {
         let opening = match self.what {
             What::Proxy => include_str!("proxy.md"),
             What::Cache => include_str!("cache.md"),
@@ -150,25 +179,50 @@ impl Report {
             100.0 * disturbed_above,
             self.load_average
         )?;
+        if self.is_drawn() {
+            writeln!(out, "\n![The same as bars]({name}.svg)")?;
+        }
         out.push_str(&self.tables()?);
         Ok(out)
     }
 
+    pub(crate) fn is_drawn(&self) -> bool {
+        !self.figures.rows.is_empty()
+    }
+
     pub(crate) fn drawing(&self) -> Result<String, std::fmt::Error> {
-        let panels = self.figures.rows.chunk_by(|a, b| a.scenario == b.scenario).filter_map(|rows| {
-            let first = rows.first()?;
-            let (what, of): (_, fn(&Row) -> Option<Spread>) = if first.open_loop {
-                ("99th percentile in µs (less is better)", |row| row.p99)
-            } else {
-                ("µs of the proxy's CPU per request (less is better)", |row| row.cost)
-            };
-            let bars = rows.iter().filter_map(|row| {
-                let label = row.name.to_owned();
-                Some(Bar { label, value: of(row)?, goal: None, ours: row.contender.is_ours() })
-            });
-            Some(Panel { title: format!("{}: {what}", first.scenario), bars: bars.collect() })
-        });
-        svg::draw(&panels.collect::<Vec<_>>())
+        let open_loop = self.figures.rows.first().is_some_and(|row| row.open_loop);
+        let latencies: [(&str, fn(&Row) -> Option<Spread>); 3] =
+            [("p50", |row| row.p50), ("p99", |row| row.p99), ("p99.9", |row| row.p999)];
+        let costs: [(&str, fn(&Row) -> Option<Spread>); 1] = [("", |row| row.cost)];
+        let (title, shown) = if open_loop {
+            ("Latency in µs, open loop (less is better)", &latencies[..])
+        } else {
+            ("µs of the proxy's CPU per request (less is better)", &costs[..])
+        };
+        let mut panels = Vec::new();
+        for rows in self.figures.rows.chunk_by(|a, b| a.scenario == b.scenario) {
+            let Some(first) = rows.first() else { continue };
+            for (part, of) in shown {
+                let bars = rows.iter().filter_map(|row| {
+                    let (label, value) = (row.name.to_owned(), of(row)?);
+                    Some(Bar { label, value, goal: None, tone: tone(row.contender) })
+                });
+                let title = [first.scenario.as_str(), *part].into_iter().filter(|text| !text.is_empty());
+                let title = title.collect::<Vec<_>>().join(": ");
+                panels.push(Panel { title, bars: bars.collect() });
+            }
+        }
+        svg::draw(&Sheet { title: title.to_owned(), columns: 2, panels })
+    }
+}
+
+fn tone(contender: Contender) -> Tone {
+    match contender {
+        Contender::Gateway => Tone::Ours,
+        Contender::GatewayEpoll | Contender::GatewayManyRoutes => Tone::OursToo,
+        Contender::Floor => Tone::Floor,
+        _ => Tone::Peer,
     }
 }
 
@@ -176,7 +230,7 @@ fn rate_table(out: &mut String, rows: &[Row]) -> std::fmt::Result {
     writeln!(
         out,
         "| | µs of CPU per request | thousand requests per CPU second | the gateway's rate is … times this | goal | \
-         on epoll | core used | windows (disturbed) |"
+         on epoll | of its core, of the load's | windows (disturbed) |"
     )?;
     writeln!(out, "| --- | ---: | ---: | --- | --- | --- | ---: | ---: |")?;
     let gateway = rows.iter().find(|row| row.contender == Contender::Gateway).and_then(|row| row.rate);
@@ -189,14 +243,15 @@ fn rate_table(out: &mut String, rows: &[Row]) -> std::fmt::Result {
         let claim = claim(gateway, row.rate, row.ratio);
         writeln!(
             out,
-            "| {} | {} | {} | {}{claim} | {} | {} | {} | {} ({}) |",
+            "| {} | {} | {} | {}{claim} | {} | {}{} | {} | {} ({}) |",
             row.name,
             shown(row.cost, 1),
             shown(rate, 1),
             shown(row.ratio, 2),
             verdict(row.goal, row.ratio),
             shown(row.epoll_ratio, 2),
-            row.busy.map_or(String::new(), |busy| format!("{:.0} %", 100.0 * busy.median)),
+            beside(&verdict(row.epoll_goal, row.epoll_ratio)),
+            cores(row),
             row.windows,
             row.disturbed
         )?;
@@ -212,9 +267,6 @@ fn latency_table(out: &mut String, rows: &[Row]) -> std::fmt::Result {
     )?;
     writeln!(out, "| --- | ---: | ---: | ---: | --- | --- | --- | ---: | ---: |")?;
     for row in rows {
-        // Both have to be no worse.
-        let worse = [row.p99_ratio, row.p999_ratio].into_iter().flatten();
-        let worse = worse.max_by(|a, b| a.median.total_cmp(&b.median));
         writeln!(
             out,
             "| {} | {} | {} | {} | {} | {} | {} | {} | {} ({}) |",
@@ -224,7 +276,7 @@ fn latency_table(out: &mut String, rows: &[Row]) -> std::fmt::Result {
             shown(row.p999, 0),
             shown(row.p99_ratio, 2),
             shown(row.p999_ratio, 2),
-            verdict(row.goal, worse),
+            no_worse(row),
             shown(row.cost, 1),
             row.windows,
             row.disturbed
@@ -235,12 +287,17 @@ fn latency_table(out: &mut String, rows: &[Row]) -> std::fmt::Result {
 
 fn memory_table(out: &mut String, held: &[Held]) -> std::fmt::Result {
     writeln!(out, "\n### Memory of idle connections\n")?;
-    writeln!(out, "| | KiB in all at 1,000 | bytes for each more, up to 9,000 | goal | repeats |")?;
-    writeln!(out, "| --- | ---: | ---: | --- | ---: |")?;
+    writeln!(
+        out,
+        "| | KiB in all at 1,000 | bytes for each more up to 9,000, before its first request | after an answer | \
+         goal | repeats |"
+    )?;
+    writeln!(out, "| --- | ---: | ---: | ---: | --- | ---: |")?;
     for row in held {
-        let goal = verdict(row.goal.map(Goal::AtMost), Some(row.bytes_each));
-        let (few, each) = (shown(Some(row.few_kib), 0), shown(Some(row.bytes_each), 0));
-        writeln!(out, "| {} | {few} | {each} | {goal} | {} |", row.name, row.repeats)?;
+        let most = if row.fresh.median > row.asked.median { row.fresh } else { row.asked };
+        let goal = verdict(row.goal.map(Goal::AtMost), Some(most));
+        let [few, fresh, asked] = [row.few_kib, row.fresh, row.asked].map(|spread| shown(Some(spread), 0));
+        writeln!(out, "| {} | {few} | {fresh} | {asked} | {goal} | {} |", row.name, row.repeats)?;
     }
     Ok(())
 }
@@ -275,6 +332,31 @@ fn claim(gateway: Option<Spread>, other: Option<Spread>, ratio: Option<Spread>) 
 fn verdict(goal: Option<Goal>, ratio: Option<Spread>) -> String {
     let (Some(goal), Some(ratio)) = (goal, ratio) else { return String::new() };
     format!("{}: {}", goal.shown(), word(goal.is_met(ratio.median)))
+}
+
+/// Neither p99 nor p99.9 is above the peer's in the same round: by the median, or as far as the quartiles can tell.
+fn no_worse(row: &Row) -> String {
+    let (Some(goal), Some(p99), Some(p999)) = (row.goal, row.p99_ratio, row.p999_ratio) else {
+        return String::new();
+    };
+    let all = |of: fn(Spread) -> f64| [p99, p999].into_iter().all(|ratio| goal.is_met(of(ratio)));
+    let word = match (all(|ratio| ratio.median), all(|ratio| ratio.q1)) {
+        (true, _) => "met",
+        (false, true) => "met within the spread",
+        (false, false) => "**missed**",
+    };
+    format!("no worse: {word}")
+}
+
+/// What the proxy used of its core, and load generator and backend of theirs.
+fn cores(row: &Row) -> String {
+    let (Some(busy), Some(load)) = (row.busy, row.load) else { return String::new() };
+    let waits = if row.is_starved() { " **waits**" } else { "" };
+    format!("{:.0} %, {:.0} %{waits}", 100.0 * busy.median, 100.0 * load.median)
+}
+
+fn beside(verdict: &str) -> String {
+    if verdict.is_empty() { String::new() } else { format!(", {verdict}") }
 }
 
 fn word(met: bool) -> &'static str {

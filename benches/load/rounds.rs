@@ -1,17 +1,17 @@
 //! Windows of load in turn: each round gives every contender one that nothing else disturbed.
 
+use crate::backend::Backend;
 use crate::client::{Client, Moment, Outcome, Pace, Plan};
 use crate::configs;
 use crate::cpu::Reading;
-use crate::peers::{Contender, Missing, Peer, Setting};
+use crate::peers::{Contender, Missing, Peer, Setting, Work};
 use crate::report::{Figures, Row};
-use crate::scenarios::Scenario;
+use crate::scenarios::{Goal, Scenario};
 use crate::{LOAD_CORE, PROXY_CORE};
 use anyhow::{Result, bail};
 use benches::stats::Spread;
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
@@ -31,7 +31,7 @@ pub(crate) struct Effort {
 }
 
 pub(crate) struct Place<'p> {
-    pub(crate) backend: SocketAddr,
+    pub(crate) backend: &'p Backend,
     pub(crate) programs: &'p Path,
     pub(crate) folder: &'p Path,
 }
@@ -40,7 +40,7 @@ impl<'p> Place<'p> {
     pub(crate) fn setting(&'p self, scenario: &Scenario) -> Setting<'p> {
         Setting {
             work: scenario.work,
-            backend: self.backend,
+            backend: self.backend.address,
             buffer: if scenario.body >= LARGE { LARGE } else { 4096 },
             core: PROXY_CORE,
             programs: self.programs,
@@ -55,6 +55,8 @@ pub(crate) struct Window {
     rate: f64,
     /// Of the window, the share that the proxy's core was busy with it.
     busy: f64,
+    /// The same of the load's core, with load generator and backend.
+    load: f64,
     pub(crate) outcome: Outcome,
 }
 
@@ -71,13 +73,13 @@ pub(crate) fn measure(scenarios: &[Scenario], effort: &Effort, place: &Place<'_>
                 }
             }
         }
-        figures.rows.extend(measure_one(scenario, &peers, effort)?);
+        figures.rows.extend(measure_one(scenario, &peers, effort, place.backend)?);
     }
     figures.missing.extend(missing.into_iter().map(|(what, why)| Missing { what, why }));
     Ok(figures)
 }
 
-fn measure_one(scenario: &Scenario, peers: &[Peer], effort: &Effort) -> Result<Vec<Row>> {
+fn measure_one(scenario: &Scenario, peers: &[Peer], effort: &Effort, backend: &Backend) -> Result<Vec<Row>> {
     let mut client = Client::new()?;
     let few: &'static [Vec<u8>] = Vec::leak(configs::requests(scenario.work, scenario.body, false));
     let many: &'static [Vec<u8>] = Vec::leak(configs::requests(scenario.work, scenario.body, true));
@@ -96,7 +98,7 @@ fn measure_one(scenario: &Scenario, peers: &[Peer], effort: &Effort) -> Result<V
                 warming: effort.window / 4,
                 window: effort.window,
             };
-            let (window, thrown) = calm_window(&mut client, peer, &plan, effort)?;
+            let (window, thrown) = calm_window(&mut client, peer, (scenario.work, &plan), effort, backend)?;
             windows.entry(peer.contender).or_default().push(window);
             *disturbed.entry(peer.contender).or_default() += thrown;
         }
@@ -113,18 +115,26 @@ fn measure_one(scenario: &Scenario, peers: &[Peer], effort: &Effort) -> Result<V
 }
 
 /// A window that nothing disturbed, if there was one, and how many were thrown away.
-pub(crate) fn calm_window(
+fn calm_window(
     client: &mut Client,
     peer: &Peer,
-    plan: &Plan,
+    (work, plan): (Work, &Plan),
     effort: &Effort,
+    backend: &Backend,
 ) -> Result<(Option<Window>, usize)> {
     for thrown in 0..TRIES_MAX {
         let (mut before, mut after) = (None, None);
-        let outcome = client.run(plan, &mut |moment| {
+        let (mut asked_before, mut asked_after) = (0, 0);
+        let mut outcome = client.run(plan, &mut |moment| {
             match moment {
-                Moment::Begin => before = Some(Reading::now(peer.pid(), PROXY_CORE)?),
-                Moment::End => after = Some(Reading::now(peer.pid(), PROXY_CORE)?),
+                Moment::Begin => {
+                    before = Some(Reading::now(peer.pid(), PROXY_CORE)?);
+                    asked_before = backend.answered();
+                }
+                Moment::End => {
+                    after = Some(Reading::now(peer.pid(), PROXY_CORE)?);
+                    asked_after = backend.answered();
+                }
                 Moment::Within(_) => {}
             }
             Ok(())
@@ -133,15 +143,29 @@ pub(crate) fn calm_window(
         if outcome.answers == 0 && !outcome.errors.is_empty() {
             bail!("{:?} answered nothing: {:?}", peer.contender, outcome.errors);
         }
+        if let Some(wrong) = from_elsewhere(work, plan, outcome.answers, asked_after - asked_before) {
+            *outcome.errors.entry(wrong).or_default() += 1;
+        }
         let usage = before.until(&after);
         // Without an answer, and without an error: the load itself did not come to run.
         if outcome.answers > 0 && usage.others <= effort.disturbed_above * usage.elapsed {
             let rate = outcome.answers as f64 / usage.proxy;
-            return Ok((Some(Window { rate, busy: usage.proxy / usage.elapsed, outcome }), thrown));
+            let (busy, load) = (usage.proxy / usage.elapsed, usage.load / usage.elapsed);
+            return Ok((Some(Window { rate, busy, load, outcome }), thrown));
         }
         std::thread::sleep(REST);
     }
     Ok((None, TRIES_MAX))
+}
+
+/// A relayed request is one of the backend's, but for those under way; an answer of a cache's is none.
+fn from_elsewhere(work: Work, plan: &Plan, answers: u64, asked: u64) -> Option<&'static str> {
+    let under_way = plan.connections as u64;
+    match work {
+        Work::Relay if asked + under_way < answers => Some("answers that are not the backend's"),
+        Work::Answer if asked > 0 => Some("answers that are the backend's"),
+        _ => None,
+    }
 }
 
 fn row(
@@ -166,6 +190,9 @@ fn row(
     };
     let quantile =
         |share: f64| move |window: &Window| window.outcome.latency.quantile(share).as_secs_f64() * 1e6;
+    let goal = |goals: &[(Contender, Goal)]| {
+        goals.iter().find(|(whom, _)| *whom == contender).map(|(_, goal)| *goal)
+    };
     let mut errors: BTreeMap<&'static str, u64> = BTreeMap::new();
     for window in of(contender).iter().flatten() {
         for (what, count) in &window.outcome.errors {
@@ -180,6 +207,7 @@ fn row(
         rate: spread(&|window| window.rate),
         cost: spread(&|window| 1e6 / window.rate),
         busy: spread(&|window| window.busy),
+        load: spread(&|window| window.load),
         answers: spread(&|window| window.outcome.answers as f64 / window.outcome.elapsed.as_secs_f64()),
         p50: spread(&quantile(0.5)),
         p99: spread(&quantile(0.99)),
@@ -192,7 +220,8 @@ fn row(
         },
         p99_ratio: ratio(Contender::Gateway, &quantile(0.99)),
         p999_ratio: ratio(Contender::Gateway, &quantile(0.999)),
-        goal: scenario.goals.iter().find(|(whom, _)| *whom == contender).map(|(_, goal)| *goal),
+        goal: goal(&scenario.goals),
+        epoll_goal: goal(&scenario.epoll_goals),
         windows: of(contender).iter().flatten().count(),
         disturbed,
         errors,

@@ -13,6 +13,8 @@ pub(crate) struct Scenario {
     pub(crate) pace: Pace,
     pub(crate) contenders: Vec<Contender>,
     pub(crate) goals: Vec<(Contender, Goal)>,
+    /// The same of the gateway on epoll.
+    pub(crate) epoll_goals: Vec<(Contender, Goal)>,
 }
 
 /// Of the gateway's rate as a multiple of another's, or of its 99th percentile.
@@ -38,7 +40,7 @@ impl Goal {
     }
 }
 
-const RELAYS: [Contender; 7] = [
+const RELAYS: [Contender; 8] = [
     Contender::Gateway,
     Contender::GatewayEpoll,
     Contender::Floor,
@@ -46,7 +48,11 @@ const RELAYS: [Contender; 7] = [
     Contender::Haproxy,
     Contender::Varnish,
     Contender::H2o,
+    Contender::Pingora,
 ];
+/// On epoll the gateway is to be no slower than either.
+const EPOLL: [(Contender, Goal); 2] =
+    [(Contender::Nginx, Goal::AtLeast(1.0)), (Contender::Haproxy, Goal::AtLeast(1.0))];
 
 pub(crate) fn proxy() -> Vec<Scenario> {
     let scenario = |size: &str, body: usize, connections: usize, goals: Vec<(Contender, Goal)>| Scenario {
@@ -57,25 +63,29 @@ pub(crate) fn proxy() -> Vec<Scenario> {
         pace: Pace::Closed,
         contenders: RELAYS.to_vec(),
         goals,
+        epoll_goals: EPOLL.to_vec(),
     };
-    let peers = |least: f64| {
+    let both = |least: f64| {
         vec![(Contender::Nginx, Goal::AtLeast(least)), (Contender::Haproxy, Goal::AtLeast(least))]
     };
-    let floor = (Contender::Floor, Goal::AtLeast(0.85));
-    let with_floor = |mut goals: Vec<(Contender, Goal)>| {
-        goals.push(floor);
-        goals
+    let small = |size: &str, body: usize, connections: usize| {
+        let mut goals =
+            vec![(Contender::Floor, Goal::AtLeast(0.85)), (Contender::Pingora, Goal::AtLeast(4.0))];
+        goals.extend(if connections == 64 { both(1.5) } else { Vec::new() });
+        scenario(size, body, connections, goals)
     };
     let mut routes =
         scenario("128 B, 5,000 routes", 128, 64, vec![(Contender::GatewayManyRoutes, Goal::AtMost(1.05))]);
     routes.contenders = vec![Contender::Gateway, Contender::GatewayManyRoutes];
     vec![
-        scenario("128 B", 128, 16, vec![floor]),
-        scenario("128 B", 128, 64, with_floor(peers(1.5))),
-        scenario("128 B", 128, 256, vec![floor]),
-        scenario("1 KiB", 1024, 64, with_floor(peers(1.5))),
-        scenario("64 KiB", 64 * 1024, 64, peers(1.4)),
-        scenario("1 MiB", 1024 * 1024, 16, peers(1.4)),
+        small("128 B", 128, 16),
+        small("128 B", 128, 64),
+        small("128 B", 128, 256),
+        small("1 KiB", 1024, 16),
+        small("1 KiB", 1024, 64),
+        small("1 KiB", 1024, 256),
+        scenario("64 KiB", 64 * 1024, 64, both(1.4)),
+        scenario("1 MiB", 1024 * 1024, 16, both(1.4)),
         routes,
     ]
 }
@@ -94,6 +104,7 @@ pub(crate) fn cache() -> Vec<Scenario> {
         pace: Pace::Closed,
         contenders: RELAYS.to_vec(),
         goals,
+        epoll_goals: Vec::new(),
     }]
 }
 
@@ -107,5 +118,6 @@ pub(crate) fn latency() -> Vec<Scenario> {
         pace: Pace::Open { per_second: 10_000 },
         contenders: RELAYS.to_vec(),
         goals: vec![(Contender::Nginx, no_worse), (Contender::Haproxy, no_worse)],
+        epoll_goals: Vec::new(),
     }]
 }

@@ -11,6 +11,12 @@ pub fn write(name: &str, section: &str) -> Result<()> {
         .with_context(|| format!("writing {}", file.display()))
 }
 
+/// The picture that a section shows: `name`.svg beside the file.
+pub fn draw(name: &str, picture: &str) -> Result<()> {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(name).with_extension("svg");
+    std::fs::write(&file, picture).with_context(|| format!("writing {}", file.display()))
+}
+
 fn replaced(text: &str, name: &str, section: &str) -> String {
     let (begin, end) = (format!("<!-- begin: {name} -->\n"), format!("<!-- end: {name} -->\n"));
     let section = section.trim_end();

@@ -88,12 +88,12 @@ fn run(options: &Options) -> Result<()> {
         write(file, &serde_json::to_string_pretty(&report)?)?;
     }
     if let Some(file) = &options.svg {
-        write(file, &svg::draw(&report::panels(&report))?)?;
+        write(file, &svg::draw(&report::sheet(&report))?)?;
     }
     if options.baseline {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR"));
         benches::baseline::write("xdp", &report.baseline(COMMAND)?)?;
-        write(&folder.join("baseline.svg"), &svg::draw(&report::panels(&report))?)?;
+        write(&folder.join("baseline.svg"), &svg::draw(&report::sheet(&report))?)?;
     }
     Ok(())
 }

@@ -6,7 +6,7 @@ use crate::stats::Spread;
 use crate::veth::{Drops, Missing, Outcome};
 use anyhow::Result;
 use benches::about::About;
-use benches::svg::{Bar, Panel};
+use benches::svg::{Bar, Panel, Sheet, Tone};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -86,14 +86,14 @@ impl Report {
 }
 
 /// The same as bars.
-pub(crate) fn panels(report: &Report) -> Vec<Panel> {
+pub(crate) fn sheet(report: &Report) -> Sheet {
     let mut panels = Vec::new();
     if !report.runner.is_empty() {
         let bars = report.runner.iter().map(|cost| Bar {
             label: format!("{}, {}", cost.name, cost.family),
             value: cost.over,
             goal: cost.goal,
-            ours: true,
+            tone: Tone::Ours,
         });
         panels.push(Panel {
             title: "Test runner: ns per packet over an empty program (less is better; red: goal)".into(),
@@ -106,7 +106,7 @@ pub(crate) fn panels(report: &Report) -> Vec<Panel> {
             label: row.filter.name().to_owned(),
             value: row.rate,
             goal: None,
-            ours: row.filter == Contender::Guard,
+            tone: if row.filter == Contender::Guard { Tone::Ours } else { Tone::Peer },
         });
         panels.push(Panel {
             title: format!(
@@ -117,7 +117,7 @@ pub(crate) fn panels(report: &Report) -> Vec<Panel> {
             bars: bars.collect(),
         });
     }
-    panels
+    Sheet { title: "What the kernel guard costs".to_owned(), columns: 1, panels }
 }
 
 fn veth_table(out: &mut String, drops: &[Drops]) -> std::fmt::Result {

@@ -2,7 +2,7 @@
 
 use crate::{shell, signals};
 use anyhow::{Context as _, Result, bail};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 #[derive(clap::Args)]
@@ -13,7 +13,7 @@ pub(crate) struct Options {
 
 #[derive(clap::Subcommand)]
 enum Which {
-    /// The HTTP codec, beside httparse (criterion)
+    /// Codec (beside httparse), router, rate algorithm, policy, mappings (criterion)
     Micro {
         /// Passed on to criterion: part of a benchmark's name, `--save-baseline NAME`...
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
@@ -26,7 +26,7 @@ enum Which {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
-    /// Requests through to a backend: CPU per request beside nginx, haproxy, varnish, h2o; `--help` tells more
+    /// Requests through to a backend: CPU per request beside nginx, haproxy, varnish, h2o, Pingora; `--help` tells more
     #[command(disable_help_flag = true)]
     Proxy(Load),
     /// Answers without a backend: the gateway's MOCK beside its peers' caches
@@ -41,6 +41,11 @@ enum Which {
     /// 100 new snapshots under load
     #[command(disable_help_flag = true)]
     Swaps(Load),
+    /// Handshakes and requests over TLS: nothing to measure yet
+    Tls,
+    /// `proxy`, `cache`, `latency`, `memory` and `swaps` in turn; with `--baseline` each writes its section as it ends
+    #[command(disable_help_flag = true)]
+    All(Load),
 }
 
 #[derive(clap::Args)]
@@ -61,16 +66,39 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         Which::Latency(load) => loaded("latency", load),
         Which::Memory(load) => loaded("memory", load),
         Which::Swaps(load) => loaded("swaps", load),
+        Which::Tls => bail!("NOT MEASURED: tls: the gateway does not serve TLS yet"),
+        Which::All(load) => all(load),
     }
 }
 
-/// The gateway as it is released, built apart: what the benchmarks need of its libraries is not in it.
 fn loaded(what: &str, load: &Load) -> Result<()> {
-    shell::cargo(&["build", "--quiet", "--release", "-p", "gateway", "--bin", "gateway"]).run()?;
-    let own = ["--bin", "bench-load", "--bin", "bench-floor"];
-    shell::cargo(&[&["build", "--quiet", "--release", "-p", "benches"], &own[..]].concat()).run()?;
-    let program = shell::target().join("release/bench-load");
+    let program = build()?;
     start(&program, &[&[what.to_owned()], &load.arguments[..]].concat())
+}
+
+/// One that fails keeps none of the others from being measured, or from being written.
+fn all(load: &Load) -> Result<()> {
+    let program = build()?;
+    let mut failed = Vec::new();
+    for what in ["proxy", "cache", "latency", "memory", "swaps"] {
+        eprintln!("--- {what}");
+        if let Err(error) = start(&program, &[&[what.to_owned()], &load.arguments[..]].concat()) {
+            eprintln!("{what}: {error:#}");
+            failed.push(what);
+        }
+    }
+    if !failed.is_empty() {
+        bail!("not measured: {}; `cargo xtask bench {}` repeats one", failed.join(", "), failed[0]);
+    }
+    Ok(())
+}
+
+/// The gateway as it is released, built apart: what the benchmarks need of its libraries is not in it.
+fn build() -> Result<PathBuf> {
+    shell::cargo(&["build", "--quiet", "--release", "-p", "gateway", "--bin", "gateway"]).run()?;
+    let own = ["--no-default-features", "--bin", "bench-load", "--bin", "bench-floor"];
+    shell::cargo(&[&["build", "--quiet", "--release", "-p", "benches"], &own[..]].concat()).run()?;
+    Ok(shell::target().join("release/bench-load"))
 }
 
 /// In the folder where the user stands, so that the files that he names are his. What is measured runs in the kernel,
