@@ -205,7 +205,7 @@ fn send_signal(pid: u32, name: &str) {
 fn pingora_version() -> Option<String> {
     let lock = include_str!("../peers/pingora/Cargo.lock");
     let (_, rest) = lock.split_once("name = \"pingora\"\nversion = \"")?;
-    Some(format!("pingora {}, a plain reverse proxy of one thread", rest.split_once('"')?.0))
+    Some(format!("pingora {}", rest.split_once('"')?.0))
 }
 
 /// A port of loopback that nobody listens on now.
@@ -271,4 +271,15 @@ fn arguments(
         Contender::Pingora => words(&format!("{listen} {backend}")),
         Contender::H2o => vec!["-c".to_owned(), write("h2o.conf", configs::h2o(listen, *backend))?],
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::pingora_version;
+
+    #[test]
+    fn the_version_of_what_is_built_stands_in_its_lock_file() {
+        let version = pingora_version().unwrap();
+        assert!(version.starts_with("pingora 0.") && version.len() < 20, "{version}");
+    }
 }

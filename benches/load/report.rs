@@ -276,7 +276,7 @@ fn latency_table(out: &mut String, rows: &[Row]) -> std::fmt::Result {
             shown(row.p999, 0),
             shown(row.p99_ratio, 2),
             shown(row.p999_ratio, 2),
-            no_worse(row),
+            no_worse(row.goal, row.p99_ratio, row.p999_ratio),
             shown(row.cost, 1),
             row.windows,
             row.disturbed
@@ -335,10 +335,8 @@ fn verdict(goal: Option<Goal>, ratio: Option<Spread>) -> String {
 }
 
 /// Neither p99 nor p99.9 is above the peer's in the same round: by the median, or as far as the quartiles can tell.
-fn no_worse(row: &Row) -> String {
-    let (Some(goal), Some(p99), Some(p999)) = (row.goal, row.p99_ratio, row.p999_ratio) else {
-        return String::new();
-    };
+fn no_worse(goal: Option<Goal>, p99: Option<Spread>, p999: Option<Spread>) -> String {
+    let (Some(goal), Some(p99), Some(p999)) = (goal, p99, p999) else { return String::new() };
     let all = |of: fn(Spread) -> f64| [p99, p999].into_iter().all(|ratio| goal.is_met(of(ratio)));
     let word = match (all(|ratio| ratio.median), all(|ratio| ratio.q1)) {
         (true, _) => "met",
@@ -385,6 +383,15 @@ mod tests {
         assert_eq!(verdict(Some(Goal::AtMost(1.05)), spread(1.06)), "≤ 1.05: **missed**");
         assert_eq!(verdict(Some(Goal::AtMost(1.05)), None), "");
         assert_eq!(verdict(None, spread(1.0)), "");
+    }
+
+    #[test]
+    fn a_latency_is_no_worse_where_both_percentiles_are_not() {
+        let goal = Some(Goal::AtMost(1.0));
+        assert_eq!(no_worse(goal, spread(0.9), spread(1.0)), "no worse: met");
+        assert_eq!(no_worse(goal, spread(0.9), spread(1.005)), "no worse: met within the spread");
+        assert_eq!(no_worse(goal, spread(1.2), spread(0.8)), "no worse: **missed**");
+        assert_eq!(no_worse(goal, spread(0.9), None), "", "nothing is said of what was not measured");
     }
 
     #[test]

@@ -229,3 +229,21 @@ fn row(
 }
 
 const _: () = assert!(LOAD_CORE != PROXY_CORE, "proxy and load each have a core of their own");
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::client::Pace;
+
+    #[test]
+    fn the_backend_tells_who_answered() {
+        let (target, warming, window) = ("127.0.0.1:1".parse().unwrap(), Duration::ZERO, Duration::ZERO);
+        let (connections, requests, pace) = (64, &[][..], Pace::Closed);
+        let plan = Plan { target, connections, requests, body: 128, pace, warming, window };
+        let found = |work, answers, asked| from_elsewhere(work, &plan, answers, asked);
+        assert_eq!(found(Work::Relay, 1000, 936), None, "64 may have been under way");
+        assert_eq!(found(Work::Relay, 1000, 935), Some("answers that are not the backend's"));
+        assert_eq!(found(Work::Answer, 1000, 0), None);
+        assert_eq!(found(Work::Answer, 1000, 1), Some("answers that are the backend's"));
+    }
+}
