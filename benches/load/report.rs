@@ -20,8 +20,8 @@ const BUSY_WORDS: &str = "**Taken on a busy machine, with disturbed windows let 
 
 /// Below this share of its core a proxy of a closed loop was waiting for load.
 const SATURATED: f64 = 0.9;
-const STARVED_WORDS: &str = "**waits**: load generator and backend were the limit. A proxy that waits wakes up more often \
-                             for less, so its cost is rather lower under full load.";
+const STARVED_WORDS: &str = "**waits**: load generator and backend were the limit. A proxy that waits wakes up \
+                             more often for less, so its cost is rather lower under full load.";
 
 #[derive(Default, Serialize)]
 pub(crate) struct Figures {

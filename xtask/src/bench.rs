@@ -78,6 +78,9 @@ fn loaded(what: &str, load: &Load) -> Result<()> {
 
 /// One that fails keeps none of the others from being measured, or from being written.
 fn all(load: &Load) -> Result<()> {
+    if load.arguments.iter().any(|argument| argument.starts_with("--json") || argument.starts_with("--svg")) {
+        bail!("--json and --svg name a file for one part: `cargo xtask bench proxy --json FILE`");
+    }
     let program = build()?;
     let mut failed = Vec::new();
     for what in ["proxy", "cache", "latency", "memory", "swaps"] {
