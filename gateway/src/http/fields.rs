@@ -6,17 +6,17 @@ use super::parse::{Step, TOKEN, ascii, elements, is_token, line_end, trim};
 /// Fields that describe the connection and not the message (RFC 9110 §7.6.1), with those that only make sense
 /// beside them: we drop trailers, so `Trailer` would promise what does not come. Told apart by length first: this is
 /// asked for every field that is forwarded.
-fn describes_connection(name: &str) -> bool {
-    let is = |known: &str| name.eq_ignore_ascii_case(known);
+fn describes_connection(name: &[u8]) -> bool {
+    let is = |known: &[u8]| name.eq_ignore_ascii_case(known);
     match name.len() {
-        2 => is("te"),
-        7 => is("upgrade") || is("trailer"),
-        10 => is("connection") || is("keep-alive"),
-        14 => is("http2-settings"),
-        16 => is("proxy-connection"),
-        17 => is("transfer-encoding"),
-        18 => is("proxy-authenticate"),
-        19 => is("proxy-authorization"),
+        2 => is(b"te"),
+        7 => is(b"upgrade") || is(b"trailer"),
+        10 => is(b"connection") || is(b"keep-alive"),
+        14 => is(b"http2-settings"),
+        16 => is(b"proxy-connection"),
+        17 => is(b"transfer-encoding"),
+        18 => is(b"proxy-authenticate"),
+        19 => is(b"proxy-authorization"),
         _ => false,
     }
 }
@@ -79,6 +79,14 @@ impl Fields {
         self.spans.clear();
         self.known = Known::default();
         0
+    }
+
+    /// Forgets what was read, and gives back storage beyond `bytes`.
+    pub(super) fn shrink(&mut self, bytes: usize) {
+        self.open = false;
+        self.bytes.clear();
+        self.bytes.shrink_to(bytes);
+        self.spans.clear();
     }
 
     /// Reads field lines from `at` to the empty line. Gives the place behind it.
@@ -151,6 +159,17 @@ impl Fields {
         self.spans.iter().map(|span| (ascii(self.name(span)), self.value(span)))
     }
 
+    pub(super) fn lines(&self) -> impl Iterator<Item = FieldLine<'_>> {
+        self.spans.iter().map(|span| {
+            let (name, value) = (self.name(span), self.value(span));
+            let line = self.bytes(span.name as usize..span.value_end as usize + 2);
+            let plain = line.len() == name.len() + 2 + value.len() + 2
+                && line[name.len()..].starts_with(b": ")
+                && line.ends_with(b"\r\n");
+            FieldLine { name, value, whole: plain.then_some(line) }
+        })
+    }
+
     pub(super) fn named<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
         let wanted = name.as_bytes();
         self.spans.iter().filter(move |s| self.name(s).eq_ignore_ascii_case(wanted)).map(|s| self.value(s))
@@ -179,16 +198,13 @@ impl Fields {
         elements(value).all(wanted).then_some(value)
     }
 
-    pub(super) fn is_hop_by_hop(&self, name: &str) -> bool {
+    pub(super) fn is_hop_by_hop(&self, name: &[u8]) -> bool {
         describes_connection(name) || self.is_connection_option(name)
     }
 
-    pub(super) fn is_connection_option(&self, name: &str) -> bool {
+    pub(super) fn is_connection_option(&self, name: &[u8]) -> bool {
         self.known.connection.names_fields
-            && self
-                .named("connection")
-                .flat_map(elements)
-                .any(|option| option.eq_ignore_ascii_case(name.as_bytes()))
+            && self.named("connection").flat_map(elements).any(|option| option.eq_ignore_ascii_case(name))
     }
 
     fn name(&self, span: &Span) -> &[u8] {
@@ -197,6 +213,36 @@ impl Fields {
 
     fn value(&self, span: &Span) -> &[u8] {
         self.bytes(span.value as usize..span.value_end as usize)
+    }
+}
+
+/// A field as it was read.
+#[derive(Clone, Copy, Debug)]
+pub struct FieldLine<'a> {
+    /// A token, in its case.
+    pub name: &'a [u8],
+    pub value: &'a [u8],
+    /// Both and the line's end, where they stand as we would write them.
+    whole: Option<&'a [u8]>,
+}
+
+impl FieldLine<'_> {
+    /// `Name: value\r\n`. It was read from a head, so it can end no line before its time.
+    pub fn write(&self, out: &mut Vec<u8>) {
+        match self.whole {
+            Some(line) => out.extend_from_slice(line),
+            None => self.write_as(self.name, out),
+        }
+    }
+
+    /// Under another name, which is a token.
+    pub fn write_as(&self, name: &[u8], out: &mut Vec<u8>) {
+        debug_assert!(is_token(name));
+        out.reserve(name.len() + self.value.len() + 4);
+        out.extend_from_slice(name);
+        out.extend_from_slice(b": ");
+        out.extend_from_slice(self.value);
+        out.extend_from_slice(b"\r\n");
     }
 }
 

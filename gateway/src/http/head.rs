@@ -1,7 +1,7 @@
 //! Heads of requests and responses (RFC 9112 §2–§6), parsed into storage that the next message uses again.
 
 use super::Malformed::{self, HeadTooLarge, Syntax, TargetTooLong};
-use super::fields::Fields;
+use super::fields::{FieldLine, Fields};
 use super::framing::{self, Framing};
 use super::parse::{Step, TOKEN, ascii, line_end};
 use super::target::Target;
@@ -39,6 +39,11 @@ pub struct RequestHead {
 impl RequestHead {
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// Forgets the head, and gives back storage beyond `bytes`.
+    pub fn shrink(&mut self, bytes: usize) {
+        self.fields.shrink(bytes);
     }
 
     /// Reads the head at the start of `input`. After `Partial`, whole lines that were read are not read again when
@@ -176,6 +181,11 @@ impl RequestHead {
         self.fields.iter()
     }
 
+    /// The same, to be written on as they are.
+    pub fn lines(&self) -> impl Iterator<Item = FieldLine<'_>> {
+        self.fields.lines()
+    }
+
     /// The first field of that name, compared without case.
     pub fn field(&self, name: &str) -> Option<&[u8]> {
         self.fields.first(name)
@@ -208,13 +218,13 @@ impl RequestHead {
     }
 
     /// Is the field hop-by-hop: by its own name (RFC 9110 §7.6.1) or by being named in `Connection`?
-    pub fn is_hop_by_hop(&self, name: &str) -> bool {
-        self.fields.is_hop_by_hop(name)
+    pub fn is_hop_by_hop(&self, name: impl AsRef<[u8]>) -> bool {
+        self.fields.is_hop_by_hop(name.as_ref())
     }
 
     /// Did the client name the field in `Connection`, so that it goes no further than this gateway?
     pub fn is_connection_option(&self, name: &str) -> bool {
-        self.fields.is_connection_option(name)
+        self.fields.is_connection_option(name.as_bytes())
     }
 }
 
@@ -231,6 +241,11 @@ pub struct ResponseHead {
 impl ResponseHead {
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// Forgets the head, and gives back storage beyond `bytes`.
+    pub fn shrink(&mut self, bytes: usize) {
+        self.fields.shrink(bytes);
     }
 
     /// `request` decides whether a body follows (RFC 9112 §6.3). An interim response (1xx) is a head of its own, with
@@ -298,6 +313,11 @@ impl ResponseHead {
         self.fields.iter()
     }
 
+    /// The same, to be written on as they are.
+    pub fn lines(&self) -> impl Iterator<Item = FieldLine<'_>> {
+        self.fields.lines()
+    }
+
     /// The first field of that name, compared without case.
     pub fn field(&self, name: &str) -> Option<&[u8]> {
         self.fields.first(name)
@@ -322,8 +342,8 @@ impl ResponseHead {
         self.fields.upgrade().filter(|_| self.status == 101)
     }
 
-    pub fn is_hop_by_hop(&self, name: &str) -> bool {
-        self.fields.is_hop_by_hop(name)
+    pub fn is_hop_by_hop(&self, name: impl AsRef<[u8]>) -> bool {
+        self.fields.is_hop_by_hop(name.as_ref())
     }
 }
 

@@ -20,6 +20,7 @@ pub use encode::{
     LAST_CHUNK, reason, write_chunk_size, write_content_length, write_date, write_decimal, write_field,
     write_request_line, write_status_line,
 };
+pub use fields::FieldLine;
 pub use framing::Framing;
 pub use head::{Parsed, RequestHead, ResponseHead};
 pub use malformed::{HeadLimits, Malformed};

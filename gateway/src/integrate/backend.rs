@@ -57,11 +57,11 @@ impl Backend {
         self.uri.write_path(&known, out)?;
         self.write_query(&known, head, out);
         out.extend_from_slice(b" HTTP/1.1\r\n");
-        if !self.maps("host") {
+        if !self.maps(b"host") {
             field(out, "Host", self.uri.authority.as_bytes())?;
         }
         if self.proxy {
-            self.write_client_fields(head, out)?;
+            self.write_client_fields(head, out);
         } else {
             self.write_own_fields(permit, method, head, out)?;
         }
@@ -115,13 +115,12 @@ impl Backend {
 
     /// The client's fields in their order and case. A mapped name is never the client's to fill, not even where the
     /// mapping finds no value.
-    fn write_client_fields(&self, head: &RequestHead, out: &mut Vec<u8>) -> Result<(), Refusal> {
-        for (name, value) in head.fields() {
-            if fields::passes(head, name, value) && !self.maps(name) {
-                field(out, name, value)?;
+    fn write_client_fields(&self, head: &RequestHead, out: &mut Vec<u8>) {
+        for line in head.lines() {
+            if fields::passes(head, &line) && !self.maps(line.name) {
+                line.write(out);
             }
         }
-        Ok(())
     }
 
     fn write_own_fields(
@@ -131,23 +130,23 @@ impl Backend {
         head: &RequestHead,
         out: &mut Vec<u8>,
     ) -> Result<(), Refusal> {
-        if !self.maps("accept") {
+        if !self.maps(b"accept") {
             field(out, "Accept", b"application/json")?;
         }
-        if !self.maps("user-agent") {
+        if !self.maps(b"user-agent") {
             out.extend_from_slice(b"User-Agent: AmazonAPIGateway_");
             out.extend_from_slice(permit.api.id.as_bytes());
             out.extend_from_slice(b"\r\n");
         }
         let typed = !matches!(method, Method::Get | Method::Head | Method::Options);
-        if typed && !self.maps("content-type") {
+        if typed && !self.maps(b"content-type") {
             field(out, "Content-Type", head.field("content-type").unwrap_or(b"application/json"))?;
         }
         Ok(())
     }
 
-    fn maps(&self, name: &str) -> bool {
-        self.headers.iter().any(|(mapped, _)| mapped.eq_ignore_ascii_case(name))
+    fn maps(&self, name: &[u8]) -> bool {
+        self.headers.iter().any(|(mapped, _)| mapped.as_bytes().eq_ignore_ascii_case(name))
     }
 }
 

@@ -1,8 +1,9 @@
 //! The header tables of AWS (which names are dropped, refused or renamed), and the fields that the gateway adds.
 
 use super::Facts;
-use crate::http::RequestHead;
+use crate::http::{FieldLine, RequestHead, write_decimal};
 use std::io::Write;
+use std::net::IpAddr;
 
 /// Client headers that never reach a backend, beside the hop-by-hop ones. `Content-Encoding` stays, unlike in AWS,
 /// because the body is not decoded on its way.
@@ -28,6 +29,16 @@ const DROPPED: &[&str] = &[
     "x-forwarded-port",
     "x-forwarded-proto",
 ];
+
+/// A bit for each length that one of them has.
+const DROPPED_LENGTHS: u64 = {
+    let (mut lengths, mut at) = (0, 0);
+    while at < DROPPED.len() {
+        lengths |= 1 << DROPPED[at].len();
+        at += 1;
+    }
+    lengths
+};
 
 /// Mapping one of these to the backend is an execution error.
 pub(super) const REFUSED: &[&str] =
@@ -71,25 +82,39 @@ pub(super) fn contains(names: &[&str], name: &str) -> bool {
 }
 
 /// Does a client's field go to an `http_proxy` backend as it is?
-pub(super) fn passes(head: &RequestHead, name: &str, value: &[u8]) -> bool {
-    if contains(DROPPED, name) || head.is_hop_by_hop(name) {
+pub(super) fn passes(head: &RequestHead, line: &FieldLine<'_>) -> bool {
+    let name = line.name;
+    let of_that_length = DROPPED_LENGTHS >> name.len().min(63) & 1 == 1;
+    let dropped = of_that_length && DROPPED.iter().any(|known| name.eq_ignore_ascii_case(known.as_bytes()));
+    if dropped || head.is_hop_by_hop(name) {
         return false;
     }
     // A SigV4 signature is meant for the gateway, and a backend could replay it.
-    !(name.eq_ignore_ascii_case("authorization") && value.starts_with(b"AWS4-HMAC-SHA256"))
+    !(name.eq_ignore_ascii_case(b"authorization") && line.value.starts_with(b"AWS4-HMAC-SHA256"))
 }
 
-/// The name under which a proxied backend's field reaches the client; None: it does not.
-pub(super) fn passed_name(name: &str) -> Option<&str> {
-    if let Some((_, renamed)) = remapped(&REMAPPED[..REMAPPED_ALWAYS], name) {
-        return Some(renamed);
+/// What becomes of a proxied backend's field on its way to the client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Passed {
+    AsItIs,
+    Under(&'static str),
+    Dropped,
+}
+
+pub(super) fn passed(name: &[u8]) -> Passed {
+    let is = |known: &str| name.eq_ignore_ascii_case(known.as_bytes());
+    // Told apart by length first: nearly all fields are none of these.
+    match name.len() {
+        3 if is("via") => Passed::Dropped,
+        // The gateway writes its own.
+        14 if is("x-amz-apigw-id") => Passed::Dropped,
+        16 if is("x-amzn-requestid") => Passed::Under("x-amzn-Remapped-x-amzn-RequestId"),
+        4 | 6 | 10 | 14 => REMAPPED[..REMAPPED_ALWAYS]
+            .iter()
+            .find(|(known, _)| is(known))
+            .map_or(Passed::AsItIs, |(_, renamed)| Passed::Under(renamed)),
+        _ => Passed::AsItIs,
     }
-    if name.eq_ignore_ascii_case("x-amzn-requestid") {
-        return Some("x-amzn-Remapped-x-amzn-RequestId");
-    }
-    // The gateway writes its own.
-    let own = name.eq_ignore_ascii_case("x-amz-apigw-id");
-    (!own && !name.eq_ignore_ascii_case("via")).then_some(name)
 }
 
 /// The name under which a mapped field reaches the client; None: it does not.
@@ -129,12 +154,33 @@ fn has_root(value: &[u8]) -> bool {
 pub(super) fn write_forwarded(facts: &Facts<'_>, out: &mut Vec<u8>) {
     let via = facts.via;
     let (port, scheme) = (via.port.unwrap_or(facts.listener.port()), via.scheme.unwrap_or("http"));
-    // Writing to a Vec cannot fail.
-    let _ = write!(out, "X-Forwarded-For: {}", facts.source.to_canonical());
+    out.extend_from_slice(b"X-Forwarded-For: ");
+    write_address(facts.source.to_canonical(), out);
     for proxy in &via.proxies {
-        let _ = write!(out, ", {proxy}");
+        out.extend_from_slice(b", ");
+        write_address(*proxy, out);
     }
-    let _ = write!(out, "\r\nX-Forwarded-Port: {port}\r\nX-Forwarded-Proto: {scheme}\r\n");
+    out.extend_from_slice(b"\r\nX-Forwarded-Port: ");
+    write_decimal(out, port.into());
+    out.extend_from_slice(b"\r\nX-Forwarded-Proto: ");
+    out.extend_from_slice(scheme.as_bytes());
+    out.extend_from_slice(b"\r\n");
+}
+
+/// Formatting an IPv4 address by std takes longer than the rest of the head together.
+fn write_address(address: IpAddr, out: &mut Vec<u8>) {
+    match address {
+        IpAddr::V4(address) => {
+            let [first, rest @ ..] = address.octets();
+            write_decimal(out, first.into());
+            for octet in rest {
+                out.push(b'.');
+                write_decimal(out, octet.into());
+            }
+        }
+        // Writing to a Vec cannot fail.
+        IpAddr::V6(address) => drop(write!(out, "{address}")),
+    }
 }
 
 #[cfg(test)]
@@ -158,16 +204,29 @@ mod tests {
     }
 
     #[test]
+    fn addresses_are_what_std_writes() {
+        for text in ["0.0.0.0", "10.200.3.45", "255.255.255.255", "::1", "fd00:10::a"] {
+            let mut out = Vec::new();
+            write_address(text.parse().unwrap(), &mut out);
+            assert_eq!(out, text.as_bytes());
+        }
+    }
+
+    #[test]
     fn response_names() {
-        for (name, passed, mapped) in [
-            ("Date", Some("x-amzn-Remapped-Date"), Some("x-amzn-Remapped-Date")),
-            ("server", Some("x-amzn-Remapped-Server"), Some("x-amzn-Remapped-Server")),
-            ("WWW-Authenticate", Some("WWW-Authenticate"), Some("x-amzn-Remapped-WWW-Authenticate")),
-            ("x-amzn-RequestId", Some("x-amzn-Remapped-x-amzn-RequestId"), Some("x-amzn-RequestId")),
-            ("Via", None, Some("Via")),
-            ("X-Own", Some("X-Own"), Some("X-Own")),
+        for (name, way, mapped) in [
+            ("Date", Passed::Under("x-amzn-Remapped-Date"), Some("x-amzn-Remapped-Date")),
+            ("server", Passed::Under("x-amzn-Remapped-Server"), Some("x-amzn-Remapped-Server")),
+            ("WWW-Authenticate", Passed::AsItIs, Some("x-amzn-Remapped-WWW-Authenticate")),
+            ("x-amzn-RequestId", Passed::Under("x-amzn-Remapped-x-amzn-RequestId"), Some("x-amzn-RequestId")),
+            ("X-Amz-Apigw-Id", Passed::Dropped, Some("X-Amz-Apigw-Id")),
+            ("Via", Passed::Dropped, Some("Via")),
+            ("X-Own", Passed::AsItIs, Some("X-Own")),
         ] {
-            assert_eq!((passed_name(name), mapped_name(name)), (passed, mapped), "{name}");
+            assert_eq!((passed(name.as_bytes()), mapped_name(name)), (way, mapped), "{name}");
+        }
+        for (known, renamed) in &REMAPPED[..REMAPPED_ALWAYS] {
+            assert_eq!(passed(known.as_bytes()), Passed::Under(renamed), "{known}");
         }
         assert_eq!(mapped_name("Transfer-Encoding"), None);
     }

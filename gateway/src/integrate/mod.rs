@@ -53,6 +53,13 @@ pub struct BackendRequest {
     pub upgrade: bool,
 }
 
+impl BackendRequest {
+    /// No byte of a body follows.
+    pub fn is_empty(&self) -> bool {
+        matches!(self.framing, Framing::None | Framing::Length(0))
+    }
+}
+
 /// Writes the backend's request head (request line to the empty line, framing fields included) into `out`.
 /// After an Err what stands in `out` is to be dropped.
 pub fn write_request(

@@ -1,5 +1,6 @@
 //! From the backend's answer to the client's: the status and the fields.
 
+use super::fields::Passed;
 use super::{Facts, fields};
 use crate::http::{self, ResponseHead};
 use crate::mapping::{Known, Source, Template};
@@ -94,12 +95,18 @@ pub(super) fn pass(response: &ResponseHead, out: &mut Vec<u8>) -> Result<u16, Re
     let status = response.status();
     http::write_status_line(out, status);
     let mut typed = matches!(status, 100..=199 | 204 | 304);
-    for (name, value) in response.fields() {
-        let connection = name.eq_ignore_ascii_case("connection");
-        let dropped = if connection { status == 101 } else { response.is_hop_by_hop(name) };
-        let Some(passed) = fields::passed_name(name).filter(|_| !dropped) else { continue };
-        typed |= name.eq_ignore_ascii_case("content-type");
-        field(out, passed, value)?;
+    for line in response.lines() {
+        let connection = line.name.eq_ignore_ascii_case(b"connection");
+        let dropped = if connection { status == 101 } else { response.is_hop_by_hop(line.name) };
+        if dropped {
+            continue;
+        }
+        typed |= line.name.eq_ignore_ascii_case(b"content-type");
+        match fields::passed(line.name) {
+            Passed::AsItIs => line.write(out),
+            Passed::Under(name) => line.write_as(name.as_bytes(), out),
+            Passed::Dropped => {}
+        }
     }
     if !typed {
         field(out, "Content-Type", b"application/json")?;
