@@ -31,7 +31,7 @@ pub use open_files::raise_open_files;
 pub use pass::{PASSED_MAX, Passage};
 pub use ring::probe;
 pub use socket::{End, Listener, Stream};
-pub use timer::{monotonic_us, now, sleep_until};
+pub use timer::{Alarm, monotonic_us, now, sleep_until};
 
 /// Which kernel interface drives the sockets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

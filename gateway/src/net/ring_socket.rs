@@ -220,6 +220,28 @@ impl Connection {
         SendParts { connection: self, parts: Some(parts), started: false }
     }
 
+    /// Puts bytes on their way that nobody waits for; they come back where another send is under way still.
+    pub(super) fn post(self: &Rc<Self>, bytes: Vec<u8>) -> Result<(), Vec<u8>> {
+        let mut state = self.sending.borrow_mut();
+        if state.op.is_some() || state.cut {
+            return Err(bytes);
+        }
+        state.start(self, [Outgoing::Vec(bytes), Outgoing::Empty, Outgoing::Empty]);
+        Ok(())
+    }
+
+    /// The storage of what was posted, once all of it has gone out.
+    pub(super) fn take_posted(&self) -> Option<Vec<u8>> {
+        let mut state = self.sending.borrow_mut();
+        if state.op.is_some() || state.error.is_some() || state.done < state.total {
+            return None;
+        }
+        match std::mem::take(&mut state.parts[0]) {
+            Outgoing::Vec(storage) => Some(storage),
+            _ => None,
+        }
+    }
+
     pub(super) fn sent(self: Rc<Self>, _core: &Core, outcome: Outcome) {
         let mut state = self.sending.borrow_mut();
         state.op = None;

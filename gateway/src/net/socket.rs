@@ -210,6 +210,23 @@ impl Stream {
         }
     }
 
+    /// Puts bytes on their way without waiting for them: an error shows where one reads. What comes back has to be
+    /// sent with `send`. Not while another send is under way.
+    pub fn post(&self, bytes: Vec<u8>) -> Result<(), Vec<u8>> {
+        match &self.0 {
+            Connection::Ring(connection) => connection.post(bytes),
+            Connection::Epoll(connection) => connection.post(bytes),
+        }
+    }
+
+    /// The storage of what was posted, for reuse. None: it has not gone out whole, and perhaps never will.
+    pub fn take_posted(&self) -> Option<Vec<u8>> {
+        match &self.0 {
+            Connection::Ring(connection) => connection.take_posted(),
+            Connection::Epoll(connection) => connection.take_posted(),
+        }
+    }
+
     /// No byte and no end of stream has arrived that nobody has read: an idle connection is fit for reuse.
     pub fn is_quiet(&self) -> bool {
         match &self.0 {

@@ -1,9 +1,10 @@
 //! The loop's clock and its timers: a hierarchical wheel of one-millisecond ticks, O(1) to set and to cancel.
 
 use super::executor::Core;
+use super::future::Elapsed;
 use slab::Slab;
-use std::future::Future;
-use std::pin::Pin;
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
@@ -70,6 +71,65 @@ impl Future for Sleep {
 }
 
 impl Drop for Sleep {
+    fn drop(&mut self) {
+        if let Some(entry) = self.entry {
+            Core::try_with(|core| core.timers.borrow_mut().remove(entry));
+        }
+    }
+}
+
+/// One task's timer for its deadlines, one after the other. Most of them are met: as long as they move later, what is
+/// filed stays filed, and only when it comes up the task is woken for nothing and files the deadline that it has then.
+pub struct Alarm {
+    entry: Option<u32>,
+    /// For when the entry is filed: before that it has not fired.
+    filed: Instant,
+}
+
+impl Default for Alarm {
+    fn default() -> Self {
+        Self { entry: None, filed: now() }
+    }
+}
+
+impl Alarm {
+    /// As `timeout_at`, for futures of the one task that this alarm belongs to.
+    pub async fn timeout_at<F: Future>(
+        &mut self,
+        deadline: Instant,
+        future: F,
+    ) -> Result<F::Output, Elapsed> {
+        let mut future = pin!(future);
+        poll_fn(|cx| {
+            if let Poll::Ready(output) = future.as_mut().poll(cx) {
+                return Poll::Ready(Ok(output));
+            }
+            self.poll(deadline, cx).map(|()| Err(Elapsed))
+        })
+        .await
+    }
+
+    fn poll(&mut self, deadline: Instant, cx: &Context<'_>) -> Poll<()> {
+        Core::with(|core| {
+            let now = core.now.get();
+            if now >= deadline {
+                return Poll::Ready(());
+            }
+            let stands = self.entry.is_some() && now < self.filed && self.filed <= deadline;
+            if !stands {
+                let mut wheel = core.timers.borrow_mut();
+                if let Some(entry) = self.entry.take() {
+                    wheel.remove(entry);
+                }
+                self.entry = Some(wheel.set(deadline, cx.waker()));
+                self.filed = deadline;
+            }
+            Poll::Pending
+        })
+    }
+}
+
+impl Drop for Alarm {
     fn drop(&mut self) {
         if let Some(entry) = self.entry {
             Core::try_with(|core| core.timers.borrow_mut().remove(entry));
