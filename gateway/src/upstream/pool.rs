@@ -2,7 +2,6 @@
 //! spoken or hung up meanwhile.
 
 use super::Target;
-use crate::http::ResponseHead;
 use crate::net::{self, Inbound, Stream};
 use crate::observe::{self, Counters};
 use crate::refusal::Refusal;
@@ -29,10 +28,9 @@ const TRIED_EVERY: Duration = Duration::from_millis(25);
 /// For so long it is known that a backend refuses; then a restart of its is waited for once more.
 const REFUSES_FOR: Duration = Duration::from_secs(60);
 
-/// A connection to a backend with the storage for its response heads.
+/// A connection to a backend.
 pub struct Link {
     pub inbound: Inbound,
-    pub head: ResponseHead,
     address: SocketAddr,
     /// It has carried an exchange before: if it dies without a byte, the peer had closed it while idle.
     pub reused: bool,
@@ -58,14 +56,11 @@ impl Pool {
         Self { idle, refusing, turn, counters, connect_timeout }
     }
 
-    /// An idle connection to the target, or a new one.
-    pub async fn link(&self, target: &Target, repeatable: bool, deadline: Instant) -> Result<Link, Refusal> {
-        let addresses = target.addresses();
-        if let Some(link) = self.idle_link(&addresses, repeatable) {
-            observe::add(&self.counters.upstream_reuses, 1);
-            return Ok(link);
-        }
-        self.connect(&addresses, deadline).await
+    /// An idle connection to the target, if there is one.
+    pub fn idle(&self, target: &Target, repeatable: bool) -> Option<Link> {
+        let link = self.idle_link(&target.addresses(), repeatable);
+        observe::add(&self.counters.upstream_reuses, link.is_some().into());
+        link
     }
 
     /// A new connection: addresses in turn, so that load spreads and a dead one is passed over.
@@ -121,7 +116,7 @@ impl Pool {
                 Ok(Ok(stream)) => {
                     self.refusing.borrow_mut().remove(&address);
                     let inbound = Inbound::new(Rc::new(stream));
-                    return Some(Link { inbound, head: ResponseHead::new(), address, reused: false });
+                    return Some(Link { inbound, address, reused: false });
                 }
                 // Reset: whoever was about to accept it has just ended.
                 Ok(Err(error)) if matches!(error.kind(), ConnectionRefused | ConnectionReset) => {
@@ -202,7 +197,7 @@ mod tests {
             target.resolved(vec![dead, live]);
             let begun = net::now();
             for _ in 0..20 {
-                let link = pool.link(&target, false, net::now() + Duration::from_secs(5)).await.unwrap();
+                let link = pool.fresh(&target, net::now() + Duration::from_secs(5)).await.unwrap();
                 assert_eq!(link.address, live);
             }
             assert!(net::now() - begun < RESTARTS_WITHIN, "nobody waits for the other");
@@ -220,7 +215,7 @@ mod tests {
                 net::sleep_until(net::now() + Duration::from_millis(200)).await;
                 TcpListener::bind(address).unwrap()
             };
-            let (link, listener) = net::join(pool.link(&target, false, deadline()), back).await;
+            let (link, listener) = net::join(pool.fresh(&target, deadline()), back).await;
             assert!(link.is_ok(), "{:?}", link.err());
             drop(listener);
             let begun = net::now();

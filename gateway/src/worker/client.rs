@@ -1,11 +1,11 @@
 //! One client connection: reads heads, hands each request to the exchange, keeps or closes the connection.
 
-use super::clock::Ids;
 use super::exchange::exchange;
 use super::local::{Closing, Local, Open};
 use super::respond;
-use crate::http::{HeadLimits, Parsed, ProxyHeader, RequestHead, proxy_header};
-use crate::net::{self, Either, Inbound, Size};
+use super::scratch::Scratch;
+use crate::http::{HeadLimits, Parsed, ProxyHeader, proxy_header};
+use crate::net::{self, Alarm, Either, Inbound, Size};
 use crate::observe;
 use crate::refusal::Refusal;
 use crate::upstream;
@@ -14,18 +14,14 @@ use std::rc::Rc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
-/// A client connection with the storage that all its exchanges share.
+/// A client connection.
 pub(super) struct Client {
     pub(super) local: Rc<Local>,
     pub(super) open: Rc<Open>,
     pub(super) inbound: Inbound,
-    pub(super) head: RequestHead,
-    /// Of the request whose head that is.
+    pub(super) alarm: Alarm,
+    /// Of the request that is under way.
     pub(super) body: Cell<Body>,
-    pub(super) ids: Ids,
-    /// Storage for the answer's head and for the request to the backend.
-    pub(super) out: Vec<u8>,
-    pub(super) sent: Vec<u8>,
 }
 
 /// How far a request's body has been taken off the connection.
@@ -59,11 +55,8 @@ pub(super) async fn serve(local: Rc<Local>, open: Rc<Open>, key: usize) {
     local.counters.connections_open.fetch_add(1, Relaxed);
     let mut client = Client {
         inbound: Inbound::new(open.stream.clone()),
-        head: RequestHead::new(),
+        alarm: Alarm::default(),
         body: Cell::new(Body::Unread),
-        ids: Ids::default(),
-        out: Vec::new(),
-        sent: Vec::new(),
         local,
         open,
     };
@@ -79,7 +72,7 @@ pub(super) async fn serve(local: Rc<Local>, open: Rc<Open>, key: usize) {
 
 /// A head, or why there is none.
 enum Next {
-    Head,
+    Head(Box<Scratch>),
     /// Closed, or silent for too long, between two requests.
     Gone,
     Refused(Refusal),
@@ -99,23 +92,20 @@ impl Client {
             }
             let next = self.next_head().await;
             self.open.busy.set(true);
+            // In boxes: what an exchange keeps while it waits must not weigh on an idle connection.
             let after = match next {
-                Next::Head => {
+                Next::Head(mut scratch) => {
                     self.body.set(Body::Unread);
-                    exchange(self).await
+                    let after = Box::pin(exchange(self, &mut scratch)).await;
+                    self.local.scratch.give(scratch);
+                    after
                 }
                 Next::Gone => return After::Close,
-                Next::Refused(refusal) => return respond::refuse_unread(self, &refusal).await,
+                Next::Refused(refusal) => return Box::pin(respond::refuse_unread(self, &refusal)).await,
             };
             observe::add(&self.local.counters.requests, 1);
             if after != After::KeepAlive {
                 return after;
-            }
-            // Storage that a large head left behind is not kept for the connection's life.
-            // What was sent is full still, and nothing shrinks below its length.
-            for storage in [&mut self.out, &mut self.sent] {
-                storage.clear();
-                storage.shrink_to(4096);
             }
         }
     }
@@ -147,7 +137,7 @@ impl Client {
                 Ok(ProxyHeader::Partial) => {}
                 Err(_) => return false,
             }
-            if !matches!(net::timeout_at(until, self.inbound.more(Size::Small)).await, Ok(Ok(true))) {
+            if !matches!(self.alarm.timeout_at(until, self.inbound.more(Size::Small)).await, Ok(Ok(true))) {
                 return false;
             }
         }
@@ -156,24 +146,26 @@ impl Client {
     async fn next_head(&mut self) -> Next {
         let limits = HeadLimits::default();
         let idle_until = net::now() + self.local.limits.idle_timeout;
-        let mut head_until: Option<Instant> = None;
+        let mut begun: Option<(Box<Scratch>, Instant)> = None;
         loop {
             if !self.inbound.is_empty() {
-                head_until.get_or_insert_with(|| net::now() + self.local.limits.head_timeout);
-                match self.head.parse(self.inbound.bytes(), &limits) {
+                let (mut scratch, until) = begun.take().unwrap_or_else(|| {
+                    (self.local.scratch.take(), net::now() + self.local.limits.head_timeout)
+                });
+                match scratch.head.parse(self.inbound.bytes(), &limits) {
                     Ok(Parsed::Complete { consumed }) => {
                         self.inbound.consume(consumed);
-                        return Next::Head;
+                        return Next::Head(scratch);
                     }
-                    Ok(Parsed::Partial) => {}
+                    Ok(Parsed::Partial) => begun = Some((scratch, until)),
                     Err(malformed) => return Next::Refused(Refusal::Malformed(malformed)),
                 }
             }
-            let until = head_until.unwrap_or(idle_until);
-            match net::timeout_at(until, self.inbound.more(Size::Small)).await {
+            let until = begun.as_ref().map_or(idle_until, |(_, until)| *until);
+            match self.alarm.timeout_at(until, self.inbound.more(Size::Small)).await {
                 Ok(Ok(true)) => {}
                 Ok(Ok(false) | Err(_)) => return Next::Gone,
-                Err(net::Elapsed) if head_until.is_some() => return Next::Refused(Refusal::ClientTooSlow),
+                Err(net::Elapsed) if begun.is_some() => return Next::Refused(Refusal::ClientTooSlow),
                 Err(net::Elapsed) => return Next::Gone,
             }
         }
@@ -187,7 +179,7 @@ impl Client {
             After::KeepAlive | After::Close | After::Linger => {
                 self.open.stream.shutdown_write();
                 let rest = upstream::discard(&mut self.inbound, crate::http::Framing::UntilClose, LINGER);
-                let _ = net::timeout(LINGER_TOTAL, rest).await;
+                let _ = Box::pin(net::timeout(LINGER_TOTAL, rest)).await;
             }
         }
     }

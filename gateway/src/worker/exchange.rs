@@ -1,10 +1,11 @@
 //! The life of a request: Request → Match → Permit → Reply.
 
 use super::client::{After, Client};
+use super::scratch::Scratch;
 use super::{proxy, respond};
 use crate::guard::origin::origin;
 use crate::guard::{self, Permit, endpoint};
-use crate::http::Framing;
+use crate::http::{Framing, RequestHead};
 use crate::integrate::{self, Facts, Integration};
 use crate::observe;
 use crate::refusal::Refusal;
@@ -12,16 +13,16 @@ use crate::route::Asked;
 use crate::snapshot::{ListenerIndex, Snapshot};
 use std::net::IpAddr;
 
-/// Carries the request in `client.head` down the line and answers it. Whatever refuses it on the way, it is answered
+/// Carries the request in `scratch.head` down the line and answers it. Whatever refuses it on the way, it is answered
 /// once, and the connection's fate is returned.
-pub(super) async fn exchange(client: &mut Client) -> After {
+pub(super) async fn exchange(client: &mut Client, scratch: &mut Scratch) -> After {
     let snapshot = client.local.snapshot();
     let Some(listener) = client.open.listener.get() else {
         return After::Close;
     };
-    let origin = origin(&snapshot.listeners[listener].front, client.open.from.get(), &client.head);
+    let origin = origin(&snapshot.listeners[listener].front, client.open.from.get(), &scratch.head);
     client.open.source.set(origin.source);
-    let mut ids = std::mem::take(&mut client.ids);
+    let mut ids = std::mem::take(&mut scratch.ids);
     let facts = {
         let mut clock = client.local.clock.borrow_mut();
         clock.draw(&mut ids);
@@ -35,22 +36,22 @@ pub(super) async fn exchange(client: &mut Client) -> After {
             trace_id: &ids.trace,
         }
     };
-    let after = match pass(&snapshot, client, listener, origin.source) {
+    let after = match pass(&snapshot, client, &scratch.head, listener, origin.source) {
         Ok(permit) => {
             client.open.serving.set(Some(permit.matched.api));
-            match reply(client, &snapshot, &permit, &facts).await {
+            match reply(client, scratch, &snapshot, &permit, &facts).await {
                 Ok(after) => after,
                 Err(refusal) => {
                     say(client, &permit, &facts, &refusal);
-                    respond::refuse(client, &snapshot, listener, &facts, &refusal).await
+                    respond::refuse(client, scratch, &snapshot, listener, &facts, &refusal).await
                 }
             }
         }
-        Err(refusal) => respond::refuse(client, &snapshot, listener, &facts, &refusal).await,
+        Err(refusal) => respond::refuse(client, scratch, &snapshot, listener, &facts, &refusal).await,
     };
     client.open.serving.set(None);
     client.open.source.set(client.open.from.get());
-    client.ids = ids;
+    scratch.ids = ids;
     after
 }
 
@@ -58,6 +59,7 @@ pub(super) async fn exchange(client: &mut Client) -> After {
 fn pass<'s>(
     snapshot: &'s Snapshot,
     client: &Client,
+    head: &RequestHead,
     listener: ListenerIndex,
     source: IpAddr,
 ) -> Result<Permit<'s>, Refusal> {
@@ -66,14 +68,14 @@ fn pass<'s>(
         // Its proxy's connection carries others' requests: it stays.
         return Err(Refusal::Forbidden("the source is banned"));
     }
-    let asked = asked(snapshot, client, listener);
+    let asked = asked(snapshot, head, listener);
     let reached = snapshot.routes.reach(&asked)?;
     // Whoever connects must be inside, as in the kernel; whom it speaks for, too.
     endpoint::admit(snapshot, listener, reached.api, peer)?;
     endpoint::admit(snapshot, listener, reached.api, source)?;
     let matched = snapshot.routes.find(&asked, reached)?;
-    let permit = guard::permit(snapshot, listener, source, &client.head, matched)?;
-    match client.head.framing() {
+    let permit = guard::permit(snapshot, listener, source, head, matched)?;
+    match head.framing() {
         Framing::Length(length) if length > client.local.limits.body_bytes => Err(Refusal::BodyTooLarge),
         _ => Ok(permit),
     }
@@ -82,17 +84,18 @@ fn pass<'s>(
 /// Permit → Reply, and its way back to the client.
 async fn reply(
     client: &mut Client,
+    scratch: &mut Scratch,
     snapshot: &Snapshot,
     permit: &Permit<'_>,
     facts: &Facts<'_>,
 ) -> Result<After, Refusal> {
     match &permit.method.integration {
         Integration::HttpProxy(backend) | Integration::Http(backend) => {
-            proxy::proxy(client, snapshot, permit, backend, facts).await
+            proxy::proxy(client, scratch, snapshot, permit, backend, facts).await
         }
         Integration::Mock(mock) => {
-            let answer = integrate::mock(permit, mock, &client.head, facts)?;
-            Ok(respond::answer(client, facts, &answer, false).await)
+            let answer = integrate::mock(permit, mock, &scratch.head, facts)?;
+            Ok(respond::answer(client, scratch, facts, &answer, false).await)
         }
         Integration::Unsupported(why) => Err(Refusal::ApiConfiguration(why)),
     }
@@ -114,14 +117,14 @@ fn say(client: &Client, permit: &Permit<'_>, facts: &Facts<'_>, refusal: &Refusa
 }
 
 /// What the request asks the route table for.
-pub(super) fn asked<'a>(snapshot: &Snapshot, client: &'a Client, listener: ListenerIndex) -> Asked<'a> {
+pub(super) fn asked<'a>(snapshot: &Snapshot, head: &'a RequestHead, listener: ListenerIndex) -> Asked<'a> {
     let of_vpc = snapshot.listeners[listener].vpc.is_some();
-    let api_id = if of_vpc { client.head.field("x-apigw-api-id") } else { None };
+    let api_id = if of_vpc { head.field("x-apigw-api-id") } else { None };
     Asked {
         listener,
-        host: client.head.host(),
-        path: client.head.path(),
-        method: client.head.method(),
+        host: head.host(),
+        path: head.path(),
+        method: head.method(),
         api_id: api_id.and_then(|id| std::str::from_utf8(id).ok()),
     }
 }

@@ -2,6 +2,7 @@
 
 use super::clock::Clock;
 use super::flag::Flag;
+use super::scratch::Shelf;
 use super::{Adopted, Limits, Offender, OpenConnection, Report};
 use crate::guard::ban::BanTable;
 use crate::guard::endpoint;
@@ -33,6 +34,7 @@ pub(super) struct Local {
     pub(super) counters: Arc<Counters>,
     pub(super) pool: Pool,
     pub(super) clock: RefCell<Clock>,
+    pub(super) scratch: Shelf,
     snapshot: RefCell<Rc<Current>>,
     bans: RefCell<Arc<BanTable>>,
     /// Made with the first one.
@@ -143,6 +145,7 @@ impl Local {
             counters,
             pool,
             clock: RefCell::new(Clock::new()),
+            scratch: Shelf::default(),
             snapshot: RefCell::new(Rc::new(Current(snapshot))),
             bans: RefCell::new(bans),
             offences: RefCell::new(None),

@@ -8,6 +8,7 @@ mod flag;
 mod local;
 mod proxy;
 mod respond;
+mod scratch;
 mod serve;
 
 use crate::guard::ban::BanTable;

@@ -3,16 +3,17 @@
 use super::Limits;
 use super::client::{After, Body, Client};
 use super::departure::{Gone, unless_gone, unless_reset};
-use super::local::Local;
+use super::local::{Local, Open};
 use super::respond;
+use super::scratch::Scratch;
 use crate::guard::{Permit, endpoint};
 use crate::http::{self, Framing, HeadLimits, Method, Parsed, RequestHead, ResponseHead, Version};
 use crate::integrate::{self, Backend, BackendRequest, Facts};
-use crate::net::{self, Either, Inbound, Size, Stream};
+use crate::net::{self, Either, Inbound, Outgoing, Size, Stream};
 use crate::observe;
 use crate::refusal::Refusal;
 use crate::snapshot::Snapshot;
-use crate::upstream::{self, Link, RelayError, RelayLimits, Sink};
+use crate::upstream::{self, Link, RelayError, RelayLimits, Sink, Target};
 use std::cell::Cell;
 use std::io;
 use std::pin::{Pin, pin};
@@ -20,6 +21,9 @@ use std::time::{Duration, Instant};
 
 /// Interim responses (1xx) that are passed over before the final one.
 const INTERIM_MAX: usize = 8;
+
+/// An answer's body that is there with its head, and not longer than this, goes out with its head in one copy.
+const GATHERED_MAX: usize = 16 * 1024;
 
 /// Why an attempt gave no response.
 enum Failure {
@@ -46,6 +50,7 @@ impl From<Refusal> for Failure {
 /// request may be sent twice (RFC 9110 §9.2.2): idempotent and without body.
 pub(super) async fn proxy(
     client: &mut Client,
+    scratch: &mut Scratch,
     snapshot: &Snapshot,
     permit: &Permit<'_>,
     backend: &Backend,
@@ -53,32 +58,33 @@ pub(super) async fn proxy(
 ) -> Result<After, Refusal> {
     let deadline = net::now() + backend.timeout;
     let target = &snapshot.targets[backend.target];
-    let mut head = std::mem::take(&mut client.sent);
-    head.clear();
-    let request = integrate::write_request(permit, backend, &client.head, facts, &mut head)?;
-    let empty = matches!(request.framing, Framing::None | Framing::Length(0));
-    let repeatable = empty && request.method.is_idempotent();
-    let (stream, version) = (client.open.stream.clone(), client.head.version());
-    let pool = &client.local.pool;
-    let Ok(link) = unless_gone(&stream, version, pool.link(target, repeatable, deadline)).await else {
-        return Ok(After::Close);
+    let request = write_request(scratch, permit, backend, facts)?;
+    let repeatable = request.is_empty() && request.method.is_idempotent();
+    let idle = client.local.pool.idle(target, repeatable);
+    let mut link = match idle {
+        Some(link) => link,
+        None => match connect(client, scratch, target, deadline).await? {
+            Some(link) => link,
+            None => return Ok(After::Close),
+        },
     };
-    let mut link = link?;
     loop {
         let reused = link.reused;
-        let call = Call { permit, facts, request: &request, head: &head, deadline, silence: backend.timeout };
-        match call.attempt(client, link).await {
-            Ok(after) => {
-                client.sent = head;
-                return Ok(after);
-            }
+        let call = Call { permit, facts, request: &request, deadline, silence: backend.timeout };
+        let attempt = if request.framing == Framing::None && !request.upgrade {
+            call.brief(client, scratch, link).await
+        } else {
+            Box::pin(call.attempt(client, scratch, link)).await
+        };
+        match attempt {
+            Ok(after) => return Ok(after),
             Err(Failure::Stale) if reused && repeatable => {
                 observe::add(&client.local.counters.upstream_retries, 1);
-                let pool = &client.local.pool;
-                let Ok(fresh) = unless_gone(&stream, version, pool.fresh(target, deadline)).await else {
+                let Some(fresh) = connect(client, scratch, target, deadline).await? else {
                     return Ok(After::Close);
                 };
-                link = fresh?;
+                link = fresh;
+                write_request(scratch, permit, backend, facts)?;
             }
             Err(Failure::Stale) => {
                 observe::add(&client.local.counters.upstream_failures, 1);
@@ -95,12 +101,36 @@ pub(super) async fn proxy(
     }
 }
 
+/// A new connection to the backend; None: its client has gone away meanwhile.
+async fn connect(
+    client: &Client,
+    scratch: &Scratch,
+    target: &Target,
+    deadline: Instant,
+) -> Result<Option<Link>, Refusal> {
+    let connecting = client.local.pool.fresh(target, deadline);
+    match Box::pin(unless_gone(&client.open.stream, scratch.head.version(), connecting)).await {
+        Ok(link) => link.map(Some),
+        Err(Gone) => Ok(None),
+    }
+}
+
+/// The backend's request head, in `scratch.sent`.
+fn write_request(
+    scratch: &mut Scratch,
+    permit: &Permit<'_>,
+    backend: &Backend,
+    facts: &Facts<'_>,
+) -> Result<BackendRequest, Refusal> {
+    scratch.sent.clear();
+    integrate::write_request(permit, backend, &scratch.head, facts, &mut scratch.sent)
+}
+
 /// One call of the backend: everything that stays the same between attempts.
 struct Call<'a> {
     permit: &'a Permit<'a>,
     facts: &'a Facts<'a>,
     request: &'a BackendRequest,
-    head: &'a [u8],
     /// For the response's head.
     deadline: Instant,
     /// How long the backend may be silent within its response's body.
@@ -121,61 +151,160 @@ enum Relayed {
     Upgrade(Box<Link>),
 }
 
+/// What the client gets, and what follows from it.
+struct Shown {
+    framing: Framing,
+    /// The body that comes from the backend.
+    carried: Framing,
+    /// The backend's connection may carry another request afterwards.
+    reusable: bool,
+    /// The client's connection goes on.
+    keep: bool,
+}
+
 impl Call<'_> {
-    async fn attempt(&self, client: &mut Client, link: Link) -> Result<After, Failure> {
-        match self.relay(client, link).await? {
+    /// A request without a body goes out in one piece, and most answers come in one: nothing runs side by side, and
+    /// the client gets one send.
+    async fn brief(
+        &self,
+        client: &mut Client,
+        scratch: &mut Scratch,
+        mut link: Link,
+    ) -> Result<After, Failure> {
+        let posted = link.inbound.stream().post(std::mem::take(&mut scratch.sent));
+        if let Err(rest) = posted {
+            let sent = link.inbound.stream().send(Outgoing::Vec(rest));
+            // A backend that takes no more has perhaps said why.
+            if client.alarm.timeout_at(self.deadline, sent).await.is_err() {
+                return Err(Refusal::IntegrationTimeout.into());
+            }
+        }
+        let answered = read_head(&mut link.inbound, &mut scratch.response, self.request.method);
+        let answered = unless_gone(&client.open.stream, scratch.head.version(), answered);
+        match client.alarm.timeout_at(self.deadline, answered).await {
+            Ok(answered) => answered??,
+            Err(net::Elapsed) => return Err(Refusal::IntegrationTimeout.into()),
+        }
+        if scratch.response.status() == 101 {
+            return Err(Refusal::IntegrationBroken("101 without being asked").into());
+        }
+        let whole = link.inbound.stream().take_posted().map(|storage| scratch.sent = storage).is_some();
+        let Scratch { head, response, out, .. } = &mut *scratch;
+        let mut shown = self.write_head(&client.local, &client.open, head, response, out, true)?;
+        shown.reusable &= whole;
+        let unread = link.inbound.bytes();
+        let length = match shown.carried {
+            Framing::None => 0,
+            Framing::Length(length) if length <= unread.len().min(GATHERED_MAX) as u64 => length as usize,
+            _ => return Ok(Box::pin(self.download(client, out, link, shown)).await),
+        };
+        out.extend_from_slice(&unread[..length]);
+        link.inbound.consume(length);
+        if shown.reusable {
+            client.local.pool.keep(link);
+        }
+        Ok(match respond::send(client, out).await {
+            Ok(()) if shown.keep => After::KeepAlive,
+            Ok(()) | Err(()) => After::Close,
+        })
+    }
+
+    /// The client's answer up to its body, into `out`. `keepable`: the client's request has been read to its end.
+    fn write_head(
+        &self,
+        local: &Local,
+        open: &Open,
+        head: &RequestHead,
+        response: &ResponseHead,
+        out: &mut Vec<u8>,
+        keepable: bool,
+    ) -> Result<Shown, Refusal> {
+        out.clear();
+        let status = integrate::write_response(self.permit, head, response, self.facts, out)?;
+        let (request_id, extended) = (self.facts.request_id, self.facts.extended_request_id);
+        respond::write_date_and_ids(out, local, request_id, extended);
+        let body = response.framing();
+        let bodiless = head.method() == Method::Head || matches!(status, 204 | 304);
+        let framing = if bodiless { Framing::None } else { respond::framing_for(head.version(), body) };
+        let keep = keepable && framing != Framing::UntilClose && respond::may_keep(head, open, local);
+        let declared = if bodiless { shown_length(response, status) } else { framing };
+        respond::write_framing(out, declared, keep);
+        let carried = if bodiless { Framing::None } else { body };
+        Ok(Shown { framing, carried, reusable: carried == body && response.keep_alive(), keep })
+    }
+
+    /// The rest of an answer that does not come in one piece; its head is in `out`.
+    async fn download(&self, client: &mut Client, out: &mut Vec<u8>, mut link: Link, shown: Shown) -> After {
+        let limits = RelayLimits { idle: self.silence, rate: 0, bytes: u64::MAX };
+        let timeout = client.local.limits.send_timeout;
+        let mut sink = Sink::new(&client.open.stream, std::mem::take(out), shown.framing, timeout);
+        let download = upstream::relay(&mut link.inbound, shown.carried, &mut sink, limits);
+        let downloaded = match unless_reset(&client.open.stream, download).await {
+            Ok(downloaded) => downloaded,
+            Err(Gone) => return After::Close,
+        };
+        *out = sink.into_storage();
+        if let Err(error) = downloaded {
+            return cut(&error, shown.framing);
+        }
+        if shown.reusable {
+            client.local.pool.keep(link);
+        }
+        if shown.keep { After::KeepAlive } else { After::Close }
+    }
+
+    async fn attempt(
+        &self,
+        client: &mut Client,
+        scratch: &mut Scratch,
+        link: Link,
+    ) -> Result<After, Failure> {
+        match self.relay(client, scratch, link).await? {
             Relayed::Ended(after) => Ok(after),
-            Relayed::Upgrade(link) => Ok(self.upgrade(client, *link).await?),
+            Relayed::Upgrade(link) => Ok(self.upgrade(client, scratch, *link).await?),
         }
     }
 
     /// Request up, response down; both at once when the backend answers early.
-    async fn relay(&self, client: &mut Client, mut link: Link) -> Result<Relayed, Failure> {
-        let (head, out) = (&client.head, &mut client.out);
+    async fn relay(
+        &self,
+        client: &mut Client,
+        scratch: &mut Scratch,
+        mut link: Link,
+    ) -> Result<Relayed, Failure> {
+        let Scratch { head, response, out, sent, .. } = scratch;
         let backend = link.inbound.stream().clone();
-        let mut upload = pin!(self.upload(head, &client.body, &mut client.inbound, &backend, &client.local));
-        let answered = read_head(&mut link.inbound, &mut link.head, self.request.method);
-        let first = until_answered(upload.as_mut(), answered, (&client.open.stream, head.version()));
+        let mut sink =
+            Sink::new(&backend, std::mem::take(sent), self.request.framing, client.local.limits.send_timeout);
+        // The upload borrows the client's inbound half; what follows reads the rest of the client.
+        let Client { local, open, inbound, body, .. } = &mut *client;
+        let mut upload = pin!(self.upload(head, body, inbound, &mut sink, local));
+        let answered = read_head(&mut link.inbound, response, self.request.method);
+        let first = until_answered(upload.as_mut(), answered, (&open.stream, head.version()));
         let uploaded = match net::timeout_at(self.deadline, first).await {
             Ok(first) => first?,
             Err(net::Elapsed) => return Err(Refusal::IntegrationTimeout.into()),
         };
-        if link.head.status() == 101 {
+        if response.status() == 101 {
             if !self.request.upgrade || uploaded != Upload::Done {
                 return Err(Refusal::IntegrationBroken("101 without being asked").into());
             }
             return Ok(Relayed::Upgrade(Box::new(link)));
         }
-        out.clear();
-        let status = integrate::write_response(self.permit, head, &link.head, self.facts, out)?;
-        respond::write_date_and_ids(
-            out,
-            &client.local,
-            self.facts.request_id,
-            self.facts.extended_request_id,
-        );
-        let body = link.head.framing();
-        let bodiless = head.method() == Method::Head || matches!(status, 204 | 304);
-        let framing = if bodiless { Framing::None } else { respond::framing_for(head.version(), body) };
-        let keep = uploaded == Upload::Done
-            && framing != Framing::UntilClose
-            && respond::may_keep(head, &client.open, &client.local);
-        let shown = if bodiless { shown_length(&link.head, status) } else { framing };
-        respond::write_framing(out, shown, keep);
+        let shown = self.write_head(local, open, head, response, out, uploaded == Upload::Done)?;
         let limits = RelayLimits { idle: self.silence, rate: 0, bytes: u64::MAX };
-        let timeout = client.local.limits.send_timeout;
-        let mut sink = Sink::new(&client.open.stream, std::mem::take(out), framing, timeout);
-        let carried = if bodiless { Framing::None } else { body };
-        let download = upstream::relay(&mut link.inbound, carried, &mut sink, limits);
-        let (downloaded, uploaded) = both(upload.as_mut(), uploaded, download, &client.open.stream).await;
-        *out = sink.into_storage();
+        let timeout = local.limits.send_timeout;
+        let mut answer = Sink::new(&open.stream, std::mem::take(out), shown.framing, timeout);
+        let download = upstream::relay(&mut link.inbound, shown.carried, &mut answer, limits);
+        let (downloaded, uploaded) = both(upload.as_mut(), uploaded, download, &open.stream).await;
+        *out = answer.into_storage();
         if let Err(error) = downloaded {
-            return Ok(Relayed::Ended(cut(&error, framing)));
+            return Ok(Relayed::Ended(cut(&error, shown.framing)));
         }
-        if uploaded == Upload::Done && carried == body && link.head.keep_alive() {
-            client.local.pool.keep(link);
+        if uploaded == Upload::Done && shown.reusable {
+            local.pool.keep(link);
         }
-        Ok(Relayed::Ended(match (keep, uploaded) {
+        Ok(Relayed::Ended(match (shown.keep, uploaded) {
             (true, _) => After::KeepAlive,
             (false, Upload::Done) => After::Close,
             (false, Upload::Running | Upload::Broken) => After::Linger,
@@ -188,34 +317,37 @@ impl Call<'_> {
         head: &RequestHead,
         body: &Cell<Body>,
         inbound: &mut Inbound,
-        backend: &Stream,
+        sink: &mut Sink<'_>,
         local: &Local,
     ) -> Result<(), RelayError> {
         let Limits { body_idle_timeout: idle, body_rate: rate, body_bytes: bytes, .. } = local.limits;
         let limits = RelayLimits { idle, rate, bytes };
-        let framing = self.request.framing;
-        let mut sink = Sink::new(backend, self.head.to_vec(), framing, local.limits.send_timeout);
-        if framing == Framing::None {
-            return upstream::relay(inbound, Framing::None, &mut sink, limits).await;
+        if self.request.framing == Framing::None {
+            return upstream::relay(inbound, Framing::None, sink, limits).await;
         }
         body.set(Body::Begun);
         if head.expects_continue() && inbound.is_empty() {
             let go_on = net::Outgoing::Static(b"HTTP/1.1 100 Continue\r\n\r\n");
             inbound.stream().send(go_on).await.map_err(RelayError::Source)?;
         }
-        upstream::relay(inbound, head.framing(), &mut sink, limits).await?;
+        upstream::relay(inbound, head.framing(), sink, limits).await?;
         body.set(Body::Read);
         Ok(())
     }
 
     /// 101: tells the client, then carries bytes both ways.
-    async fn upgrade(&self, client: &mut Client, mut link: Link) -> Result<After, Refusal> {
-        let Some(protocol) = link.head.upgrade() else {
+    async fn upgrade(
+        &self,
+        client: &mut Client,
+        scratch: &mut Scratch,
+        mut link: Link,
+    ) -> Result<After, Refusal> {
+        let Scratch { head, response, .. } = scratch;
+        let Some(protocol) = response.upgrade() else {
             return Err(Refusal::IntegrationBroken("101 without a protocol to switch to"));
         };
-        let mut out = std::mem::take(&mut client.out);
-        out.clear();
-        integrate::write_response(self.permit, &client.head, &link.head, self.facts, &mut out)?;
+        let mut out = Vec::new();
+        integrate::write_response(self.permit, head, response, self.facts, &mut out)?;
         let (request_id, extended) = (self.facts.request_id, self.facts.extended_request_id);
         respond::write_date_and_ids(&mut out, &client.local, request_id, extended);
         out.extend_from_slice(b"Connection: Upgrade\r\n");

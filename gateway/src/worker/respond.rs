@@ -1,8 +1,10 @@
 //! Writing answers: the gateway's own ones whole, and the end of every response head.
 
 use super::client::{After, Body, Client};
+use super::clock::Ids;
 use super::exchange::asked;
 use super::local::{Closing, Local, Open};
+use super::scratch::Scratch;
 use crate::http::{self, Framing, Method, RequestHead, Version};
 use crate::integrate::Facts;
 use crate::net::{self, Outgoing};
@@ -20,6 +22,7 @@ const UNWANTED_TOTAL: Duration = Duration::from_secs(5);
 /// Answers a refused request, by the API's own gateway responses where it has some.
 pub(super) async fn refuse(
     client: &mut Client,
+    scratch: &mut Scratch,
     snapshot: &Snapshot,
     listener: ListenerIndex,
     facts: &Facts<'_>,
@@ -27,18 +30,18 @@ pub(super) async fn refuse(
 ) -> After {
     observe::add(&client.local.counters.refused, 1);
     note(client, facts.source, refusal);
-    let asked = asked(snapshot, client, listener);
+    let asked = asked(snapshot, &scratch.head, listener);
     let reached = snapshot.routes.reach(&asked).ok();
     let api = reached.as_ref().map(|reached| &snapshot.apis[reached.api]);
     let matched = reached.and_then(|reached| snapshot.routes.find(&asked, reached).ok());
     let answer_ = refusal.answer(&RefusedRequest {
         request_id: facts.request_id,
         api,
-        head: Some(&client.head),
+        head: Some(&scratch.head),
         matched: matched.as_ref(),
         source: facts.source,
     });
-    answer(client, facts, &answer_, refusal.closes()).await
+    answer(client, scratch, facts, &answer_, refusal.closes()).await
 }
 
 /// Counts the refusal against its source. A proxy that carries others' requests pays for none of them.
@@ -54,37 +57,43 @@ fn note(client: &Client, source: IpAddr, refusal: &Refusal) {
 pub(super) async fn refuse_unread(client: &mut Client, refusal: &Refusal) -> After {
     observe::add(&client.local.counters.refused, 1);
     note(client, client.open.from.get(), refusal);
-    client.local.clock.borrow_mut().draw(&mut client.ids);
+    let mut ids = Ids::default();
+    client.local.clock.borrow_mut().draw(&mut ids);
     let source = client.open.from.get();
-    let request =
-        RefusedRequest { request_id: &client.ids.request, api: None, head: None, matched: None, source };
+    let request = RefusedRequest { request_id: &ids.request, api: None, head: None, matched: None, source };
     let answer = refusal.answer(&request);
-    let mut out = std::mem::take(&mut client.out);
+    let mut out = Vec::new();
     write_answer(&mut out, &answer);
-    write_date_and_ids(&mut out, &client.local, &client.ids.request, &client.ids.extended);
+    write_date_and_ids(&mut out, &client.local, &ids.request, &ids.extended);
     write_framing(&mut out, Framing::Length(answer.body.len() as u64), false);
     out.extend_from_slice(&answer.body);
-    send(client, out).await.map_or(After::Close, |()| After::Linger)
+    send(client, &mut out).await.map_or(After::Close, |()| After::Linger)
 }
 
 /// Sends a whole answer. `last`: the connection must not go on.
-pub(super) async fn answer(client: &mut Client, facts: &Facts<'_>, answer: &Answer, last: bool) -> After {
+pub(super) async fn answer(
+    client: &mut Client,
+    scratch: &mut Scratch,
+    facts: &Facts<'_>,
+    answer: &Answer,
+    last: bool,
+) -> After {
+    let (head, out) = (&scratch.head, &mut scratch.out);
     let body = client.body.get();
-    let unread = if body == Body::Read { Framing::None } else { client.head.framing() };
+    let unread = if body == Body::Read { Framing::None } else { head.framing() };
     let skippable = match unread {
         Framing::None => true,
         _ if body == Body::Begun => false,
-        Framing::Length(length) => length <= UNWANTED.bytes && !client.head.expects_continue(),
+        Framing::Length(length) => length <= UNWANTED.bytes && !head.expects_continue(),
         Framing::Chunked | Framing::UntilClose => false,
     };
-    let keep = !last && skippable && may_keep(&client.head, &client.open, &client.local);
-    let mut out = std::mem::take(&mut client.out);
-    write_answer(&mut out, answer);
-    write_date_and_ids(&mut out, &client.local, facts.request_id, facts.extended_request_id);
+    let keep = !last && skippable && may_keep(head, &client.open, &client.local);
+    write_answer(out, answer);
+    write_date_and_ids(out, &client.local, facts.request_id, facts.extended_request_id);
     let bodiless = matches!(answer.status, 204 | 304);
     let framing = if bodiless { Framing::None } else { Framing::Length(answer.body.len() as u64) };
-    write_framing(&mut out, framing, keep);
-    if !bodiless && client.head.method() != Method::Head {
+    write_framing(out, framing, keep);
+    if !bodiless && head.method() != Method::Head {
         out.extend_from_slice(&answer.body);
     }
     if send(client, out).await.is_err() {
@@ -93,7 +102,11 @@ pub(super) async fn answer(client: &mut Client, facts: &Facts<'_>, answer: &Answ
     if !keep {
         return if unread == Framing::None && !last { After::Close } else { After::Linger };
     }
-    match net::timeout(UNWANTED_TOTAL, upstream::discard(&mut client.inbound, unread, UNWANTED)).await {
+    if unread == Framing::None {
+        return After::KeepAlive;
+    }
+    let discarded = net::timeout(UNWANTED_TOTAL, upstream::discard(&mut client.inbound, unread, UNWANTED));
+    match Box::pin(discarded).await {
         Ok(true) => After::KeepAlive,
         Ok(false) | Err(net::Elapsed) => After::Linger,
     }
@@ -147,11 +160,13 @@ pub(super) fn framing_for(client: Version, body: Framing) -> Framing {
     }
 }
 
-async fn send(client: &mut Client, out: Vec<u8>) -> Result<(), ()> {
-    let sent = net::timeout(client.local.limits.send_timeout, client.open.stream.send(Outgoing::Vec(out)));
-    match sent.await {
+/// Sends what is in `out`, and leaves the storage there.
+pub(super) async fn send(client: &mut Client, out: &mut Vec<u8>) -> Result<(), ()> {
+    let until = net::now() + client.local.limits.send_timeout;
+    let sent = client.open.stream.send(Outgoing::Vec(std::mem::take(out)));
+    match client.alarm.timeout_at(until, sent).await {
         Ok(Ok(Outgoing::Vec(storage))) => {
-            client.out = storage;
+            *out = storage;
             Ok(())
         }
         Ok(Ok(_)) => Ok(()),
