@@ -1,5 +1,5 @@
-//! Storage of one exchange: taken when a request's first bytes are there, given back with its end. So an idle connection
-//! keeps none, and what a worker uses next is what it used last, warm in the processor's cache.
+//! Storage of one exchange: taken when a request's first bytes are there, given back with its end. So an idle
+//! connection keeps none, and what a worker uses next is what it used last, warm in the processor's cache.
 
 use super::clock::Ids;
 use crate::http::{RequestHead, ResponseHead};
