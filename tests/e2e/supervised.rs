@@ -85,7 +85,7 @@ fn the_unit_starts_reloads_and_may_what_it_needs() {
     };
     assert_eq!((of("Type").as_str(), of("NotifyAccess").as_str()), ("notify", "all"));
     assert!(of("LimitNOFILE").parse::<u64>().unwrap() >= 1 << 20);
-    for needed in ["CAP_BPF", "CAP_NET_ADMIN", "CAP_NET_BIND_SERVICE"] {
+    for needed in ["CAP_BPF", "CAP_PERFMON", "CAP_NET_ADMIN", "CAP_NET_BIND_SERVICE"] {
         assert!(of("CapabilityBoundingSet").split(' ').any(|has| has == needed), "{needed}");
     }
     for needed in ["bpf", "io_uring_setup", "io_uring_enter", "io_uring_register"] {

@@ -295,7 +295,7 @@ impl Place {
         }
         let (mode, mend) = match mode {
             xdp::XdpMode::Driver => ("native", "set `mode = \"auto\"` or `\"generic\"` under [xdp]"),
-            _ => ("generic", "run as root, or with CAP_BPF and CAP_NET_ADMIN"),
+            _ => ("generic", "run as root, or with CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN"),
         };
         let cause = XdpError::caused(&format!("attaching to {} in {mode} mode", self.name), error);
         XdpError { mend: mend.to_owned(), ..cause }

@@ -64,6 +64,11 @@ fn refused(error: &ProgramError) -> XdpError {
     if lines.is_empty() {
         return XdpError::caused(DOING, io_error);
     }
+    // The verifier's words for whoever loads without CAP_PERFMON.
+    if log.contains("prohibited for !root") {
+        let what = format!("{DOING}: the arithmetic in it takes CAP_PERFMON");
+        return XdpError::new(what, "run as root, or with CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN");
+    }
     let last = lines[lines.len().saturating_sub(VERIFIER_LINES_SHOWN)..].join("; ");
     XdpError::new(
         format!("{DOING}: its verifier refuses: {last}"),

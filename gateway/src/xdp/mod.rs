@@ -146,7 +146,7 @@ impl XdpError {
             cause = inner.source();
         }
         let mend = match code {
-            Some(libc::EPERM | libc::EACCES) => "run as root, or with CAP_BPF and CAP_NET_ADMIN",
+            Some(libc::EPERM | libc::EACCES) => "run as root, or with CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN",
             Some(libc::ENOSYS) => {
                 "this kernel is built without BPF, or a sandbox forbids it: set `mode = \"off\"`"
             }

@@ -205,7 +205,7 @@ fn entries(folder: &Path) -> Result<Vec<PathBuf>, XdpError> {
 
 fn failed(doing: &str, path: &Path, error: &io::Error) -> XdpError {
     let mend = match error.kind() {
-        io::ErrorKind::PermissionDenied => "run as root, or with CAP_BPF and CAP_NET_ADMIN",
+        io::ErrorKind::PermissionDenied => "run as root, or with CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN",
         _ => "look at the folder; `gateway xdp detach` starts afresh",
     };
     XdpError::new(format!("{doing} {}: {error}", path.display()), mend)
