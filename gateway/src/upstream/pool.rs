@@ -195,6 +195,9 @@ mod tests {
             let live = listener.local_addr().unwrap();
             let target = Target::new("two".into(), 1);
             target.resolved(vec![dead, live]);
+            // Known to be away for so long that nobody waits for it.
+            let long_ago = net::now() - RESTARTS_WITHIN * 2;
+            pool.refusing.borrow_mut().insert(dead, long_ago);
             let begun = net::now();
             for _ in 0..20 {
                 let link = pool.fresh(&target, net::now() + Duration::from_secs(5)).await.unwrap();

@@ -42,21 +42,26 @@ pub(super) async fn unless_reset<F: Future>(stream: &Stream, work: F) -> Result<
 }
 
 async fn gone(stream: &Stream, version: Version) {
-    if stream.ended().await == End::Reset {
+    match stream.ended().await {
+        End::Reset => {}
+        // A client of HTTP/1.0 must not be sent an interim answer (RFC 9110 §15.2).
+        End::Finished if version == Version::Http10 => pending::<()>().await,
+        // Boxed: every connection has room for what may be waited for, and few come here.
+        End::Finished => Box::pin(proved_gone(stream)).await,
+    }
+}
+
+/// Ends when a client that has ended its side turns out not to read any more.
+async fn proved_gone(stream: &Stream) {
+    net::sleep_until(net::now() + ASKED_AFTER).await;
+    // Whoever has not asked for it passes over it (RFC 9110 §15.2.1); where nobody reads, it earns a reset.
+    if stream.send(Outgoing::Static(b"HTTP/1.1 100 Continue\r\n\r\n")).await.is_err() {
         return;
     }
-    // A client of HTTP/1.0 must not be sent an interim answer (RFC 9110 §15.2).
-    if version == Version::Http11 {
-        net::sleep_until(net::now() + ASKED_AFTER).await;
-        // Whoever has not asked for it passes over it (RFC 9110 §15.2.1); where nobody reads, it earns a reset.
-        if stream.send(Outgoing::Static(b"HTTP/1.1 100 Continue\r\n\r\n")).await.is_err() {
+    for wait in LOOKED_AFTER {
+        net::sleep_until(net::now() + wait).await;
+        if stream.has_failed() {
             return;
-        }
-        for wait in LOOKED_AFTER {
-            net::sleep_until(net::now() + wait).await;
-            if stream.has_failed() {
-                return;
-            }
         }
     }
     pending::<()>().await;
