@@ -301,6 +301,27 @@ impl fmt::Debug for Chunk {
     }
 }
 
+/// Storage for the next bytes to be posted: a connection keeps none, and the last one used is still in the cache.
+#[derive(Default)]
+pub(super) struct Spare(RefCell<Vec<Vec<u8>>>);
+
+impl Spare {
+    const KEPT_MAX: usize = 64;
+    const KEPT_BYTES: usize = 8192;
+
+    pub(super) fn give(&self, mut storage: Vec<u8>) {
+        let mut kept = self.0.borrow_mut();
+        if kept.len() < Self::KEPT_MAX && storage.capacity() <= Self::KEPT_BYTES {
+            storage.clear();
+            kept.push(storage);
+        }
+    }
+
+    pub(super) fn take(&self) -> Vec<u8> {
+        self.0.borrow_mut().pop().unwrap_or_default()
+    }
+}
+
 /// Bytes that are on their way out, owned by the operation until the kernel is done with them.
 #[derive(Debug, Default)]
 pub enum Outgoing {

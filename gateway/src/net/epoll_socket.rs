@@ -8,7 +8,7 @@ use super::executor::{Core, Driver};
 use super::ring_socket::{cut_off, nothing_to_read};
 use super::socket::End;
 use socket2::{SockAddr, SockRef};
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 use std::future::poll_fn;
 use std::io::{self, IoSlice};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
@@ -90,16 +90,14 @@ pub(super) struct Connection {
     connecting: Cell<bool>,
     /// A dropped send had sent a part of its bytes.
     cut: Cell<bool>,
-    /// The storage of what was sent without waiting.
-    posted: RefCell<Option<Vec<u8>>>,
 }
 
 impl Connection {
     /// `ready`: it is connected, so that reading and writing may be tried at once.
     pub(super) fn new(fd: OwnedFd, ready: bool) -> io::Result<Rc<Self>> {
         let socket = Watched::new(fd, ready)?;
-        let (end, reset, waiting, connecting, cut, posted) = Default::default();
-        Ok(Rc::new(Self { socket, end, reset, waiting, connecting, cut, posted }))
+        let (end, reset, waiting, connecting, cut) = Default::default();
+        Ok(Rc::new(Self { socket, end, reset, waiting, connecting, cut }))
     }
 
     pub(super) fn fd(&self) -> BorrowedFd<'_> {
@@ -235,17 +233,11 @@ impl Connection {
             }
             // What is wrong with the connection is told to whoever reads from it.
             Ok(_) => {
-                bytes.clear();
-                *self.posted.borrow_mut() = Some(bytes);
+                Core::with(|core| core.spare.give(bytes));
                 Ok(())
             }
             Err(_) => Err(bytes),
         }
-    }
-
-    /// The storage of what was posted.
-    pub(super) fn take_posted(&self) -> Option<Vec<u8>> {
-        self.posted.take()
     }
 
     fn poll_send(&self, cx: &mut Context<'_>, parts: &[Outgoing; 3], done: usize) -> Poll<io::Result<usize>> {

@@ -2,7 +2,7 @@
 //! it all.
 #![allow(unsafe_code)]
 
-use super::buffer::Pool;
+use super::buffer::{Pool, Spare};
 use super::epoll::Poller;
 use super::ring::Ring;
 use super::timer::{Wheel, read_clock};
@@ -54,6 +54,7 @@ impl Runtime {
             timers: RefCell::new(Wheel::new(start)),
             tasks: RefCell::new(Tasks::new()),
             budget: Cell::new(BUDGET),
+            spare: Spare::default(),
             remote,
             pools,
             driver,
@@ -115,12 +116,19 @@ pub fn spawn(task: impl Future<Output = ()> + 'static) {
     Core::with(|core| core.tasks.borrow_mut().add(task));
 }
 
+/// An empty Vec with the storage of something that was posted before, if there is one.
+pub fn spare() -> Vec<u8> {
+    Core::with(|core| core.spare.take())
+}
+
 /// Everything that the parts of a runtime share on its thread.
 pub(super) struct Core {
     pub(super) now: Cell<Instant>,
     pub(super) timers: RefCell<Wheel>,
     pub(super) driver: Driver,
     pub(super) remote: Arc<Remote>,
+    /// Storage of what was posted and has gone out.
+    pub(super) spare: Spare,
     tasks: RefCell<Tasks>,
     budget: Cell<u32>,
     pools: [Rc<Pool>; 2],

@@ -23,7 +23,7 @@ mod waker;
 
 pub use affinity::pin_thread;
 pub use buffer::{Chunk, Outgoing};
-pub use executor::{Runtime, spawn};
+pub use executor::{Runtime, spare, spawn};
 pub use future::{Either, Elapsed, join, race, timeout, timeout_at};
 pub use inbound::Inbound;
 pub use mailbox::{MailReceiver, MailSender, mailbox};

@@ -75,6 +75,12 @@ impl Ring {
         }
     }
 
+    /// Submits now what the next turn would.
+    pub(super) fn submit(&self) {
+        // A refusal (the completion queue is full) leaves it for the next turn.
+        let _ = self.io.borrow().submit();
+    }
+
     /// One turn: submits all, waits at most `wait` (None: without end), and hands out every completion.
     pub(super) fn turn(&self, core: &Core, wait: Option<Duration>) {
         core.pool(super::Size::Small).top_up();

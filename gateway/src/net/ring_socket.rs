@@ -227,22 +227,22 @@ impl Connection {
             return Err(bytes);
         }
         state.start(self, [Outgoing::Vec(bytes), Outgoing::Empty, Outgoing::Empty]);
+        state.posted = true;
         Ok(())
     }
 
-    /// The storage of what was posted, once all of it has gone out.
-    pub(super) fn take_posted(&self) -> Option<Vec<u8>> {
-        let mut state = self.sending.borrow_mut();
-        if state.op.is_some() || state.error.is_some() || state.done < state.total {
-            return None;
-        }
-        match std::mem::take(&mut state.parts[0]) {
-            Outgoing::Vec(storage) => Some(storage),
-            _ => None,
-        }
+    /// Bytes are on their way that the kernel has not taken yet.
+    pub(super) fn is_sending(&self) -> bool {
+        self.sending.borrow().op.is_some()
     }
 
-    pub(super) fn sent(self: Rc<Self>, _core: &Core, outcome: Outcome) {
+    /// Has all that was posted gone out?
+    pub(super) fn is_sent(&self) -> bool {
+        let state = self.sending.borrow();
+        state.op.is_none() && state.error.is_none() && state.done == state.total
+    }
+
+    pub(super) fn sent(self: Rc<Self>, core: &Core, outcome: Outcome) {
         let mut state = self.sending.borrow_mut();
         state.op = None;
         match outcome.result {
@@ -260,6 +260,11 @@ impl Connection {
         }
         if state.abandoned {
             state.forget();
+        }
+        if std::mem::take(&mut state.posted)
+            && let Outgoing::Vec(storage) = std::mem::take(&mut state.parts[0])
+        {
+            core.spare.give(storage);
         }
         wake(&mut state.waker);
     }
@@ -305,6 +310,8 @@ struct Sending {
     total: usize,
     done: usize,
     error: Option<i32>,
+    /// Nobody waits for it.
+    posted: bool,
     /// The future is gone; what is in flight was cancelled.
     abandoned: bool,
     /// A dropped send had sent a part of its bytes: more would not be the stream that the peer expects.
@@ -323,6 +330,7 @@ impl Default for Sending {
             total: 0,
             done: 0,
             error: None,
+            posted: false,
             abandoned: false,
             cut: false,
             vectors: [vector; 3],

@@ -211,7 +211,7 @@ impl Stream {
     }
 
     /// Puts bytes on their way without waiting for them: an error shows where one reads. What comes back has to be
-    /// sent with `send`. Not while another send is under way.
+    /// sent with `send`: another send is under way, or the socket takes no more. The storage becomes a `spare` one.
     pub fn post(&self, bytes: Vec<u8>) -> Result<(), Vec<u8>> {
         match &self.0 {
             Connection::Ring(connection) => connection.post(bytes),
@@ -219,11 +219,19 @@ impl Stream {
         }
     }
 
-    /// The storage of what was posted, for reuse. None: it has not gone out whole, and perhaps never will.
-    pub fn take_posted(&self) -> Option<Vec<u8>> {
+    /// Has all that was posted gone out, and no send failed?
+    pub fn is_sent(&self) -> bool {
         match &self.0 {
-            Connection::Ring(connection) => connection.take_posted(),
-            Connection::Epoll(connection) => connection.take_posted(),
+            Connection::Ring(connection) => connection.is_sent(),
+            Connection::Epoll(_) => true,
+        }
+    }
+
+    /// Is something posted that the kernel has not taken yet?
+    pub fn is_sending(&self) -> bool {
+        match &self.0 {
+            Connection::Ring(connection) => connection.is_sending(),
+            Connection::Epoll(_) => false,
         }
     }
 
@@ -237,6 +245,7 @@ impl Stream {
 
     /// Half-closes our side (FIN).
     pub fn shutdown_write(&self) {
+        self.submit_posted();
         // ENOTCONN: the peer has reset it, there is no side left to close.
         let _ = SockRef::from(&self.fd()).shutdown(Shutdown::Write);
     }
@@ -244,6 +253,7 @@ impl Stream {
     /// Ends both directions at once: pending and later reads give None, writes fail. For closing from
     /// outside.
     pub fn shutdown(&self) {
+        self.submit_posted();
         // ENOTCONN: it has ended already.
         let _ = SockRef::from(&self.fd()).shutdown(Shutdown::Both);
         match &self.0 {
@@ -272,6 +282,15 @@ impl Stream {
         match &self.0 {
             Connection::Ring(connection) => connection.unread(),
             Connection::Epoll(_) => 0,
+        }
+    }
+
+    /// What was posted before a side is shut goes out before its end does.
+    fn submit_posted(&self) {
+        if let Connection::Ring(connection) = &self.0
+            && connection.is_sending()
+        {
+            ring_socket::with_ring(|_, ring| ring.submit());
         }
     }
 

@@ -122,7 +122,7 @@ fn write_request(
     backend: &Backend,
     facts: &Facts<'_>,
 ) -> Result<BackendRequest, Refusal> {
-    scratch.sent.clear();
+    scratch.sent = net::spare();
     integrate::write_request(permit, backend, &scratch.head, facts, &mut scratch.sent)
 }
 
@@ -188,8 +188,9 @@ impl Call<'_> {
         if scratch.response.status() == 101 {
             return Err(Refusal::IntegrationBroken("101 without being asked").into());
         }
-        let whole = link.inbound.stream().take_posted().map(|storage| scratch.sent = storage).is_some();
+        let whole = link.inbound.stream().is_sent();
         let Scratch { head, response, out, .. } = &mut *scratch;
+        *out = net::spare();
         let mut shown = self.write_head(&client.local, &client.open, head, response, out, true)?;
         shown.reusable &= whole;
         let unread = link.inbound.bytes();
@@ -203,7 +204,7 @@ impl Call<'_> {
         if shown.reusable {
             client.local.pool.keep(link);
         }
-        Ok(match respond::send(client, out).await {
+        Ok(match respond::send(client, out, shown.keep).await {
             Ok(()) if shown.keep => After::KeepAlive,
             Ok(()) | Err(()) => After::Close,
         })

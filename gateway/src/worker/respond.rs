@@ -67,7 +67,7 @@ pub(super) async fn refuse_unread(client: &mut Client, refusal: &Refusal) -> Aft
     write_date_and_ids(&mut out, &client.local, &ids.request, &ids.extended);
     write_framing(&mut out, Framing::Length(answer.body.len() as u64), false);
     out.extend_from_slice(&answer.body);
-    send(client, &mut out).await.map_or(After::Close, |()| After::Linger)
+    send(client, &mut out, false).await.map_or(After::Close, |()| After::Linger)
 }
 
 /// Sends a whole answer. `last`: the connection must not go on.
@@ -88,6 +88,7 @@ pub(super) async fn answer(
         Framing::Chunked | Framing::UntilClose => false,
     };
     let keep = !last && skippable && may_keep(head, &client.open, &client.local);
+    *out = net::spare();
     write_answer(out, answer);
     write_date_and_ids(out, &client.local, facts.request_id, facts.extended_request_id);
     let bodiless = matches!(answer.status, 204 | 304);
@@ -96,7 +97,7 @@ pub(super) async fn answer(
     if !bodiless && head.method() != Method::Head {
         out.extend_from_slice(&answer.body);
     }
-    if send(client, out).await.is_err() {
+    if send(client, out, keep && unread == Framing::None).await.is_err() {
         return After::Close;
     }
     if !keep {
@@ -160,8 +161,17 @@ pub(super) fn framing_for(client: Version, body: Framing) -> Framing {
     }
 }
 
-/// Sends what is in `out`, and leaves the storage there.
-pub(super) async fn send(client: &mut Client, out: &mut Vec<u8>) -> Result<(), ()> {
+/// Answers up to this size go out while the next request is waited for.
+const POSTED_MAX: usize = 4096;
+
+/// Sends what is in `out`. `goes_on`: another request may follow on the connection.
+pub(super) async fn send(client: &mut Client, out: &mut Vec<u8>, goes_on: bool) -> Result<(), ()> {
+    if goes_on && out.len() <= POSTED_MAX {
+        match client.open.stream.post(std::mem::take(out)) {
+            Ok(()) => return Ok(()),
+            Err(rest) => *out = rest,
+        }
+    }
     let until = net::now() + client.local.limits.send_timeout;
     let sent = client.open.stream.send(Outgoing::Vec(std::mem::take(out)));
     match client.alarm.timeout_at(until, sent).await {
