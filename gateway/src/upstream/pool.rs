@@ -177,8 +177,9 @@ mod tests {
     use std::net::TcpListener;
     use std::sync::atomic::Ordering::Relaxed;
 
+    /// No outgoing connection takes that address meanwhile: those are from 127.0.0.1.
     fn nobody() -> SocketAddr {
-        TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+        TcpListener::bind("127.0.77.1:0").unwrap().local_addr().unwrap()
     }
 
     fn on_both(run: impl AsyncFn(Pool)) {
