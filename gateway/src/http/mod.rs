@@ -26,3 +26,4 @@ pub use head::{Parsed, RequestHead, ResponseHead};
 pub use malformed::{HeadLimits, Malformed};
 pub use method::{Method, Version};
 pub use proxy::{ProxyAddresses, ProxyHeader, proxy_header};
+pub(crate) use target::has_dot_segment;

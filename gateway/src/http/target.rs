@@ -142,7 +142,8 @@ fn triplet(raw: &[u8], at: usize) -> Result<u8, Malformed> {
     }
 }
 
-fn has_dot_segment(path: &str) -> bool {
+/// Of a path in its form: is a name in it a dot segment for whoever decodes it once more?
+pub(crate) fn has_dot_segment(path: &str) -> bool {
     let names = path.split('/').flat_map(|s| s.split("%2F")).flat_map(|s| s.split("%5C"));
     names
         .map(|name| name.split(';').next().unwrap_or_default())

@@ -98,9 +98,10 @@ fn slashes() {
 
 #[test]
 fn literals_of_the_document_are_normalised_as_requests_are() {
-    let tree = tree(&[("GET", "/a b/%7e%2f/é"), ("GET", "/v1:run")]);
+    let tree = tree(&[("GET", "/a b/%7e%2f/é"), ("GET", "/v1:run"), ("GET", "/a%5cb/...")]);
     assert_eq!(found(&tree, Method::Get, "/a%20b/~%2F/%C3%A9"), Some((0, Vec::new())));
     assert_eq!(found(&tree, Method::Get, "/v1:run"), Some((1, Vec::new())));
+    assert_eq!(found(&tree, Method::Get, "/a%5Cb/..."), Some((2, Vec::new())));
 }
 
 #[test]
@@ -113,6 +114,11 @@ fn resources_that_cannot_stand() {
         ("GET", "/%2e", Invalid::Segment),
         ("GET", "/a%zz", Invalid::Segment),
         ("GET", "/a\\b", Invalid::Segment),
+        ("GET", "/a%+1", Invalid::Segment),
+        ("GET", "/a%0a", Invalid::Segment),
+        ("GET", "/%c0%ae", Invalid::Segment),
+        ("GET", "/..%5cb", Invalid::Segment),
+        ("GET", "/..;v=1", Invalid::Segment),
         ("GET", "/pre{id}", Invalid::Parameter),
         ("GET", "/{id}post", Invalid::Parameter),
         ("GET", "/{}", Invalid::Parameter),

@@ -2,7 +2,7 @@
 //! when what it found lacks the method.
 
 use super::Captures;
-use crate::http::Method;
+use crate::http::{Method, has_dot_segment};
 use crate::snapshot::MethodIndex;
 use std::ops::Range;
 
@@ -229,22 +229,20 @@ fn segment(text: &str) -> Result<Segment<'_>, Invalid> {
 }
 
 /// The form that request paths have: unreserved characters decoded, what must be encoded in upper-case triplets.
-/// None: empty, a dot segment, or a byte that the codec refuses in every request.
+/// None: empty, or what the codec refuses in every request.
 fn normal_literal(text: &str) -> Option<String> {
     use std::fmt::Write;
     let bytes = text.as_bytes();
     let mut out = String::with_capacity(text.len());
     let mut at = 0;
     while let Some(&byte) = bytes.get(at) {
-        let triplet = bytes.get(at + 1..at + 3).filter(|_| byte == b'%');
-        let value = match triplet {
-            Some(hex) => u8::from_str_radix(std::str::from_utf8(hex).ok()?, 16).ok()?,
-            None if byte == b'%' => return None,
-            None => byte,
-        };
+        let encoded = byte == b'%';
+        let digit = |offset: usize| char::from(*bytes.get(at + offset)?).to_digit(16);
+        let value = if encoded { (digit(1)? * 16 + digit(2)?) as u8 } else { byte };
         let unreserved = value.is_ascii_alphanumeric() || b"-._~".contains(&value);
-        let literal = triplet.is_none() && b"!$&'()*+,;=:@".contains(&value);
-        if value == 0 || value == b'\\' {
+        let literal = !encoded && b"!$&'()*+,;=:@".contains(&value);
+        let refused = value.is_ascii_control() || matches!(value, 0xc0 | 0xc1 | 0xf5..);
+        if refused || (!encoded && value == b'\\') {
             return None;
         } else if unreserved || literal {
             out.push(char::from(value));
@@ -252,9 +250,9 @@ fn normal_literal(text: &str) -> Option<String> {
             // Writing to a String cannot fail.
             let _ = write!(out, "%{value:02X}");
         }
-        at += if triplet.is_some() { 3 } else { 1 };
+        at += if encoded { 3 } else { 1 };
     }
-    (!matches!(out.as_str(), "" | "." | "..")).then_some(out)
+    (!out.is_empty() && !has_dot_segment(&out)).then_some(out)
 }
 
 fn slot_of(method: Method) -> Option<usize> {
