@@ -40,12 +40,9 @@ pub fn proxy_header(input: &[u8]) -> Result<ProxyHeader, Malformed> {
 fn version_1(input: &[u8]) -> Result<ProxyHeader, Malformed> {
     starts(input, V1_START)?;
     let line = &input[..input.len().min(V1_MAX)];
-    let Some(end) = line.iter().position(|byte| matches!(byte, b'\r' | b'\n')) else {
-        let mut rest = line.iter().skip(V1_START.len());
-        return match rest.all(|byte| matches!(byte, b' '..=b'~')) && input.len() < V1_MAX {
-            true => Ok(ProxyHeader::Partial),
-            false => Err(NOT_ONE),
-        };
+    let is_printable = |byte: &u8| matches!(byte, b' '..=b'~');
+    let Some(end) = line.iter().position(|byte| !is_printable(byte)) else {
+        return if input.len() < V1_MAX { Ok(ProxyHeader::Partial) } else { Err(NOT_ONE) };
     };
     match line[end..] {
         [b'\r', b'\n', ..] => {}
