@@ -38,7 +38,9 @@ impl fmt::Display for Case {
 
 /// All cases of a folder. An empty folder, or a file that cannot be read to its end, is an error.
 pub(crate) fn cases(folder: &str) -> Vec<Case> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/corpus").join(folder);
+    // Read by several crates: the repository's root is above each.
+    let mut above = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().map(|above| above.join("tests/corpus"));
+    let folder = above.find(|corpus| corpus.is_dir()).unwrap().join(folder);
     let mut files: Vec<PathBuf> = folder
         .read_dir()
         .unwrap_or_else(|error| panic!("{}: {error}", folder.display()))
