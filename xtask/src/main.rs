@@ -2,6 +2,7 @@
 
 mod bench;
 mod ebpf;
+mod fuzz;
 mod gateway;
 mod lab;
 mod quickstart;
@@ -36,6 +37,8 @@ enum Task {
     Lab(lab::Options),
     /// Benchmarks: the HTTP codec, the kernel guard, the proxy beside its peers
     Bench(bench::Options),
+    /// Fuzzing of whatever reads bytes that others wrote; without a target, the list of them
+    Fuzz(fuzz::Options),
     /// A client of the lab, started by it inside a namespace
     #[command(hide = true)]
     LabClient(lab::client::Options),
@@ -55,6 +58,7 @@ fn main() -> ExitCode {
         Task::Tidy => tidy::run(),
         Task::Ebpf(options) => ebpf::run(&options),
         Task::Bench(options) => bench::run(&options),
+        Task::Fuzz(options) => fuzz::run(&options),
         Task::Lab(options) => lab::run(&options),
         Task::LabClient(options) => lab::client::run(&options),
         Task::Upstream { address } => quickstart::upstream::serve(address),

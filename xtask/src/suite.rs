@@ -68,7 +68,7 @@ fn steps() -> Vec<Step> {
         fast(
             "unit tests, codec corpus",
             Proof::Tests {
-                which: &["--lib", "--bins", "--test", "corpus", "--test", "host"],
+                which: &["--lib", "--bins", "--test", "corpus", "--test", "replay", "--test", "host"],
                 only: Filter::All,
             },
         ),
