@@ -2,7 +2,7 @@
 //! accepted means the same however it is laid out.
 
 use gateway::config;
-use gateway::model::{Diagnostic, Place, RestApi, Severity};
+use gateway::model::{Diagnostic, Integration, Place, RestApi, Severity};
 use gateway::openapi::{Imported, import};
 use std::path::Path;
 
@@ -186,19 +186,38 @@ fn places_of(api: &mut RestApi, mut change: impl FnMut(&mut Place)) {
         change(&mut resource.place);
         for method in &mut resource.methods {
             change(&mut method.place);
-            let Some(integration) = &mut method.integration else { continue };
-            change(&mut integration.place);
-            if let Some((_, place)) = &mut integration.uri {
-                change(place);
-            }
-            pairs(&mut integration.request_parameters, &mut change);
-            pairs(&mut integration.request_templates, &mut change);
-            for response in &mut integration.responses {
-                change(&mut response.place);
-                pairs(&mut response.response_parameters, &mut change);
-                pairs(&mut response.response_templates, &mut change);
+            if let Some(integration) = &mut method.integration {
+                places_of_integration(integration, &mut change);
             }
         }
+    }
+}
+
+/// A field that is new to it does not compile here before it is named.
+fn places_of_integration(integration: &mut Integration, change: &mut impl FnMut(&mut Place)) {
+    let Integration {
+        kind: _,
+        place,
+        uri,
+        http_method: _,
+        timeout_ms: _,
+        passthrough_behavior: _,
+        request_parameters,
+        request_templates,
+        responses,
+        vpc_link: _,
+        cache_namespace: _,
+        cache_key_parameters,
+    } = integration;
+    change(place);
+    uri.iter_mut().for_each(|(_, place)| change(place));
+    cache_key_parameters.iter_mut().for_each(|(_, place)| change(place));
+    pairs(request_parameters, change);
+    pairs(request_templates, change);
+    for response in responses {
+        change(&mut response.place);
+        pairs(&mut response.response_parameters, change);
+        pairs(&mut response.response_templates, change);
     }
 }
 
