@@ -33,7 +33,8 @@ pub(crate) struct Options {
     /// Tries this one input, such as one with which a target failed, and fuzzes nothing
     #[arg(long, value_name = "FILE", conflicts_with = "merge")]
     input: Option<PathBuf>,
-    /// Afterwards adds the inputs that reach what no kept one does to `tests/corpus/fuzz`, which `cargo xtask test` replays
+    /// Afterwards adds the inputs that reach what no kept one does to `tests/corpus/fuzz`, which `cargo xtask test`
+    /// replays
     #[arg(long)]
     merge: bool,
     /// What came of it as JSON on stdout
