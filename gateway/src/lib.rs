@@ -13,6 +13,9 @@ pub mod route;
 /// May it pass?
 pub mod guard;
 
+/// Do we already have the answer?
+pub mod cache;
+
 /// AWS's parameter expressions and plain-substitution templates, parsed once and evaluated on a request.
 pub mod mapping;
 
