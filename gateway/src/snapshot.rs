@@ -1,9 +1,11 @@
 //! Snapshot: the compiled configuration that all workers share; immutable, numbered, swapped whole.
 
+use crate::cache;
 use crate::guard::endpoint::CidrSet;
 use crate::guard::offence::Thresholds;
 use crate::guard::origin::Front;
 use crate::guard::policy::Policy;
+use crate::http;
 use crate::integrate;
 use crate::model::{EndpointType, SourceLimits};
 use crate::refusal::GatewayResponses;
@@ -34,6 +36,8 @@ pub struct Snapshot {
     pub routes: route::Table,
     /// Every backend that an integration calls; shared between snapshots as long as host and port stay.
     pub targets: Vec<Arc<Target>>,
+    /// Of all stages that have one; the same from the start to the end of the process.
+    pub cache: cache::Store,
 }
 
 impl Snapshot {
@@ -50,6 +54,17 @@ impl Snapshot {
             let same = |old: &&Arc<Target>| old.host == target.host && old.port == target.port;
             if let Some(old) = before.targets.iter().find(same) {
                 *target = Arc::clone(old);
+            }
+        }
+    }
+
+    /// Takes over what the snapshot before it has cached, of each stage that keeps its cluster's size. To be called
+    /// before it is published.
+    pub fn adopt_caches(&mut self, before: &Self) {
+        self.cache = before.cache.clone();
+        for api in &mut self.apis {
+            if let Some(cache) = &mut api.cache {
+                *cache = self.cache.stage(&api.id, &api.stage, cache.bytes_max());
             }
         }
     }
@@ -102,6 +117,8 @@ pub struct Api {
     pub gateway_responses: GatewayResponses,
     pub binary_media_types: Vec<String>,
     pub methods: Vec<Method>,
+    /// The stage's cache; None: it has no cluster.
+    pub cache: Option<Arc<cache::Stage>>,
 }
 
 /// A method, compiled: everything that guard and integrate need to know of it.
@@ -119,4 +136,20 @@ pub struct Method {
     /// `method.request.querystring.type`, sorted; empty when no validator checks them.
     pub required_parameters: Vec<String>,
     pub integration: integrate::Integration,
+    /// None: caching is turned on for none of its requests.
+    pub caching: Option<Caching>,
+}
+
+/// How a method's answers are cached.
+#[derive(Debug)]
+pub struct Caching {
+    pub key: integrate::CacheKey,
+    /// By the request's method: an ANY method may cache some.
+    pub policies: Vec<(http::Method, cache::Policy)>,
+}
+
+impl Caching {
+    pub fn policy(&self, method: http::Method) -> Option<&cache::Policy> {
+        self.policies.iter().find(|(of, _)| *of == method).map(|(_, policy)| policy)
+    }
 }

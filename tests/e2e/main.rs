@@ -5,7 +5,9 @@ mod harness;
 
 mod bans;
 mod bodies;
+mod cache;
 mod cli;
+mod collapsing;
 mod corpus;
 mod departures;
 mod drain;

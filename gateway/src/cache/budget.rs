@@ -5,21 +5,17 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 #[derive(Debug)]
 pub(super) struct Budget {
-    most: AtomicU64,
+    most: u64,
     used: AtomicU64,
 }
 
 impl Budget {
     pub(super) fn new(most: u64) -> Self {
-        Self { most: AtomicU64::new(most), used: AtomicU64::new(0) }
+        Self { most, used: AtomicU64::new(0) }
     }
 
     pub(super) fn most(&self) -> u64 {
-        self.most.load(Relaxed)
-    }
-
-    pub(super) fn set_most(&self, most: u64) {
-        self.most.store(most, Relaxed);
+        self.most
     }
 
     pub(super) fn used(&self) -> u64 {

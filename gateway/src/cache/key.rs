@@ -127,7 +127,7 @@ mod tests {
             let key: Vec<u8> = (0..length).map(|n| (n * 37 + 200) as u8).collect();
             let mut sum = key.len() as u128;
             let mut blocks: Vec<&[u8]> = key.chunks(7).collect();
-            if key.len() % 7 == 0 {
+            if key.len().is_multiple_of(7) {
                 blocks.push(&[]);
             }
             for block in blocks {

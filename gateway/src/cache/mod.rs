@@ -14,7 +14,7 @@ mod tests;
 pub use freshness::{ANSWER_BYTES_MAX, Bypass, Plan, Policy, Unauthorized, Uncacheable, may_store, plan};
 pub use key::KeyWriter;
 pub use slot::{Recording, Slot, Ticket};
-pub use stage::{Stage, Stats};
+pub use stage::{Stage, StageName, Stats};
 pub use store::Store;
 
 use bytes::Bytes;

@@ -141,6 +141,11 @@ impl Stage {
         stats
     }
 
+    /// The cluster's size.
+    pub fn bytes_max(&self) -> u64 {
+        self.budget.most()
+    }
+
     pub fn name(&self) -> &StageName {
         &self.name
     }

@@ -52,11 +52,6 @@ impl Store {
         self.0.budget.most()
     }
 
-    /// Less takes effect as new answers come.
-    pub fn set_bytes_max(&self, bytes: u64) {
-        self.0.budget.set_most(bytes);
-    }
-
     /// Held now.
     pub fn bytes(&self) -> u64 {
         self.0.budget.used()

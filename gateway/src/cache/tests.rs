@@ -1,4 +1,5 @@
 //! The cache as its users see it: hits, time, budgets, the order of eviction, and who waits for whom.
+#![allow(clippy::disallowed_methods)] // a moment to count from
 
 use super::slot::WAITERS_MAX;
 use super::*;
@@ -314,12 +315,12 @@ fn threads_that_hammer_one_store() {
             let mut lookup = stage.lookup(&key.to_le_bytes(), now);
             loop {
                 match lookup {
-                    Lookup::Pending(ticket) if (state >> 20) % 8 == 0 => drop(ticket),
+                    Lookup::Pending(ticket) if (state >> 20).is_multiple_of(8) => drop(ticket),
                     Lookup::Pending(ticket) => {
                         lookup = wait(ticket, now);
                         continue;
                     }
-                    Lookup::Miss(slot) if (state >> 24) % 4 == 0 => drop(slot),
+                    Lookup::Miss(slot) if (state >> 24).is_multiple_of(4) => drop(slot),
                     Lookup::Miss(slot) => fill(slot, &body, now),
                     Lookup::Hit(stored) => assert_eq!(stored.body(), body),
                     Lookup::Bypass(_) => {}

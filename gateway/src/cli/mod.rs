@@ -3,6 +3,7 @@
 mod api;
 mod apply;
 mod ban;
+mod cache;
 mod check;
 mod client;
 mod completions;
@@ -72,6 +73,9 @@ enum Command {
     /// Ban sources, list and lift bans
     #[command(subcommand)]
     Ban(ban::Ban),
+    /// What the stages' caches hold, and how to empty one
+    #[command(subcommand)]
+    Cache(cache::Cache),
     /// Why does a request pass, or not? Walks XDP and HTTP and names the rule that decides
     Explain(explain::Explain),
     /// The rules in the kernel; `status`, `stats` and `detach` work without a running gateway
@@ -121,6 +125,7 @@ fn dispatch(cli: &Cli) -> Result<End, Problem> {
         Command::Status => status::run(global),
         Command::Api(command) => command.run(global),
         Command::Ban(command) => command.run(global),
+        Command::Cache(command) => command.run(global),
         Command::Explain(command) => command.run(global),
         Command::Xdp(command) => command.run(global),
         Command::Doctor(command) => command.run(global),
@@ -191,6 +196,9 @@ mod tests {
             "gateway ban list 203.0.113.7 --json",
             "gateway ban remove 203.0.113.7",
             "gateway ban remove --all --yes",
+            "gateway cache stats --json",
+            "gateway cache flush orders",
+            "gateway cache flush orders prod --json",
             "gateway explain --from 203.0.113.9 GET http://host/prod/pets",
             "gateway explain --from fd00::1 --listener vpce --header x-apigw-api-id:abc GET http://h/",
             "gateway xdp status",
@@ -252,6 +260,7 @@ mod tests {
             "gateway ban add 203.0.113.7 --for 10",
             "gateway ban remove",
             "gateway ban remove 203.0.113.7 --all",
+            "gateway cache flush",
             "gateway explain GET http://host/",
             "gateway explain --from nobody GET http://host/",
             "gateway apply --plan --yes",

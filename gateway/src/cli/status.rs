@@ -66,12 +66,15 @@ fn totals(status: &Status) -> String {
     let dead = status.workers.iter().filter(|worker| !worker.alive).count();
     let mut text = format!(
         "\nconnections {} open, {} accepted, {} refused; requests {}, {} answered by the gateway's refusal\n\
+         cache       {} hits, {} misses\n\
          upstream    {} connects, {} reuses, {} retries, {} failures\n",
         sum(|w| w.connections_open),
         sum(|w| w.connections_accepted),
         sum(|w| w.connections_refused),
         sum(|w| w.requests),
         sum(|w| w.refused),
+        sum(|w| w.cache_hits),
+        sum(|w| w.cache_misses),
         sum(|w| w.upstream_connects),
         sum(|w| w.upstream_reuses),
         sum(|w| w.upstream_retries),

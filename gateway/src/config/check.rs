@@ -52,7 +52,7 @@ fn node_around(api: &RestApi, text: &str) -> Document {
     };
     Document {
         file: PathBuf::from("gateway.toml"),
-        node: Node { region, account, workers: 0 },
+        node: Node { region, account, workers: 0, cache_megabytes: super::document::CACHE_MEGABYTES },
         control: Control { address: None, store: PathBuf::new() },
         bans: super::Bans::default(),
         xdp: Xdp { mode: super::XdpMode::Off, ..Xdp::default() },

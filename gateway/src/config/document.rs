@@ -27,7 +27,12 @@ pub struct Node {
     pub account: String,
     /// 0: one per core
     pub workers: usize,
+    /// What the caches of all stages may hold together; from start to end of the process.
+    pub cache_megabytes: u64,
 }
+
+/// `[node] cache_megabytes` by default.
+pub(super) const CACHE_MEGABYTES: u64 = 1024;
 
 #[derive(Clone, Debug)]
 pub struct Control {

@@ -1,6 +1,6 @@
 //! `gateway.toml`, read and checked: every error with its place and what to write.
 
-use super::document::{ApiEntry, Control, Document, Listener, Node, Vpc, Xdp, XdpMode};
+use super::document::{ApiEntry, CACHE_MEGABYTES, Control, Document, Listener, Node, Vpc, Xdp, XdpMode};
 use super::toml;
 use crate::model::{Diagnostic, Place, SourceLimits};
 use crate::openapi::findings::{Findings, meant};
@@ -29,6 +29,8 @@ const API_KEYS: [&str; 9] = [
     "method_settings",
 ];
 const WORKERS_MAX: u64 = 1024;
+/// 1 TiB
+const CACHE_MEGABYTES_MAX: u64 = 1 << 20;
 /// AWS's limits on stage variables.
 const STAGE_VARIABLES_MAX: usize = 100;
 const STAGE_VARIABLE_NAME_MAX: usize = 64;
@@ -88,7 +90,7 @@ impl Reader<'_> {
     }
 
     fn node(&mut self, map: &Map) -> Node {
-        self.findings.deny_unknown_keys(map, "[node]", &["region", "account", "workers"]);
+        self.findings.deny_unknown_keys(map, "[node]", &["region", "account", "workers", "cache_megabytes"]);
         let region = self.text(map, "region").map_or("us-east-1", |(text, place)| {
             let valid = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
             if text.is_empty() || !text.chars().all(valid) {
@@ -108,9 +110,13 @@ impl Reader<'_> {
             text
         });
         let workers = map.node("workers").and_then(|n| self.integer(n, "workers", 0, WORKERS_MAX));
+        let cache = map
+            .node("cache_megabytes")
+            .and_then(|n| self.integer(n, "cache_megabytes", 1, CACHE_MEGABYTES_MAX));
         Node {
             region: region.to_owned(),
             account: account.to_owned(),
+            cache_megabytes: cache.unwrap_or(CACHE_MEGABYTES),
             workers: workers.and_then(|w| usize::try_from(w).ok()).unwrap_or(0),
         }
     }

@@ -4,9 +4,9 @@
 use super::node::Node;
 use super::types::{
     ApplyRequest, BanRequest, ClearRequest, ConfirmRequest, DryRunRequest, EndpointRequest, ExplainRequest,
-    Failure, Kind, LimitRequest, OPERATOR_PEER, Problem, UnbanRequest,
+    Failure, FlushRequest, Kind, LimitRequest, OPERATOR_PEER, Problem, UnbanRequest,
 };
-use super::{bans, change, confirm, explain, limit, status, top, upgrade};
+use super::{bans, cache, change, confirm, explain, limit, status, top, upgrade};
 use crate::observe::log;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::{Bytes, Incoming};
@@ -171,15 +171,7 @@ async fn operate(node: &Node, request: Request<Incoming>) -> Result<Answer, Prob
             let request: EndpointRequest = read(body).await?;
             json(&change::set_endpoint(node, name, &request).await?)
         }
-        (&Method::POST, ["explain"]) => {
-            let request: ExplainRequest = read(body).await?;
-            let xdp = node.kernel.borrow().summary();
-            let bans = node.bans.shown(Some(request.from)).bans;
-            // A map that cannot be read takes nothing from the answer but what it would say.
-            let examine = |from, listener| node.kernel.borrow().examine(from, listener).ok().flatten();
-            let facts = explain::Facts { xdp: &xdp, bans, examine: &examine };
-            json(&explain::explain(&node.running().snapshot, &facts, &request)?)
-        }
+        (&Method::POST, ["explain"]) => explained(node, &read(body).await?),
         (&Method::GET, ["bans"]) => json(&node.bans.shown(None)),
         (&Method::GET, ["bans", address]) => json(&node.bans.shown(Some(parse_address(address)?))),
         (&Method::POST, ["bans"]) => {
@@ -190,6 +182,11 @@ async fn operate(node: &Node, request: Request<Incoming>) -> Result<Answer, Prob
         (&Method::POST, ["bans", "remove"]) => {
             let request: UnbanRequest = read_up_to(body, BANS_BYTES_MAX).await?;
             json(&bans::remove(node, &request).await?)
+        }
+        (&Method::GET, ["cache"]) => json(&cache::stats(node)),
+        (&Method::POST, ["cache", "flush"]) => {
+            let request: FlushRequest = read(body).await?;
+            json(&cache::flush(node, &request)?)
         }
         (&Method::GET, ["xdp", "limits"]) => json(&limit::list(node)),
         (&Method::POST, ["xdp", "limits", listener]) => {
@@ -210,12 +207,22 @@ async fn operate(node: &Node, request: Request<Incoming>) -> Result<Answer, Prob
         }
         (&Method::POST, ["xdp", "detach"]) => json(&change::detach(node).await?),
         (method, _) => {
-            let mend = "GET /status /apis /apis/{name} /bans /bans/{address} /xdp /xdp/limits /xdp/top; \
-                 POST /apply /apis/{name}/endpoint /bans /bans/remove /confirm /explain /xdp/limits/{listener} \
+            let mend = "GET /status /apis /apis/{name} /bans /bans/{address} /cache /xdp /xdp/limits /xdp/top; \
+                 POST /apply /apis/{name}/endpoint /bans /bans/remove /cache/flush /confirm /explain \
+                 /xdp/limits/{listener} \
                  /xdp/limits/{listener}/clear /xdp/dry-run/{listener} /xdp/detach /upgrade";
             Err(Problem::new(Kind::Unknown, format!("{method} {path} is not part of this API"), mend))
         }
     }
+}
+
+fn explained(node: &Node, request: &ExplainRequest) -> Result<Answer, Problem> {
+    let xdp = node.kernel.borrow().summary();
+    let bans = node.bans.shown(Some(request.from)).bans;
+    // A map that cannot be read takes nothing from the answer but what it would say.
+    let examine = |from, listener| node.kernel.borrow().examine(from, listener).ok().flatten();
+    let facts = explain::Facts { xdp: &xdp, bans, examine: &examine };
+    json(&explain::explain(&node.running().snapshot, &facts, request)?)
 }
 
 /// Browsers reach loopback too: a name that points here (DNS rebinding) is not answered.

@@ -103,6 +103,7 @@ pub(super) fn compile(
     let unbound = keep_addresses(&mut snapshot, &loaded.document, running);
     if let Some(running) = running {
         snapshot.adopt_targets(&running.snapshot);
+        snapshot.adopt_caches(&running.snapshot);
     }
     let mut warnings = findings(&loaded.warnings);
     for diagnostic in &diagnostics {

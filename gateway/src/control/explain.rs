@@ -1,6 +1,7 @@
 //! Why does this request pass, or not? Asks the same rules in the same order as a packet and a request meet them, with
 //! the code that the workers run.
 
+mod cached;
 mod source;
 
 pub(super) use source::Facts;
@@ -15,6 +16,7 @@ use crate::refusal::{Refusal, RefusedRequest};
 use crate::route::{Asked, Match, Reached};
 use crate::snapshot::{ApiIndex, ListenerIndex, Snapshot};
 use std::net::IpAddr;
+use std::time::Instant;
 
 pub(super) fn explain(
     snapshot: &Snapshot,
@@ -233,6 +235,17 @@ impl Walk<'_> {
                         Some(permit.matched),
                     ));
                 }
+                let here = (self.from, snapshot.listeners[self.listener].address);
+                #[allow(clippy::disallowed_methods)] // how long an answer is fresh yet: only told
+                let now = Instant::now();
+                match cached::cached(&permit, &self.head, here, now) {
+                    None => {}
+                    Some(Ok(told)) => self.step("cache", "pass", told),
+                    Some(Err(refusal)) => {
+                        self.step("cache", "refuse", reason(&refusal));
+                        return Err(Stop::refused(refusal, Some(api), Some(permit.matched)));
+                    }
+                }
                 self.step("integration", "pass", answers);
                 Ok(())
             }
@@ -275,6 +288,9 @@ fn reason(refusal: &Refusal) -> String {
         }
         Refusal::PolicyDenied { statement, explicit: false } => {
             format!("no statement of the resource policy allows it ({statement})")
+        }
+        Refusal::InvalidationDenied => {
+            "Cache-Control: max-age=0 needs execute-api:InvalidateCache, which nobody can have yet".into()
         }
         Refusal::ApiKeyRequired => {
             "the method requires an API key, which is not supported yet: nobody passes".into()

@@ -3,6 +3,7 @@
 
 mod api;
 mod bans;
+mod cache;
 mod candidate;
 mod change;
 mod confirm;

@@ -116,6 +116,8 @@ pub(super) fn worker_status(number: usize, worker: &Handle) -> WorkerStatus {
         connections_banned: counters.connections_banned.load(Relaxed),
         requests: counters.requests.load(Relaxed),
         refused: counters.refused.load(Relaxed),
+        cache_hits: counters.cache_hits.load(Relaxed),
+        cache_misses: counters.cache_misses.load(Relaxed),
         upstream_connects: counters.upstream_connects.load(Relaxed),
         upstream_reuses: counters.upstream_reuses.load(Relaxed),
         upstream_retries: counters.upstream_retries.load(Relaxed),

@@ -1,8 +1,10 @@
 //! What the operator's API hears and says, shared by the server, the CLI and every other client: stable JSON keys.
 
+mod cache;
 mod live;
 
 pub use super::bans::types::{BanEntry, BanList, BanRequest, BansChanged, Exempt, UnbanRequest};
+pub use cache::{CacheFlushed, CacheStats, FlushRequest, StageCache};
 pub use live::{
     ClearRequest, ConfirmRequest, Confirmed, DryRunRequest, LimitRequest, ListenerLimits, PendingChange,
     UpgradeRequest, Upgraded,
@@ -170,6 +172,10 @@ pub struct WorkerStatus {
     pub offenders_lost: u64,
     pub requests: u64,
     pub refused: u64,
+    #[serde(default)]
+    pub cache_hits: u64,
+    #[serde(default)]
+    pub cache_misses: u64,
     pub upstream_connects: u64,
     pub upstream_reuses: u64,
     pub upstream_retries: u64,

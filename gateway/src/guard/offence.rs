@@ -50,6 +50,7 @@ impl Offence {
             Refusal::Forbidden(_)
             | Refusal::OutsideVpc
             | Refusal::PolicyDenied { .. }
+            | Refusal::InvalidationDenied
             | Refusal::ApiKeyRequired
             | Refusal::IamRequired => Some(Self::Unauthorized),
             Refusal::NoRoute => Some(Self::NoRoute),

@@ -37,6 +37,7 @@ fn api(endpoint_type: EndpointType, methods: Vec<Method>) -> Api {
         gateway_responses: GatewayResponses::default(),
         binary_media_types: Vec::new(),
         methods,
+        cache: None,
     }
 }
 
@@ -75,6 +76,7 @@ fn node() -> Snapshot {
         apis: [Regional, Edge, Private].map(|kind| api(kind, Vec::new())).into(),
         routes: Table::default(),
         targets: Vec::new(),
+        cache: crate::cache::Store::new(0),
     }
 }
 
@@ -191,6 +193,7 @@ fn method(change: impl FnOnce(&mut Method)) -> Method {
         api_key_required: false,
         required_parameters: Vec::new(),
         integration: Integration::Unsupported(""),
+        caching: None,
     };
     change(&mut method);
     method

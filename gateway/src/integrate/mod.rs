@@ -1,6 +1,7 @@
 //! What answers a permitted request: the integrations and their mappings, as pure functions. Waiting is the worker's.
 
 mod backend;
+mod cache_key;
 mod compile;
 mod fields;
 mod mock;
@@ -8,6 +9,7 @@ mod response;
 mod uri;
 
 pub use backend::Backend;
+pub use cache_key::CacheKey;
 pub use compile::{Compiled, Finding, Surroundings, compile, is_token};
 pub use mock::Mock;
 

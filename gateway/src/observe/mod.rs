@@ -17,6 +17,10 @@ pub struct Counters {
     pub offenders_lost: AtomicU64,
     pub requests: AtomicU64,
     pub refused: AtomicU64,
+    /// Answered from a stage's cache, and asked of a backend although a cache was looked into (AWS: CacheHitCount,
+    /// CacheMissCount).
+    pub cache_hits: AtomicU64,
+    pub cache_misses: AtomicU64,
     pub upstream_connects: AtomicU64,
     pub upstream_reuses: AtomicU64,
     pub upstream_retries: AtomicU64,

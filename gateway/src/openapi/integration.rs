@@ -309,15 +309,6 @@ fn without_effect(map: &Map, findings: &mut Findings<'_>) {
             findings.unsupported(entry.place, key, meanwhile);
         }
     }
-    if let Some(entry) = map.entry("cacheKeyParameters")
-        && matches!(&entry.value.value, super::node::Value::List(list) if !list.is_empty())
-    {
-        findings.unsupported(
-            entry.place,
-            "the stage cache (cacheKeyParameters)",
-            "nothing is cached until then",
-        );
-    }
     if let Some(node) = map.node("responseTransferMode") {
         // Bodies are streamed either way: only the word is checked.
         findings.one_of(node, "responseTransferMode", &["BUFFERED", "STREAM"]);

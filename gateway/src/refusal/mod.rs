@@ -24,6 +24,8 @@ pub enum Refusal {
         statement: String,
         explicit: bool,
     },
+    /// 403: `Cache-Control: max-age=0` of one who may not invalidate, where the method's strategy is FAIL_WITH_403.
+    InvalidationDenied,
     /// The method wants an API key, IAM or an authorizer: not supported yet, so nobody passes.
     ApiKeyRequired,
     IamRequired,
@@ -119,6 +121,7 @@ impl Refusal {
             | Self::Forbidden(_)
             | Self::OutsideVpc
             | Self::PolicyDenied { .. }
+            | Self::InvalidationDenied
             | Self::ApiKeyRequired
             | Self::IamRequired
             | Self::AuthorizerRequired
@@ -142,14 +145,15 @@ impl Refusal {
             Self::MissingParameters(names) => {
                 Some(format!("Missing required request parameters: [{}]", names.join(", ")))
             }
-            Self::PolicyDenied { explicit, .. } => Some(denial(request, *explicit)),
+            Self::PolicyDenied { explicit, .. } => Some(denial(request, "Invoke", *explicit)),
+            Self::InvalidationDenied => Some(denial(request, "InvalidateCache", false)),
             _ => builtin.message.map(str::to_owned),
         }
     }
 }
 
 /// `User: anonymous is not authorized to perform: execute-api:Invoke on resource: arn:..` with the account masked.
-fn denial(request: &RefusedRequest<'_>, explicit: bool) -> String {
+fn denial(request: &RefusedRequest<'_>, action: &str, explicit: bool) -> String {
     let suffix = if explicit { " with an explicit deny" } else { "" };
     let (Some(api), Some(head), Some(matched)) = (request.api, request.head, request.matched) else {
         return format!("User is not authorized to access this resource{suffix}");
@@ -158,7 +162,7 @@ fn denial(request: &RefusedRequest<'_>, explicit: bool) -> String {
     let shown = api.account.len().saturating_sub(4);
     let account = format!("{}{}", "*".repeat(shown), api.account.get(shown..).unwrap_or_default());
     format!(
-        "User: anonymous is not authorized to perform: execute-api:Invoke on resource: \
+        "User: anonymous is not authorized to perform: execute-api:{action} on resource: \
          arn:aws:execute-api:{}:{account}:{}/{}/{}/{path}{suffix}",
         api.region,
         api.id,

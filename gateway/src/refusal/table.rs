@@ -70,7 +70,9 @@ pub(super) fn builtin(refusal: &Refusal) -> Builtin {
             typed(T::MissingAuthenticationToken, 403, error, message)
         }
         Refusal::Forbidden(_) | Refusal::OutsideVpc => bare(403, "ForbiddenException", "Forbidden"),
-        Refusal::PolicyDenied { .. } => silent(T::AccessDenied, 403, "AccessDeniedException"),
+        Refusal::PolicyDenied { .. } | Refusal::InvalidationDenied => {
+            silent(T::AccessDenied, 403, "AccessDeniedException")
+        }
         Refusal::ApiKeyRequired => typed(T::InvalidApiKey, 403, "ForbiddenException", "Forbidden"),
         Refusal::AuthorizerRequired => {
             silent(T::AuthorizerConfigurationError, 500, "AuthorizerConfigurationException")

@@ -36,7 +36,9 @@ fn api(gateway_responses: GatewayResponses) -> Api {
             api_key_required: false,
             required_parameters: Vec::new(),
             integration: crate::integrate::Integration::Unsupported(""),
+            caching: None,
         }],
+        cache: None,
     }
 }
 

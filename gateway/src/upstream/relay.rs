@@ -54,16 +54,30 @@ pub struct Sink<'a> {
     framing: Framing,
     pending: Vec<u8>,
     timeout: Duration,
+    /// Is shown the body as it comes.
+    witness: Option<&'a mut Witness<'a>>,
 }
+
+/// Is shown each piece of a body.
+pub(super) type Witness<'a> = dyn FnMut(&[u8]) + 'a;
 
 impl<'a> Sink<'a> {
     /// `head` is the finished head of the message that `framing` delimits.
     pub fn new(stream: &'a Stream, head: Vec<u8>, framing: Framing, timeout: Duration) -> Self {
-        Self { stream, framing, pending: head, timeout }
+        Self { stream, framing, pending: head, timeout, witness: None }
+    }
+
+    /// Shows `witness` each piece of the body that is written.
+    pub fn witnessed_by(mut self, witness: &'a mut Witness<'a>) -> Self {
+        self.witness = Some(witness);
+        self
     }
 
     async fn write(&mut self, piece: Outgoing, last: bool) -> Result<(), RelayError> {
         let bytes = piece.as_slice();
+        if let Some(witness) = &mut self.witness {
+            witness(bytes);
+        }
         let chunked = self.framing == Framing::Chunked;
         if chunked {
             http::write_chunk_size(&mut self.pending, bytes.len());

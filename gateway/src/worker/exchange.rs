@@ -1,5 +1,6 @@
-//! The life of a request: Request → Match → Permit → Reply.
+//! The life of a request: Request → Match → Permit → cache → Reply.
 
+use super::cached::{self, Found};
 use super::client::{After, Client};
 use super::scratch::Scratch;
 use super::{proxy, respond};
@@ -81,7 +82,7 @@ fn pass<'s>(
     }
 }
 
-/// Permit → Reply, and its way back to the client.
+/// Permit → cache → Reply, and its way back to the client.
 async fn reply(
     client: &mut Client,
     scratch: &mut Scratch,
@@ -89,12 +90,18 @@ async fn reply(
     permit: &Permit<'_>,
     facts: &Facts<'_>,
 ) -> Result<After, Refusal> {
+    let door = match cached::look(client, scratch, permit, facts).await? {
+        Found::Ask(door) => door,
+        Found::Answer(hit) => return Ok(cached::answer(client, scratch, facts, hit).await),
+        Found::Gone => return Ok(After::Close),
+    };
     match &permit.method.integration {
         Integration::HttpProxy(backend) | Integration::Http(backend) => {
-            proxy::proxy(client, scratch, snapshot, permit, backend, facts).await
+            proxy::proxy(client, scratch, snapshot, permit, (backend, &door), facts).await
         }
         Integration::Mock(mock) => {
-            let answer = integrate::mock(permit, mock, &scratch.head, facts)?;
+            let mut answer = integrate::mock(permit, mock, &scratch.head, facts)?;
+            door.keep(&permit.method.integration, &mut answer, scratch.head.method());
             Ok(respond::answer(client, scratch, facts, &answer, false).await)
         }
         Integration::Unsupported(why) => Err(Refusal::ApiConfiguration(why)),

@@ -1,5 +1,6 @@
 //! One thread, one core: accepts connections and carries each request down the line.
 
+mod cached;
 mod client;
 mod clock;
 mod departure;
@@ -8,6 +9,7 @@ mod flag;
 mod local;
 mod proxy;
 mod respond;
+mod response_head;
 mod scratch;
 mod serve;
 

@@ -1,15 +1,17 @@
 //! A request that a HTTP backend answers: its body goes up while the response comes down.
 
 use super::Limits;
+use super::cached::{Door, Keeping};
 use super::client::{After, Body, Client};
 use super::departure::{Gone, unless_gone, unless_reset};
 use super::local::{Local, Open};
 use super::respond;
+use super::response_head::read_head;
 use super::scratch::Scratch;
 use crate::guard::{Permit, endpoint};
-use crate::http::{self, Framing, HeadLimits, Method, Parsed, RequestHead, ResponseHead, Version};
+use crate::http::{self, Framing, Method, RequestHead, ResponseHead, Version};
 use crate::integrate::{self, Backend, BackendRequest, Facts};
-use crate::net::{self, Either, Inbound, Outgoing, Size, Stream};
+use crate::net::{self, Either, Inbound, Outgoing, Stream};
 use crate::observe;
 use crate::refusal::Refusal;
 use crate::snapshot::Snapshot;
@@ -19,14 +21,11 @@ use std::io;
 use std::pin::{Pin, pin};
 use std::time::{Duration, Instant};
 
-/// Interim responses (1xx) that are passed over before the final one.
-const INTERIM_MAX: usize = 8;
-
 /// An answer's body that is there with its head, and not longer than this, goes out with its head in one copy.
 const GATHERED_MAX: usize = 16 * 1024;
 
 /// Why an attempt gave no response.
-enum Failure {
+pub(super) enum Failure {
     /// A reused connection died before a byte of the response: its peer had closed it while idle.
     Stale,
     Refused(Refusal),
@@ -53,7 +52,7 @@ pub(super) async fn proxy(
     scratch: &mut Scratch,
     snapshot: &Snapshot,
     permit: &Permit<'_>,
-    backend: &Backend,
+    (backend, door): (&Backend, &Door),
     facts: &Facts<'_>,
 ) -> Result<After, Refusal> {
     let deadline = net::now() + backend.timeout;
@@ -70,7 +69,7 @@ pub(super) async fn proxy(
     };
     loop {
         let reused = link.reused;
-        let call = Call { permit, facts, request: &request, deadline, silence: backend.timeout };
+        let call = Call { permit, facts, door, request: &request, deadline, silence: backend.timeout };
         let attempt = if request.framing == Framing::None && !request.upgrade {
             call.brief(client, scratch, link).await
         } else {
@@ -130,6 +129,7 @@ fn write_request(
 struct Call<'a> {
     permit: &'a Permit<'a>,
     facts: &'a Facts<'a>,
+    door: &'a Door,
     request: &'a BackendRequest,
     /// For the response's head.
     deadline: Instant,
@@ -160,6 +160,8 @@ struct Shown {
     reusable: bool,
     /// The client's connection goes on.
     keep: bool,
+    /// The answer is kept for others, too.
+    kept: Option<Box<Keeping>>,
 }
 
 impl Call<'_> {
@@ -200,6 +202,10 @@ impl Call<'_> {
             _ => return Ok(Box::pin(self.download(client, out, link, shown)).await),
         };
         out.extend_from_slice(&unread[..length]);
+        if let Some(mut kept) = shown.kept.take() {
+            kept.add(&unread[..length]);
+            self.door.close(*kept);
+        }
         link.inbound.consume(length);
         if shown.reusable {
             client.local.pool.keep(link);
@@ -222,23 +228,35 @@ impl Call<'_> {
     ) -> Result<Shown, Refusal> {
         out.clear();
         let status = integrate::write_response(self.permit, head, response, self.facts, out)?;
-        let (request_id, extended) = (self.facts.request_id, self.facts.extended_request_id);
-        respond::write_date_and_ids(out, local, request_id, extended);
         let body = response.framing();
         let bodiless = head.method() == Method::Head || matches!(status, 204 | 304);
+        let told = bodiless.then(|| shown_length(response, status));
+        let kept = self.door.open(&self.permit.method.integration, status, (body, told), out);
+        let (request_id, extended) = (self.facts.request_id, self.facts.extended_request_id);
+        respond::write_date_and_ids(out, local, request_id, extended);
         let framing = if bodiless { Framing::None } else { respond::framing_for(head.version(), body) };
         let keep = keepable && framing != Framing::UntilClose && respond::may_keep(head, open, local);
-        let declared = if bodiless { shown_length(response, status) } else { framing };
-        respond::write_framing(out, declared, keep);
+        respond::write_framing(out, told.unwrap_or(framing), keep);
         let carried = if bodiless { Framing::None } else { body };
-        Ok(Shown { framing, carried, reusable: carried == body && response.keep_alive(), keep })
+        Ok(Shown { framing, carried, reusable: carried == body && response.keep_alive(), keep, kept })
     }
 
     /// The rest of an answer that does not come in one piece; its head is in `out`.
-    async fn download(&self, client: &mut Client, out: &mut Vec<u8>, mut link: Link, shown: Shown) -> After {
+    async fn download(
+        &self,
+        client: &mut Client,
+        out: &mut Vec<u8>,
+        mut link: Link,
+        mut shown: Shown,
+    ) -> After {
         let limits = RelayLimits { idle: self.silence, rate: 0, bytes: u64::MAX };
         let timeout = client.local.limits.send_timeout;
+        let mut keep_piece;
         let mut sink = Sink::new(&client.open.stream, std::mem::take(out), shown.framing, timeout);
+        if let Some(kept) = &mut shown.kept {
+            keep_piece = |piece: &[u8]| kept.add(piece);
+            sink = sink.witnessed_by(&mut keep_piece);
+        }
         let download = upstream::relay(&mut link.inbound, shown.carried, &mut sink, limits);
         let downloaded = match unless_reset(&client.open.stream, download).await {
             Ok(downloaded) => downloaded,
@@ -247,6 +265,9 @@ impl Call<'_> {
         *out = sink.into_storage();
         if let Err(error) = downloaded {
             return cut(&error, shown.framing);
+        }
+        if let Some(kept) = shown.kept {
+            self.door.close(*kept);
         }
         if shown.reusable {
             client.local.pool.keep(link);
@@ -292,15 +313,23 @@ impl Call<'_> {
             }
             return Ok(Relayed::Upgrade(Box::new(link)));
         }
-        let shown = self.write_head(local, open, head, response, out, uploaded == Upload::Done)?;
+        let mut shown = self.write_head(local, open, head, response, out, uploaded == Upload::Done)?;
         let limits = RelayLimits { idle: self.silence, rate: 0, bytes: u64::MAX };
         let timeout = local.limits.send_timeout;
+        let mut keep_piece;
         let mut answer = Sink::new(&open.stream, std::mem::take(out), shown.framing, timeout);
+        if let Some(kept) = &mut shown.kept {
+            keep_piece = |piece: &[u8]| kept.add(piece);
+            answer = answer.witnessed_by(&mut keep_piece);
+        }
         let download = upstream::relay(&mut link.inbound, shown.carried, &mut answer, limits);
         let (downloaded, uploaded) = both(upload.as_mut(), uploaded, download, &open.stream).await;
         *out = answer.into_storage();
         if let Err(error) = downloaded {
             return Ok(Relayed::Ended(cut(&error, shown.framing)));
+        }
+        if let Some(kept) = shown.kept {
+            self.door.close(*kept);
         }
         if uploaded == Upload::Done && shown.reusable {
             local.pool.keep(link);
@@ -447,41 +476,5 @@ fn shown_length(head: &ResponseHead, status: u16) -> Framing {
     match length {
         Some(length) if status != 204 => Framing::Length(length),
         _ => Framing::None,
-    }
-}
-
-/// Reads the final response's head; interim ones are passed over.
-async fn read_head(inbound: &mut Inbound, head: &mut ResponseHead, method: Method) -> Result<(), Failure> {
-    let limits = HeadLimits::default();
-    let mut interim = 0;
-    let mut untouched = true;
-    loop {
-        if !inbound.is_empty() {
-            untouched = false;
-            match head.parse(inbound.bytes(), method, &limits) {
-                Ok(Parsed::Complete { consumed }) => {
-                    inbound.consume(consumed);
-                    if head.status() >= 200 || head.status() == 101 {
-                        return Ok(());
-                    }
-                    interim += 1;
-                    if interim > INTERIM_MAX {
-                        return Err(Refusal::IntegrationBroken("interim responses without end").into());
-                    }
-                    continue;
-                }
-                Ok(Parsed::Partial) => {}
-                Err(_) => return Err(Refusal::IntegrationBroken("the backend's answer is not HTTP").into()),
-            }
-        }
-        match inbound.more(Size::Small).await {
-            Ok(true) => {}
-            Ok(false) | Err(_) if untouched => return Err(Failure::Stale),
-            Ok(false) | Err(_) => {
-                return Err(
-                    Refusal::IntegrationBroken("the backend broke off within its answer's head").into()
-                );
-            }
-        }
     }
 }

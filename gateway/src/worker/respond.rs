@@ -79,37 +79,61 @@ pub(super) async fn answer(
     last: bool,
 ) -> After {
     let (head, out) = (&scratch.head, &mut scratch.out);
-    let body = client.body.get();
-    let unread = if body == Body::Read { Framing::None } else { head.framing() };
-    let skippable = match unread {
-        Framing::None => true,
-        _ if body == Body::Begun => false,
-        Framing::Length(length) => length <= UNWANTED.bytes && !head.expects_continue(),
-        Framing::Chunked | Framing::UntilClose => false,
-    };
-    let keep = !last && skippable && may_keep(head, &client.open, &client.local);
+    let rest = Rest::of(client, head, last);
     *out = net::spare();
     write_answer(out, answer);
     write_date_and_ids(out, &client.local, facts.request_id, facts.extended_request_id);
     let bodiless = matches!(answer.status, 204 | 304);
     let framing = if bodiless { Framing::None } else { Framing::Length(answer.body.len() as u64) };
-    write_framing(out, framing, keep);
+    write_framing(out, framing, rest.keep);
     if !bodiless && head.method() != Method::Head {
         out.extend_from_slice(&answer.body);
     }
-    if send(client, out, keep && unread == Framing::None).await.is_err() {
+    if send(client, out, rest.may_wait()).await.is_err() {
         return After::Close;
     }
-    if !keep {
-        return if unread == Framing::None && !last { After::Close } else { After::Linger };
+    rest.settle(client).await
+}
+
+/// What is left of the request when it is answered without a backend.
+pub(super) struct Rest {
+    unread: Framing,
+    last: bool,
+    /// Does the connection go on?
+    pub(super) keep: bool,
+}
+
+impl Rest {
+    pub(super) fn of(client: &Client, head: &RequestHead, last: bool) -> Self {
+        let body = client.body.get();
+        let unread = if body == Body::Read { Framing::None } else { head.framing() };
+        let skippable = match unread {
+            Framing::None => true,
+            _ if body == Body::Begun => false,
+            Framing::Length(length) => length <= UNWANTED.bytes && !head.expects_continue(),
+            Framing::Chunked | Framing::UntilClose => false,
+        };
+        Self { unread, last, keep: !last && skippable && may_keep(head, &client.open, &client.local) }
     }
-    if unread == Framing::None {
-        return After::KeepAlive;
+
+    /// Is there nothing to be done but to wait for the next request?
+    pub(super) fn may_wait(&self) -> bool {
+        self.keep && self.unread == Framing::None
     }
-    let discarded = net::timeout(UNWANTED_TOTAL, upstream::discard(&mut client.inbound, unread, UNWANTED));
-    match Box::pin(discarded).await {
-        Ok(true) => After::KeepAlive,
-        Ok(false) | Err(net::Elapsed) => After::Linger,
+
+    /// After the answer: reads what nobody wants, where the connection goes on.
+    pub(super) async fn settle(self, client: &mut Client) -> After {
+        if !self.keep {
+            return if self.unread == Framing::None && !self.last { After::Close } else { After::Linger };
+        }
+        if self.unread == Framing::None {
+            return After::KeepAlive;
+        }
+        let discard = upstream::discard(&mut client.inbound, self.unread, UNWANTED);
+        match Box::pin(net::timeout(UNWANTED_TOTAL, discard)).await {
+            Ok(true) => After::KeepAlive,
+            Ok(false) | Err(net::Elapsed) => After::Linger,
+        }
     }
 }
 
@@ -118,7 +142,7 @@ pub(super) fn may_keep(head: &RequestHead, open: &Open, local: &Local) -> bool {
     head.keep_alive() && open.closing.get() == Closing::No && !local.draining.get()
 }
 
-fn write_answer(out: &mut Vec<u8>, answer: &Answer) {
+pub(super) fn write_answer(out: &mut Vec<u8>, answer: &Answer) {
     out.clear();
     http::write_status_line(out, answer.status);
     for (name, value) in &answer.fields {

@@ -15,6 +15,9 @@ pub(crate) struct Api {
     pub(crate) stage: String,
     pub(crate) hosts: Vec<String>,
     pub(crate) variables: Vec<(String, String)>,
+    pub(crate) cache_cluster_size: Option<&'static str>,
+    /// The key and the lines of each `[api.method_settings]`.
+    pub(crate) method_settings: Vec<(String, String)>,
     pub(crate) document: Value,
 }
 
@@ -28,7 +31,16 @@ impl Api {
             "x-amazon-apigateway-endpoint-configuration": { "types": ["REGIONAL"] },
         });
         let (name, id) = (name.into(), id.into());
-        Self { name, id, stage: "prod".into(), hosts: Vec::new(), variables: Vec::new(), document }
+        Self {
+            name,
+            id,
+            stage: "prod".into(),
+            hosts: Vec::new(),
+            variables: Vec::new(),
+            cache_cluster_size: None,
+            method_settings: Vec::new(),
+            document,
+        }
     }
 
     pub(crate) fn endpoint(mut self, endpoint_type: &str) -> Self {
@@ -53,6 +65,17 @@ impl Api {
 
     pub(crate) fn variable(mut self, name: &str, value: &str) -> Self {
         self.variables.push((name.into(), value.into()));
+        self
+    }
+
+    pub(crate) fn cache_cluster_size(mut self, size: &'static str) -> Self {
+        self.cache_cluster_size = Some(size);
+        self
+    }
+
+    /// Settings of the methods under `key`: `*/*`, `pets/GET`.
+    pub(crate) fn method_setting(mut self, key: &str, lines: &str) -> Self {
+        self.method_settings.push((key.into(), lines.into()));
         self
     }
 

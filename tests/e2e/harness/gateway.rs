@@ -92,6 +92,12 @@ impl Setup {
                 "[[api]]\nname = \"{name}\"\nid = \"{id}\"\nfile = \"{name}.json\"\n\
                  stage = \"{stage}\"\nhost = {hosts:?}"
             );
+            if let Some(size) = api.cache_cluster_size {
+                let _ = writeln!(toml, "cache_cluster_size = \"{size}\"");
+            }
+            for (key, lines) in &api.method_settings {
+                let _ = writeln!(toml, "[api.method_settings.\"{key}\"]\n{lines}");
+            }
             if !variables.is_empty() {
                 toml.push_str("[api.variables]\n");
                 for (name, value) in variables {

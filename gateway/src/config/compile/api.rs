@@ -39,6 +39,7 @@ impl Compiler<'_> {
         let compiled = snapshot::Api {
             name: entry.name.clone(),
             policy: self.policy(api, &id),
+            cache: self.cluster(entry, api, &id),
             id,
             account: self.document.node.account.clone(),
             region: self.document.node.region.clone(),
@@ -83,11 +84,13 @@ impl Compiler<'_> {
             Some(integration) => self.integration(entry, api, parameters, integration),
             None => Integration::Unsupported("the document gives the method no integration"),
         };
+        let resource_id = resource_id(path);
+        let caching = self.caching(entry, api, (path, parameters, &resource_id), method);
         let required = method.request_parameters.iter().filter(|(_, required)| **required);
         snapshot::Method {
             resource_path: path.to_owned(),
             parameters: parameters.to_vec(),
-            resource_id: resource_id(path),
+            resource_id,
             http_method: method.http_method.clone(),
             authorization: method.authorization.clone(),
             api_key_required: method.api_key_required,
@@ -96,6 +99,7 @@ impl Compiler<'_> {
                 false => Vec::new(),
             },
             integration,
+            caching,
         }
     }
 

@@ -1,9 +1,11 @@
 //! Model + node → Snapshot.
 
 mod api;
+mod cache;
 mod served;
 
 use super::{ApiEntry, Document, Listener, Loaded, Remembered, Xdp};
+use crate::cache::Store;
 use crate::guard::endpoint::CidrSet;
 use crate::guard::offence::Thresholds;
 use crate::guard::origin::Front;
@@ -31,7 +33,8 @@ pub fn compile(
     generation: u64,
 ) -> Result<(Snapshot, Vec<Diagnostic>), Vec<Diagnostic>> {
     let document = &loaded.document;
-    let mut compiler = Compiler { document, findings: Vec::new(), targets: Targets::default() };
+    let cache = Store::new(document.node.cache_megabytes << 20);
+    let mut compiler = Compiler { document, findings: Vec::new(), targets: Targets::default(), cache };
     let mut apis = Vec::new();
     let mut doors = Vec::new();
     let mut index_of = HashMap::new();
@@ -77,6 +80,7 @@ pub fn compile(
         apis,
         routes,
         targets: compiler.targets.list,
+        cache: compiler.cache,
     };
     Ok((snapshot, warnings))
 }
@@ -111,6 +115,7 @@ struct Compiler<'a> {
     document: &'a Document,
     findings: Vec<Diagnostic>,
     targets: Targets,
+    cache: Store,
 }
 
 /// Each host and port once.

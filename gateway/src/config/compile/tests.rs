@@ -171,7 +171,7 @@ fn node(listeners: Listeners<'_>, apis: &[(&str, &str)]) -> Loaded {
     let place = |line| Place { line, column: 1 };
     let document = Document {
         file: PathBuf::from("gateway.toml"),
-        node: Node { region: "r".to_owned(), account: "1".to_owned(), workers: 1 },
+        node: Node { region: "r".to_owned(), account: "1".to_owned(), workers: 1, cache_megabytes: 64 },
         control: Control { address: None, store: PathBuf::from("store") },
         bans: super::super::Bans::default(),
         xdp: Xdp { mode: XdpMode::Off, ..Xdp::default() },

@@ -33,9 +33,6 @@ impl Reader<'_> {
             let what = "a cache cluster is enabled and has no `cache_cluster_size`";
             self.findings.error(node.place, what, "write cache_cluster_size = \"0.5\"");
         }
-        if let Some(entry) = map.entry("cache_cluster_size").filter(|_| cache_cluster_enabled) {
-            self.findings.unsupported(entry.place, "the stage cache", "nothing is cached until then");
-        }
         let mut stage = Stage { cache_cluster_enabled, cache_cluster_size: size, ..Stage::default() };
         let mut places = BTreeMap::new();
         let Some(node) = map.node("method_settings") else { return (stage, places) };

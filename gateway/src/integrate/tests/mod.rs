@@ -76,6 +76,7 @@ fn snapshot(path: &str, integration: &model::Integration) -> Snapshot {
         api_key_required: false,
         required_parameters: Vec::new(),
         integration: compiled.integration,
+        caching: None,
     };
     let api = snapshot::Api {
         name: "pets".to_owned(),
@@ -90,6 +91,7 @@ fn snapshot(path: &str, integration: &model::Integration) -> Snapshot {
         gateway_responses: crate::refusal::GatewayResponses::default(),
         binary_media_types: Vec::new(),
         methods: vec![method],
+        cache: None,
     };
     let listener = snapshot::Listener {
         name: "public".to_owned(),
@@ -113,6 +115,7 @@ fn snapshot(path: &str, integration: &model::Integration) -> Snapshot {
         offences: None,
         apis: vec![api],
         targets: vec![Arc::new(Target::new("127.0.0.1".to_owned(), 8090))],
+        cache: crate::cache::Store::new(0),
     }
 }
 

@@ -1,0 +1,58 @@
+//! The stages' caches: their figures, and FlushStageCache.
+
+use super::node::Node;
+use super::types::{CacheFlushed, CacheStats, FlushRequest, Kind, Problem, StageCache};
+use crate::observe::log;
+use crate::snapshot::Api;
+
+pub(super) fn stats(node: &Node) -> CacheStats {
+    let running = node.running();
+    let cache = &running.snapshot.cache;
+    CacheStats {
+        bytes: cache.bytes(),
+        bytes_max: cache.bytes_max(),
+        stages: running.snapshot.apis.iter().filter_map(figures).collect(),
+    }
+}
+
+/// From now on nobody is answered from what was cached before.
+pub(super) fn flush(node: &Node, request: &FlushRequest) -> Result<CacheFlushed, Problem> {
+    let running = node.running();
+    let named: Vec<&Api> = running.snapshot.apis.iter().filter(|api| api.name == request.api).collect();
+    if named.is_empty() {
+        return Err(super::candidate::unknown_api(&request.api, &running.loaded.document));
+    }
+    let wanted = |api: &&&Api| request.stage.as_ref().is_none_or(|stage| *stage == api.stage);
+    let stages: Vec<&&Api> = named.iter().filter(wanted).collect();
+    if stages.is_empty() {
+        let known: Vec<&str> = named.iter().map(|api| api.stage.as_str()).collect();
+        let stage = request.stage.as_deref().unwrap_or_default();
+        let what = format!("{} has no stage {stage:?}", request.api);
+        return Err(Problem::new(Kind::Unknown, what, format!("it has: {}", known.join(", "))));
+    }
+    let mut flushed = Vec::new();
+    for api in stages {
+        let Some(cache) = &api.cache else { continue };
+        flushed.extend(figures(api));
+        cache.flush();
+        log("info", "control", format_args!("the cache of {}, stage {}, is flushed", api.name, api.stage));
+    }
+    if flushed.is_empty() {
+        let what = format!("{} has no cache", request.api);
+        return Err(Problem::new(Kind::Conflict, what, "write cache_cluster_size = \"0.5\" in its [[api]]"));
+    }
+    Ok(CacheFlushed { flushed })
+}
+
+fn figures(api: &Api) -> Option<StageCache> {
+    let stats = api.cache.as_ref()?.stats();
+    Some(StageCache {
+        api: api.name.clone(),
+        stage: api.stage.clone(),
+        entries: stats.entries,
+        bytes: stats.bytes,
+        bytes_max: stats.bytes_max,
+        hits: stats.hits,
+        misses: stats.misses,
+    })
+}
