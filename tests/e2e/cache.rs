@@ -388,13 +388,15 @@ fn a_reload_keeps_what_was_cached_and_another_size_does_not(io: Io) {
         let applied = gateway.command(&["apply", "--yes"]);
         assert!(applied.status.success(), "{}", String::from_utf8_lossy(&applied.stderr));
     };
-    apply(&|setup| setup.apis[0].document["info"]["version"] = json!("2"));
+    let added = http_proxy("GET", &format!("http://{}/new", upstream.address));
+    apply(&|setup| setup.apis[0] = setup.apis[0].clone().method("/new", "get", added.clone()));
+    assert_eq!(text(&mut client, "/prod/new"), "2 GET /new");
     assert_eq!(text(&mut client, "/prod/"), "1 GET /");
     apply(&|setup| setup.apis[0].cache_cluster_size = Some("1.6"));
-    assert_eq!(text(&mut client, "/prod/"), "2 GET /");
-    apply(&|setup| setup.apis[0].cache_cluster_size = None);
     assert_eq!(text(&mut client, "/prod/"), "3 GET /");
+    apply(&|setup| setup.apis[0].cache_cluster_size = None);
     assert_eq!(text(&mut client, "/prod/"), "4 GET /");
+    assert_eq!(text(&mut client, "/prod/"), "5 GET /");
 }
 
 fn ranges_and_conditions(io: Io) {

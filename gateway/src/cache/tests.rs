@@ -180,7 +180,7 @@ fn who_comes_back_soon_after_he_was_let_go_stays() {
     // Let go a moment ago, asked for once more: it is no scan's any longer.
     let gone = (0..3000u32).rev().find(|n| stage.freshness(&n.to_le_bytes(), now).is_none()).unwrap();
     ask(&stage, &gone.to_le_bytes(), &body, now);
-    for n in 3000..4000u32 {
+    for n in 3000..6000u32 {
         ask(&stage, &n.to_le_bytes(), &body, now);
     }
     assert!(stage.freshness(&gone.to_le_bytes(), now).is_some());
