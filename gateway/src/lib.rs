@@ -49,6 +49,9 @@ pub mod config;
 /// The kernel guard: load, attach, pin, and keep its maps in step with the Snapshot.
 pub mod xdp;
 
+/// Where objects live: a key-value store with revisions, transactions and watch.
+pub mod store;
+
 /// Everything that changes the node: load, publish, refresh, the operator's API.
 pub mod control;
 

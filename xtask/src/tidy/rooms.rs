@@ -80,6 +80,8 @@ const ROOMS: &[Room] = &[
         uses: &["config", "model", "snapshot"],
         not: &["tokio", "hyper", "httparse", "clap"],
     },
+    // The watch of a store is tokio's channel; it is used by `control` alone.
+    Room { name: "store", uses: &[], not: &["hyper", "clap", "aya"] },
     Room {
         name: "control",
         // The data plane's rooms for `explain`, which asks the same functions that a worker asks.
@@ -87,6 +89,7 @@ const ROOMS: &[Room] = &[
             "config",
             "model",
             "openapi",
+            "store",
             "xdp",
             "observe",
             "worker",
