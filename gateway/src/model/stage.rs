@@ -25,24 +25,25 @@ impl Stage {
     }
 }
 
-/// `MethodSetting`, whole: AWS fills in the rest when one of its settings is first touched.
+/// `MethodSetting`, whole: AWS fills in the rest when one of its settings is first touched. Members in the order of
+/// AWS's answers.
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct MethodSetting {
-    pub metrics_enabled: bool,
+    pub cache_data_encrypted: bool,
+    /// 0 to `CACHE_TTL_SECONDS_MAX`; 0: nothing is cached.
+    pub cache_ttl_in_seconds: u32,
+    pub caching_enabled: bool,
+    pub data_trace_enabled: bool,
     /// OFF, ERROR or INFO
     #[serde(skip_serializing_if = "Option::is_none")]
     pub logging_level: Option<String>,
-    pub data_trace_enabled: bool,
+    pub metrics_enabled: bool,
+    /// Must a client be allowed `execute-api:InvalidateCache` to renew an entry by `Cache-Control: max-age=0`?
+    pub require_authorization_for_cache_control: bool,
     pub throttling_burst_limit: i32,
     /// Requests a second.
     pub throttling_rate_limit: f64,
-    pub caching_enabled: bool,
-    /// 0 to `CACHE_TTL_SECONDS_MAX`; 0: nothing is cached.
-    pub cache_ttl_in_seconds: u32,
-    pub cache_data_encrypted: bool,
-    /// Must a client be allowed `execute-api:InvalidateCache` to renew an entry by `Cache-Control: max-age=0`?
-    pub require_authorization_for_cache_control: bool,
     pub unauthorized_cache_control_header_strategy: UnauthorizedCacheControlHeaderStrategy,
 }
 
