@@ -52,6 +52,9 @@ pub mod xdp;
 /// Where objects live: a key-value store with revisions, transactions and watch.
 pub mod store;
 
+/// AWS API Gateway's own control plane: its operations as functions of a call and the store.
+pub mod aws;
+
 /// Everything that changes the node: load, publish, refresh, the operator's API.
 pub mod control;
 

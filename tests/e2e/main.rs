@@ -3,6 +3,7 @@
 
 mod harness;
 
+mod aws;
 mod bans;
 mod bodies;
 mod cache;

@@ -174,7 +174,12 @@ impl std::fmt::Display for Counted {
 /// What CI runs: as `test`, with every tool at hand, so that nothing is left out. `ebpf --check` then rebuilds the
 /// object from its sources and compares; to rebuild it in place would make any object pass.
 pub(crate) fn ci() -> Result<()> {
-    for script in ["scripts/install-ebpf-toolchain.sh", "scripts/install-test-tools.sh"] {
+    let scripts = [
+        "scripts/install-ebpf-toolchain.sh",
+        "scripts/install-test-tools.sh",
+        "scripts/install-aws-clients.sh",
+    ];
+    for script in scripts {
         shell::program("sh").args([script]).run().with_context(|| format!("{script} is what installs it"))?;
     }
     own(&["test"])?.env("CI", "true").status()?.success().then_some(()).context("not all is proven")

@@ -11,6 +11,7 @@ mod confirm;
 mod doctor;
 mod explain;
 mod host;
+mod keys;
 mod limit;
 mod man;
 mod output;
@@ -81,6 +82,9 @@ enum Command {
     /// The rules in the kernel; `status`, `stats` and `detach` work without a running gateway
     #[command(subcommand)]
     Xdp(xdp::Xdp),
+    /// Access keys for the AWS API
+    #[command(subcommand)]
+    Keys(keys::Keys),
     /// Keep a change that was made with --confirm, or take it back at once
     Confirm(confirm::Confirm),
     /// What this host can do, and the command that mends what it cannot
@@ -128,6 +132,7 @@ fn dispatch(cli: &Cli) -> Result<End, Problem> {
         Command::Cache(command) => command.run(global),
         Command::Explain(command) => command.run(global),
         Command::Xdp(command) => command.run(global),
+        Command::Keys(command) => command.run(global),
         Command::Doctor(command) => command.run(global),
         Command::Confirm(command) => command.run(global),
         Command::Completions(command) => command.run(),

@@ -1,7 +1,7 @@
 //! `gateway run`
 
 use super::{End, Global};
-use crate::control::{self, Io, Options, types::Problem};
+use crate::control::{self, Auth, Io, Options, types::Problem};
 use clap::ValueEnum;
 
 #[derive(clap::Args)]
@@ -13,6 +13,9 @@ pub(crate) struct Run {
     #[cfg(feature = "xdp-log")]
     #[arg(long, value_name = "FILE")]
     xdp_object: Option<std::path::PathBuf>,
+    /// The AWS API asks nobody for a key: any is taken. For development; the control address is on loopback
+    #[arg(long)]
+    no_auth: bool,
     /// Started by a gateway that runs, to take over from it
     #[arg(long, hide = true)]
     handover: bool,
@@ -37,6 +40,7 @@ impl Run {
             config: global.readable_config()?,
             io,
             json: global.json,
+            auth: if self.no_auth { Auth::Nobody } else { Auth::Keys },
             handover: self.handover,
             #[cfg(feature = "xdp-log")]
             xdp_object: self.xdp_object.clone(),

@@ -6,12 +6,13 @@ use crate::openapi::{self, Imported};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// What `gateway check FILE` says: the warnings of a document that would be taken, or all its errors.
 pub fn check(file: &Path, text: &str) -> Result<Vec<Diagnostic>, Vec<Diagnostic>> {
     let Imported { api, warnings } = openapi::import(file, text)?;
     let document = node_around(&api, text);
-    let loaded = Loaded { document, apis: vec![Ok(api)], warnings };
+    let loaded = Loaded { document, apis: vec![Ok(Arc::new(api))], warnings };
     let of_the_document = |found: Vec<Diagnostic>| found.into_iter().filter(|d| d.file == file);
     let (refused, found) = match compile(&loaded, &Remembered::default(), 0) {
         Ok((_, found)) => (false, found),
@@ -48,6 +49,7 @@ fn node_around(api: &RestApi, text: &str) -> Document {
         stage_variables: stand_ins(api, text),
         settings: Stage::default(),
         setting_places: BTreeMap::new(),
+        owner: None,
         place,
     };
     Document {

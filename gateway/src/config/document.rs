@@ -134,7 +134,7 @@ pub struct Listener {
     pub place: Place,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct ApiEntry {
     pub name: String,
     pub id: Option<String>,
@@ -147,5 +147,14 @@ pub struct ApiEntry {
     pub settings: Stage,
     /// Where each of the method settings stands.
     pub setting_places: BTreeMap<MethodPath, Place>,
+    /// None: it stands in the file. Otherwise it was made through the AWS API, by this account in this region.
+    pub owner: Option<Owner>,
     pub place: Place,
+}
+
+/// Whose an API is, for ARNs and `context.accountId`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Owner {
+    pub account: String,
+    pub region: String,
 }

@@ -6,6 +6,7 @@ use crate::openapi::{self, DOCUMENT_BYTES_MAX, Imported};
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
+use std::sync::Arc;
 
 /// `gateway.toml` beyond this is not read.
 const NODE_FILE_BYTES_MAX: usize = 1024 * 1024;
@@ -22,7 +23,7 @@ pub fn load(file: &Path) -> Result<Loaded, Vec<Diagnostic>> {
         .map(|(entry, place)| {
             let Imported { api, warnings: found } = api(&document, &entry.file, place)?;
             warnings.extend(found);
-            Ok(api)
+            Ok(Arc::new(api))
         })
         .collect();
     Ok(Loaded { document, apis, warnings })

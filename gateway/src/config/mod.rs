@@ -11,18 +11,46 @@ mod toml;
 
 pub use check::check;
 pub use compile::compile;
-pub use document::{ApiEntry, Bans, Control, Document, Listener, Node, Vpc, Xdp, XdpMode};
+pub use document::{ApiEntry, Bans, Control, Document, Listener, Node, Owner, Vpc, Xdp, XdpMode};
 pub use load::load;
 
 use crate::model::{Diagnostic, EndpointType, LimitChoices, RestApi};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// The document with its APIs read. An API whose file has errors stands as Err: the others are not its hostages.
 #[derive(Debug)]
 pub struct Loaded {
     pub document: Document,
-    pub apis: Vec<Result<RestApi, Vec<Diagnostic>>>,
+    pub apis: Vec<Result<Arc<RestApi>, Vec<Diagnostic>>>,
     pub warnings: Vec<Diagnostic>,
+}
+
+/// A stage of an API that was made through the AWS API.
+#[derive(Clone, Debug)]
+pub struct StoredApi {
+    /// With its `owner`; its name is `{api id}.{stage}`.
+    pub entry: ApiEntry,
+    pub api: Arc<RestApi>,
+}
+
+impl Loaded {
+    /// The files' APIs with these stored ones, whatever stored ones there were. The files go first: an id that one of
+    /// them has is not given to a stored API.
+    pub fn with_stored(&self, stored: &[StoredApi]) -> Self {
+        let mut document = Document { apis: Vec::new(), ..self.document.clone() };
+        let mut apis = Vec::new();
+        for (entry, api) in self.document.apis.iter().zip(&self.apis).filter(|(e, _)| e.owner.is_none()) {
+            document.apis.push(entry.clone());
+            apis.push(api.clone());
+        }
+        let taken: Vec<Option<String>> = document.apis.iter().map(|entry| entry.id.clone()).collect();
+        for StoredApi { entry, api } in stored.iter().filter(|stored| !taken.contains(&stored.entry.id)) {
+            document.apis.push(entry.clone());
+            apis.push(Ok(Arc::clone(api)));
+        }
+        Self { document, apis, warnings: self.warnings.clone() }
+    }
 }
 
 /// What the node remembers between runs (kept by control, by `[[api]]` name).

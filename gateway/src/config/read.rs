@@ -282,6 +282,7 @@ impl Reader<'_> {
                     stage_variables,
                     settings,
                     setting_places,
+                    owner: None,
                     place,
                 });
                 places.push(at);

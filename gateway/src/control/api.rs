@@ -4,9 +4,9 @@
 use super::node::Node;
 use super::types::{
     ApplyRequest, BanRequest, ClearRequest, ConfirmRequest, DryRunRequest, EndpointRequest, ExplainRequest,
-    Failure, FlushRequest, Kind, LimitRequest, OPERATOR_PEER, Problem, UnbanRequest,
+    Failure, FlushRequest, KeyRequest, Kind, LimitRequest, OPERATOR_PEER, Problem, UnbanRequest,
 };
-use super::{bans, cache, change, confirm, explain, limit, status, top, upgrade};
+use super::{aws, bans, cache, change, confirm, explain, limit, status, top, upgrade};
 use crate::observe::log;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::{Bytes, Incoming};
@@ -47,8 +47,8 @@ type Answer = Response<Full<Bytes>>;
 enum Door {
     /// The Unix socket: everything.
     Operator,
-    /// The control address: GET /status.
-    ReadOnly,
+    /// The control address: the AWS API for whoever signs, GET /status for everybody.
+    Public,
 }
 
 /// Binds the control socket. A file that a dead process left is replaced; a living one is not.
@@ -87,7 +87,7 @@ pub(super) async fn serve(node: Rc<Node>, listener: UnixListener) {
 }
 
 pub(super) async fn serve_status(node: Rc<Node>, listener: TcpListener) {
-    accept(node, Door::ReadOnly, async || Ok(listener.accept().await?.0)).await;
+    accept(node, Door::Public, async || Ok(listener.accept().await?.0)).await;
 }
 
 async fn accept<S>(node: Rc<Node>, door: Door, next: impl AsyncFn() -> std::io::Result<S>)
@@ -141,7 +141,8 @@ fn talks(node: &Node, more: isize) {
 async fn answer(node: Rc<Node>, request: Request<Incoming>, door: Door) -> Answer {
     let result = match door {
         Door::Operator => operate(&node, request).await,
-        Door::ReadOnly => read_only(&node, &request),
+        Door::Public if request.uri().path() == "/status" => read_only(&node, &request),
+        Door::Public => return aws::answer(&node, request).await,
     };
     result.unwrap_or_else(|problem| failure(&problem))
 }
@@ -205,12 +206,13 @@ async fn operate(node: &Node, request: Request<Incoming>) -> Result<Answer, Prob
             let request: ConfirmRequest = read(body).await?;
             json(&confirm::confirm(node, &request).await?)
         }
+        (method, ["keys", rest @ ..]) => keys(node, (method, rest), body).await,
         (&Method::POST, ["xdp", "detach"]) => json(&change::detach(node).await?),
         (method, _) => {
-            let mend = "GET /status /apis /apis/{name} /bans /bans/{address} /cache /xdp /xdp/limits /xdp/top; \
-                 POST /apply /apis/{name}/endpoint /bans /bans/remove /cache/flush /confirm /explain \
-                 /xdp/limits/{listener} \
-                 /xdp/limits/{listener}/clear /xdp/dry-run/{listener} /xdp/detach /upgrade";
+            let mend = "GET /status /apis /apis/{name} /bans /bans/{address} /cache /keys /xdp /xdp/limits /xdp/top; \
+                 POST /apply /apis/{name}/endpoint /bans /bans/remove /cache/flush /confirm /explain /keys \
+                 /keys/{id}/delete /xdp/limits/{listener} /xdp/limits/{listener}/clear /xdp/dry-run/{listener} \
+                 /xdp/detach /upgrade";
             Err(Problem::new(Kind::Unknown, format!("{method} {path} is not part of this API"), mend))
         }
     }
@@ -223,6 +225,22 @@ fn explained(node: &Node, request: &ExplainRequest) -> Result<Answer, Problem> {
     let examine = |from, listener| node.kernel.borrow().examine(from, listener).ok().flatten();
     let facts = explain::Facts { xdp: &xdp, bans, examine: &examine };
     json(&explain::explain(&node.running().snapshot, &facts, request)?)
+}
+
+/// Access keys for the AWS API.
+async fn keys(node: &Node, asked: (&Method, &[&str]), body: Incoming) -> Result<Answer, Problem> {
+    match asked {
+        (&Method::GET, []) => json(&aws::list_keys(&node.aws)?),
+        (&Method::POST, []) => {
+            let request: KeyRequest = read(body).await?;
+            json(&aws::create_key(&node.aws, &request.name).await?)
+        }
+        (&Method::POST, [id, "delete"]) => json(&aws::remove_key(&node.aws, id).await?),
+        (method, _) => {
+            let what = format!("{method} is not answered here");
+            Err(Problem::new(Kind::Unknown, what, "GET /keys; POST /keys /keys/{id}/delete"))
+        }
+    }
 }
 
 /// Browsers reach loopback too: a name that points here (DNS rebinding) is not answered.

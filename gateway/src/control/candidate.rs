@@ -1,7 +1,7 @@
 //! A document read and compiled, not yet in force: what `check`, a plan and a change all start from.
 
 use super::types::{Finding, Kind, Problem, findings};
-use crate::config::{self, Document, Loaded, Remembered};
+use crate::config::{self, Document, Loaded, Remembered, StoredApi};
 use crate::model::{Diagnostic, EndpointType, Place, Severity};
 use crate::snapshot::Snapshot;
 use std::collections::BTreeSet;
@@ -66,7 +66,11 @@ pub(super) fn load_whole(file: &Path) -> Result<Loaded, Problem> {
 
 /// Compiles the first generation. An API that does not compile is left out, as one that was not read: the others are
 /// not its hostages. Errors of the configuration itself refuse all.
-pub(super) fn compile_first(mut loaded: Loaded, remembered: &Remembered) -> Result<Candidate, Problem> {
+pub(super) fn compile_first(
+    mut loaded: Loaded,
+    stored: &[StoredApi],
+    remembered: &Remembered,
+) -> Result<Candidate, Problem> {
     let mut drawn = remembered.clone();
     draw_ids(&loaded.document, &mut drawn)?;
     // Each round takes at least one API out.
@@ -84,16 +88,19 @@ pub(super) fn compile_first(mut loaded: Loaded, remembered: &Remembered) -> Resu
             break;
         }
     }
-    compile(Rc::new(loaded), drawn, 1, None)
+    compile(&loaded, stored, drawn, 1, None)
 }
 
-/// Compiles for `generation`; `running` gives listeners and backends that stay what they have.
+/// Compiles for `generation`; `running` gives listeners and backends that stay what they have. `stored`: what was made
+/// through the AWS API, as it is now.
 pub(super) fn compile(
-    loaded: Rc<Loaded>,
+    loaded: &Loaded,
+    stored: &[StoredApi],
     mut remembered: Remembered,
     generation: u64,
     running: Option<&Running>,
 ) -> Result<Candidate, Problem> {
+    let loaded = Rc::new(loaded.with_stored(stored));
     draw_ids(&loaded.document, &mut remembered)?;
     let compiled = config::compile(&loaded, &remembered, generation);
     let (mut snapshot, diagnostics) = compiled.map_err(|diagnostics| {
@@ -118,7 +125,7 @@ pub(super) fn compile(
 /// The API's file as it was read; None when it is unknown or has errors.
 pub(super) fn model<'l>(loaded: &'l Loaded, name: &str) -> Option<&'l crate::model::RestApi> {
     let index = loaded.document.apis.iter().position(|entry| entry.name == name)?;
-    loaded.apis.get(index)?.as_ref().ok()
+    loaded.apis.get(index)?.as_ref().ok().map(AsRef::as_ref)
 }
 
 /// Listeners of the same name and configured address keep their sockets, and with them the port found for port 0.

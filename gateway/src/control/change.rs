@@ -100,6 +100,16 @@ pub(super) async fn set_endpoint(
         let mend = "`gateway status` shows the errors of its file; mend them and `gateway apply`";
         return Err(Problem::new(Kind::Conflict, format!("{name} failed to load"), mend));
     };
+    if document.apis.iter().any(|entry| entry.name == name && entry.owner.is_some()) {
+        let (id, wanted) = (&api.id, type_name(request.endpoint_type));
+        let mend = format!(
+            "aws apigateway update-rest-api --rest-api-id {id} --patch-operations \
+             op=replace,path=/endpointConfiguration/types/{},value={wanted}",
+            type_name(api.endpoint_type)
+        );
+        let what = format!("{name} was made through the AWS API: that is where its type is kept");
+        return Err(Problem::new(Kind::Conflict, what, mend));
+    }
     let mut remembered = running.remembered.clone();
     let follows =
         remembered.endpoint_types.contains_key(name) && file_says(node, name, request.endpoint_type);
@@ -149,7 +159,7 @@ pub(super) fn compile(
 ) -> Result<Candidate, Problem> {
     let running = node.running();
     let generation = if terms.plan { running.snapshot.generation + 1 } else { node.next_generation() };
-    let mut next = candidate::compile(loaded, remembered, generation, Some(&running))?;
+    let mut next = candidate::compile(&loaded, &node.aws.serving(), remembered, generation, Some(&running))?;
     node.peers.trust(&mut next.snapshot);
     Ok(next)
 }

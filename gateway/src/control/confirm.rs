@@ -201,8 +201,10 @@ async fn roll_back(node: &Node, why: &str) -> Result<(), Problem> {
 
 async fn configuration(node: &Node, before: &Running, what: &str) -> Result<(), Problem> {
     let running = node.running();
-    let (loaded, remembered) = (before.loaded.clone(), before.remembered.clone());
-    let mut next = candidate::compile(loaded, remembered, node.next_generation(), Some(&running))?;
+    let (loaded, remembered) = (&before.loaded, before.remembered.clone());
+    // What was made through the AWS API meanwhile stays.
+    let stored = node.aws.serving();
+    let mut next = candidate::compile(loaded, &stored, remembered, node.next_generation(), Some(&running))?;
     node.peers.trust(&mut next.snapshot);
     publish(node, next, Keep::Now).await?;
     if digest(&before.loaded) != digest(&running.loaded) {

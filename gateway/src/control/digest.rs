@@ -6,13 +6,13 @@ use std::fmt::{self, Write};
 const OFFSET: u128 = 0x6c62_272e_07bb_0142_62b8_2175_6295_c58d;
 const PRIME: u128 = 0x0000_0000_0100_0000_0000_0000_0000_013b;
 
-/// FNV-1a of 128 bits over everything that was read, as hex digits: of what the compiler gets and not of the bytes, so
-/// that no edit between two reads of a file can come between. It finds edits; it does not resist whoever constructs a
-/// collision, but who can write these files needs none.
+/// FNV-1a of 128 bits over everything that was read from files, as hex digits: of what the compiler gets and not of the
+/// bytes, so that no edit between two reads of a file can come between. It finds edits; it does not resist whoever
+/// constructs a collision, but who can write these files needs none.
 pub(super) fn digest(loaded: &Loaded) -> String {
     let mut state = Fnv(OFFSET);
     // Nothing that is written to fails: `Fnv` takes everything.
-    let _ = write!(state, "{loaded:?}");
+    let _ = write!(state, "{:?}", loaded.with_stored(&[]));
     format!("{:032x}", state.0)
 }
 

@@ -2,6 +2,7 @@
 //! on one thread owns it all; nothing in it can block a worker.
 
 mod api;
+mod aws;
 mod bans;
 mod cache;
 mod candidate;
@@ -31,6 +32,7 @@ mod upgrade;
 #[cfg(test)]
 mod tests;
 
+pub use aws::Auth;
 pub use bans::{Fault as RangeFault, broad, parse_range, parse_ranges};
 pub use candidate::type_name;
 pub use store::socket_path;
@@ -63,6 +65,7 @@ pub struct Options {
     pub io: Io,
     /// One line of JSON on standard output when it serves.
     pub json: bool,
+    pub auth: Auth,
     /// A running gateway starts this one to take over, and hands it what it has on standard input.
     pub handover: bool,
     /// An XDP program that logs, instead of the embedded one.
@@ -147,10 +150,10 @@ pub fn selftest() -> Result<Vec<Proved>, Problem> {
 }
 
 fn offline(config: &Path) -> Result<candidate::Candidate, Problem> {
-    let loaded = Rc::new(candidate::load_whole(config)?);
+    let loaded = candidate::load_whole(config)?;
     // Whoever may not read the store still learns whether the files are right.
     let remembered = store::read(&loaded.document.control.store).unwrap_or_else(|_| Remembered::default());
-    candidate::compile(loaded, remembered, 1, None)
+    candidate::compile(&loaded, &[], remembered, 1, None)
 }
 
 async fn serve(options: &Options) -> Result<(), Problem> {
@@ -170,8 +173,9 @@ async fn serve(options: &Options) -> Result<(), Problem> {
     })?;
     let means = Means::of(&started, program, options.json)?;
     let ready = start::ready(&started);
+    let welcome = aws::welcome(&started.node.aws, ready.control_address).await;
     // Whoever started it may not listen any more.
-    let _ = std::io::stderr().lock().write_all(start::banner(&ready).as_bytes());
+    let _ = std::io::stderr().lock().write_all((start::banner(&ready) + &welcome).as_bytes());
     if options.json {
         let line = serde_json::to_string(&ready).map_err(|error| Problem::host(error.to_string(), ""))?;
         // Whoever asked for the line may be gone already: the gateway serves all the same.
@@ -192,6 +196,7 @@ async fn serve(options: &Options) -> Result<(), Problem> {
     tasks.push(tokio::task::spawn_local(bans::keep(node.clone())));
     tasks.push(tokio::task::spawn_local(bans::watch(node.clone(), offenders)));
     tasks.push(tokio::task::spawn_local(confirm::watch(node.clone())));
+    tasks.push(tokio::task::spawn_local(aws::publisher(node.clone())));
     means.tasks.replace(tasks.iter().map(tokio::task::JoinHandle::abort_handle).collect());
     // One watch for all signals: what it has told, it has told.
     let watching = watch(&node);

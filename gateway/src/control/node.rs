@@ -1,5 +1,6 @@
 //! The running node: what serves, what was refused, the workers and the kernel guard. One thread owns it.
 
+use super::aws::Aws;
 use super::bans::Bans;
 use super::candidate::Running;
 use super::confirm::Confirm;
@@ -31,6 +32,7 @@ pub(super) struct Node {
     /// Never borrowed over an await.
     pub(super) kernel: RefCell<Kernel>,
     pub(super) bans: Bans,
+    pub(super) aws: Aws,
     /// A change that is in force and not kept yet.
     pub(super) confirm: Confirm,
     pub(super) peers: Peers,
@@ -51,7 +53,7 @@ impl Node {
         store: Store,
         (workers, io): (Vec<Handle>, IoKind),
         kernel: Kernel,
-        bans: Bans,
+        (bans, aws): (Bans, Aws),
         running: Running,
     ) -> Self {
         Self {
@@ -64,6 +66,7 @@ impl Node {
             changing: tokio::sync::Mutex::new(()),
             kernel: RefCell::new(kernel),
             bans,
+            aws,
             confirm: Confirm::default(),
             peers: Peers::default(),
             top: RefCell::default(),

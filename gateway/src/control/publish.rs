@@ -11,8 +11,10 @@ use super::types::Problem;
 use crate::model::EndpointType;
 use crate::observe::log;
 use crate::snapshot::Snapshot;
+use crate::upstream::Target;
 use crate::worker::{Handle, Order};
 use crate::xdp::Rules;
+use std::collections::HashSet;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
@@ -36,7 +38,10 @@ pub(super) async fn publish(node: &Node, candidate: Candidate, keep: Keep) -> Re
     let old = node.running();
     node.kernel.borrow().may_hold(&Rules::of(&candidate.snapshot))?;
     let (next, bound) = bind(candidate, node.workers.len(), Some(&old.snapshot), Vec::new())?;
-    warn_of_names(&resolve::first(&next.snapshot.targets).await);
+    let known: HashSet<*const Target> = old.snapshot.targets.iter().map(Arc::as_ptr).collect();
+    // A name that did not resolve before is asked again every so often: a change does not wait for it.
+    let new = next.snapshot.targets.iter().filter(|target| !known.contains(&Arc::as_ptr(target)));
+    warn_of_names(&resolve::first(&new.cloned().collect::<Vec<_>>()).await);
     let mut begun = Begun::default();
     match forward(node, (&old, &next), keep, bound, &mut begun).await {
         Ok(closed) => {

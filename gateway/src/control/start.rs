@@ -1,5 +1,6 @@
 //! From the command line to a node that serves.
 
+use super::aws::Aws;
 use super::bans::Bans;
 use super::candidate::{self, Candidate, Running};
 use super::handover::Heritage;
@@ -59,7 +60,8 @@ pub(super) async fn start(options: &Options, heritage: Heritage) -> Result<Start
     let status = bind_status(&document, status).await?;
     let remembered = store.remembered()?;
     let bans = Bans::load(store.folder(), &document.xdp)?;
-    let first = candidate::compile_first(loaded, &remembered)?;
+    let aws = Aws::open(store.folder(), options.auth)?;
+    let first = candidate::compile_first(loaded, &aws.serving(), &remembered)?;
     say_findings(&first);
     if first.remembered != remembered {
         store.remember(&first.remembered)?;
@@ -73,7 +75,7 @@ pub(super) async fn start(options: &Options, heritage: Heritage) -> Result<Start
     let kernel = Kernel::attach(&document.xdp, &Rules::of(&running.snapshot), &bans.in_kernel(), pins);
     let served = serve_first(&workers, &running, &bans, bound).await;
     served.inspect_err(|_| kernel.say_farewell("warning"))?;
-    let node = Node::new(config, store, (workers, io), kernel, bans, running);
+    let node = Node::new(config, store, (workers, io), kernel, (bans, aws), running);
     Ok(Started { node: Rc::new(node), operator, status, offenders })
 }
 

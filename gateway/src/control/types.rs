@@ -1,10 +1,12 @@
 //! What the operator's API hears and says, shared by the server, the CLI and every other client: stable JSON keys.
 
 mod cache;
+mod keys;
 mod live;
 
 pub use super::bans::types::{BanEntry, BanList, BanRequest, BansChanged, Exempt, UnbanRequest};
 pub use cache::{CacheFlushed, CacheStats, FlushRequest, StageCache};
+pub use keys::{AccessKey, AccessKeys, KeyRequest, NewAccessKey};
 pub use live::{
     ClearRequest, ConfirmRequest, Confirmed, DryRunRequest, LimitRequest, ListenerLimits, PendingChange,
     UpgradeRequest, Upgraded,

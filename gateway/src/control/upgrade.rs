@@ -1,6 +1,7 @@
 //! Another binary takes over, and no client notices: the running process starts it, hands it every socket and lock,
 //! and ends once that one serves. Until then it serves on itself, and whatever goes wrong leaves it as it was.
 
+use super::aws::Auth;
 use super::bans;
 use super::change;
 use super::handover::{self, Estate, MESSAGE_WITHIN, Report};
@@ -119,10 +120,17 @@ pub(super) async fn upgrade(node: &Node, request: &UpgradeRequest) -> Result<Upg
     }
     log("info", "upgrade", format_args!("{} is started to take over", binary.display()));
     bans::write_down(node)?;
-    let (pid, version) = take_over(node, means, binary).await.inspect_err(|problem| {
-        log("error", "upgrade", format_args!("this process serves on: {}", problem.what));
-    })?;
-    std::mem::forget((changing, banning));
+    let objects = node.aws.set_aside().await;
+    let taken = take_over(node, means, binary).await;
+    let (pid, version) = match taken {
+        Ok(taken) => taken,
+        Err(problem) => {
+            log("error", "upgrade", format_args!("this process serves on: {}", problem.what));
+            node.aws.regain()?;
+            return Err(problem);
+        }
+    };
+    std::mem::forget((changing, banning, objects));
     for task in means.tasks.borrow().iter() {
         task.abort();
     }
@@ -193,6 +201,9 @@ async fn take_over(node: &Node, means: &Means, binary: PathBuf) -> Result<(u32, 
         command.args(["run", "--handover", "--io", io_name(node.io), "--config"]).arg(&node.config);
         if means.json {
             command.arg("--json");
+        }
+        if node.aws.auth() == Auth::Nobody {
+            command.arg("--no-auth");
         }
         let started = tokio::task::spawn_blocking(move || start(command, &estate));
         started

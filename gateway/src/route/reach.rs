@@ -23,8 +23,8 @@ pub struct Table {
 struct Door {
     vpc: bool,
     apis: Option<Vec<ApiIndex>>,
-    /// The one API that `/{stage}/...` means here, whatever the host.
-    only: Option<ApiIndex>,
+    /// The stages of the one API that `/{stage}/...` means here, whatever the host.
+    only: Option<Vec<ApiIndex>>,
 }
 
 /// An API as the table sees it; its place in the list is its ApiIndex.
@@ -47,8 +47,10 @@ impl Table {
     /// `only`: per listener the one API that any host means there, if there is one.
     pub fn new(apis: Vec<ApiDoor>, listeners: &[Listener], only: &[Option<ApiIndex>]) -> Self {
         let mut table = Self::default();
+        let mut ids = Vec::with_capacity(apis.len());
         for (index, api) in apis.into_iter().enumerate() {
-            table.ids.entry(api.id).or_default().push(index);
+            table.ids.entry(api.id.clone()).or_default().push(index);
+            ids.push(api.id);
             table.hosts.extend(api.hosts.into_iter().map(|host| (host.to_ascii_lowercase(), index)));
             table.stages.push(api.stage);
             table.trees.push(api.tree);
@@ -59,7 +61,11 @@ impl Table {
             .map(|(index, listener)| Door {
                 vpc: listener.vpc.is_some(),
                 apis: listener.apis.clone(),
-                only: only.get(index).copied().flatten(),
+                only: only
+                    .get(index)
+                    .copied()
+                    .flatten()
+                    .and_then(|api| table.ids.get(ids.get(api)?).cloned()),
             })
             .collect();
         table
@@ -107,8 +113,8 @@ impl Table {
             return self.stage_of(self.ids.get(id).ok_or(NO_API)?, path, after);
         }
         // A host of AWS's form names its API itself: another one must not answer in its place.
-        let only = door.only.filter(|_| endpoint.is_none()).ok_or(NO_API)?;
-        self.stage_of(&[only], path, 0)
+        let only = door.only.as_ref().filter(|_| endpoint.is_none()).ok_or(NO_API)?;
+        self.stage_of(only, path, 0)
     }
 
     /// `{api-id}` or `{api-id}-{vpce}`; ids may hold dashes, so the longest one wins.

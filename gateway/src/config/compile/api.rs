@@ -1,7 +1,7 @@
 //! One API: its methods, its resource tree, its policy and its gateway responses.
 
 use super::Compiler;
-use crate::config::ApiEntry;
+use crate::config::{self, ApiEntry};
 use crate::guard::policy::{Owner, Policy, Warning};
 use crate::integrate::{self, Integration, Surroundings};
 use crate::mapping::{Side, Source, Template, Unread};
@@ -36,13 +36,14 @@ impl Compiler<'_> {
                 methods.push(self.method(entry, api, &resource.path, &parameters, method));
             }
         }
+        let owner = self.owner(entry);
         let compiled = snapshot::Api {
             name: entry.name.clone(),
-            policy: self.policy(api, &id),
+            policy: self.policy(api, &owner, &id),
             cache: self.cluster(entry, api, &id),
             id,
-            account: self.document.node.account.clone(),
-            region: self.document.node.region.clone(),
+            account: owner.account,
+            region: owner.region,
             stage: entry.stage.clone(),
             hosts: entry.hosts.clone(),
             endpoint_type,
@@ -117,17 +118,26 @@ impl Compiler<'_> {
             target: &mut |host, port| targets.index_of(host, port),
         };
         let compiled = integrate::compile(integration, &mut around);
+        let unusable = compiled.findings.iter().any(|finding| finding.severity == Severity::Error);
         for finding in compiled.findings {
             let integrate::Finding { severity, place, what, instead } = finding;
             self.find(severity, &api.file, place, what, &instead);
         }
-        compiled.integration
+        match unusable {
+            true => Integration::Unsupported("the integration cannot be called as it is written"),
+            false => compiled.integration,
+        }
     }
 
-    fn policy(&mut self, api: &RestApi, id: &str) -> Option<Policy> {
-        let (document, place) = api.policy.as_ref()?;
+    fn owner(&self, entry: &ApiEntry) -> config::Owner {
         let node = &self.document.node;
-        match Policy::parse(document, Owner { region: &node.region, account: &node.account, api: id }) {
+        let nodes = || config::Owner { account: node.account.clone(), region: node.region.clone() };
+        entry.owner.clone().unwrap_or_else(nodes)
+    }
+
+    fn policy(&mut self, api: &RestApi, owner: &config::Owner, id: &str) -> Option<Policy> {
+        let (document, place) = api.policy.as_ref()?;
+        match Policy::parse(document, Owner { region: &owner.region, account: &owner.account, api: id }) {
             Ok(parsed) => {
                 for Warning { what, instead } in parsed.warnings {
                     self.find(Severity::Warning, &api.file, *place, what, &instead);
@@ -137,7 +147,8 @@ impl Compiler<'_> {
             Err(what) => {
                 let instead = "write the policy as API Gateway exports it";
                 self.find(Severity::Error, &api.file, *place, what, instead);
-                None
+                // Whatever becomes of the error: who cannot be judged is not let in.
+                Some(Policy::closed())
             }
         }
     }

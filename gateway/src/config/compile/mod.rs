@@ -34,7 +34,8 @@ pub fn compile(
 ) -> Result<(Snapshot, Vec<Diagnostic>), Vec<Diagnostic>> {
     let document = &loaded.document;
     let cache = Store::new(document.node.cache_megabytes << 20);
-    let mut compiler = Compiler { document, findings: Vec::new(), targets: Targets::default(), cache };
+    let mut compiler =
+        Compiler { document, findings: Vec::new(), targets: Targets::default(), cache, lenient: false };
     let mut apis = Vec::new();
     let mut doors = Vec::new();
     let mut index_of = HashMap::new();
@@ -42,7 +43,9 @@ pub fn compile(
         let Ok(api) = api else { continue };
         let Some(id) = compiler.id_of(entry, remembered) else { continue };
         let endpoint_type = endpoint_type(entry, api, remembered);
+        compiler.lenient = entry.owner.is_some();
         let (api, tree) = compiler.api(entry, api, id, endpoint_type);
+        compiler.lenient = false;
         doors.push(ApiDoor { id: api.id.clone(), stage: api.stage.clone(), hosts: api.hosts.clone(), tree });
         index_of.insert(entry.name.as_str(), apis.len());
         apis.push(api);
@@ -116,6 +119,8 @@ struct Compiler<'a> {
     findings: Vec<Diagnostic>,
     targets: Targets,
     cache: Store,
+    /// A stored API is compiled: what cannot be served of it is left out, and is no error of the whole.
+    lenient: bool,
 }
 
 /// Each host and port once.
@@ -138,6 +143,7 @@ impl Targets {
 impl Compiler<'_> {
     fn find(&mut self, severity: Severity, file: &Path, place: Place, what: String, instead: &str) {
         let (file, instead) = (file.to_owned(), instead.to_owned());
+        let severity = if self.lenient { Severity::Warning } else { severity };
         self.findings.push(Diagnostic { severity, file, place, what, instead });
     }
 
@@ -220,7 +226,7 @@ impl Compiler<'_> {
     fn check_names(&mut self) {
         let mut stages = HashMap::new();
         let mut hosts = HashMap::new();
-        for entry in &self.document.apis {
+        for entry in self.document.apis.iter().filter(|entry| entry.owner.is_none()) {
             if let Some(id) = &entry.id
                 && let Some(other) = stages.insert((id, &entry.stage), &entry.name)
             {

@@ -18,6 +18,12 @@ fn served<'a>(
     (0..apis.len()).filter(move |index| named(index) && kind(index))
 }
 
+/// All stages that the listener serves are of one API: the first of them.
+fn only_id(listener: &snapshot::Listener, apis: &[snapshot::Api]) -> Option<ApiIndex> {
+    let first = served(listener, apis).next()?;
+    served(listener, apis).all(|index| apis[index].id == apis[first].id).then_some(first)
+}
+
 impl Compiler<'_> {
     /// Per listener: the one API that `/{stage}/...` means whatever the host. An API that was left out counts as one
     /// that the listener may serve: nobody knows its type, and another must not answer in its place.
@@ -26,9 +32,20 @@ impl Compiler<'_> {
         listeners: &[snapshot::Listener],
         apis: &[snapshot::Api],
     ) -> Vec<Option<ApiIndex>> {
-        let whole = apis.len() == self.document.apis.len();
+        let written = self.document.apis.iter().filter(|entry| entry.owner.is_none()).count();
+        if written == 0 {
+            return listeners.iter().map(|listener| only_id(listener, apis)).collect();
+        }
+        // What is made through the AWS API later takes nothing from whoever calls a file's API without its host. The
+        // files' APIs go first.
+        let is_written = |api: &&snapshot::Api| {
+            let entry = self.document.apis.iter().find(|entry| entry.name == api.name);
+            entry.is_some_and(|entry| entry.owner.is_none())
+        };
+        let apis = &apis[..apis.iter().take_while(is_written).count()];
+        let whole = apis.len() == written;
         let only = |(entry, listener): (&Listener, &snapshot::Listener)| {
-            let named = entry.apis.as_ref().map_or(self.document.apis.len(), Vec::len);
+            let named = entry.apis.as_ref().map_or(written, Vec::len);
             if named == 1 {
                 // Also where the listener does not serve it: the endpoint rule refuses it then.
                 return listener

@@ -202,6 +202,7 @@ fn node(listeners: Listeners<'_>, apis: &[(&str, &str)]) -> Loaded {
                 stage_variables: [("backend".to_owned(), "b:1".to_owned())].into(),
                 settings: Stage::default(),
                 setting_places: BTreeMap::new(),
+                owner: None,
                 place: place(20 + at),
             })
             .collect(),
@@ -209,7 +210,7 @@ fn node(listeners: Listeners<'_>, apis: &[(&str, &str)]) -> Loaded {
     let read = |(name, paths): &(&str, &str)| {
         let text = format!("swagger: '2.0'\ninfo: {{title: t, version: '1'}}\n{paths}");
         let file = PathBuf::from(format!("{name}.yaml"));
-        Ok(openapi::import(&file, &text).unwrap_or_else(|errors| panic!("{errors:#?}")).api)
+        Ok(Arc::new(openapi::import(&file, &text).unwrap_or_else(|errors| panic!("{errors:#?}")).api))
     };
     Loaded { apis: apis.iter().map(read).collect(), document, warnings: Vec::new() }
 }

@@ -7,6 +7,7 @@ mod explain;
 mod limit;
 mod plan;
 
+use super::aws::{Auth, Aws};
 use super::bans::Bans;
 use super::candidate;
 use super::kernel::{self, Kernel};
@@ -152,7 +153,8 @@ async fn serve(folder: &Folder) -> Served {
     let loaded = candidate::load(&folder.path("gateway.toml")).unwrap();
     let store = Store::open(&folder.path("store")).unwrap();
     let remembered = store.remembered().unwrap();
-    let first = candidate::compile_first(loaded, &remembered).unwrap();
+    let aws = Aws::open(store.folder(), Auth::Keys).unwrap();
+    let first = candidate::compile_first(loaded, &aws.serving(), &remembered).unwrap();
     store.remember(&first.remembered).unwrap();
     let settings = worker::Settings { io: IoKind::Epoll, limits: Limits::default() };
     let workers: Vec<_> =
@@ -164,7 +166,8 @@ async fn serve(folder: &Folder) -> Served {
     publish::adopt(&workers, &running.snapshot, bound).await.unwrap();
     let told = Rc::new(RefCell::new(Told::default()));
     let kernel = Kernel::Recorded(recorder(told.clone(), folder.path("store/state.json")));
-    let node = Node::new(folder.path("gateway.toml"), store, (workers, IoKind::Epoll), kernel, bans, running);
+    let node =
+        Node::new(folder.path("gateway.toml"), store, (workers, IoKind::Epoll), kernel, (bans, aws), running);
     Served { node, told }
 }
 

@@ -23,6 +23,13 @@ pub struct Policy {
     statements: Vec<Statement>,
 }
 
+impl Policy {
+    /// Nobody passes: nothing is allowed.
+    pub fn closed() -> Self {
+        Self { statements: Vec::new() }
+    }
+}
+
 #[derive(Debug)]
 struct Statement {
     /// `Sid`, or `statement 2`

@@ -1,0 +1,147 @@
+//! A stage and the deployment that it points to → the data plane's model of an API.
+
+use super::deployment::Snapshot;
+use super::integration::Integration;
+use super::method::Method;
+use super::rest_api::RestApi;
+use super::stage::Stage;
+use crate::model::{self, Authorization, EndpointType, IntegrationType, Passthrough, Place};
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+/// One stage as it is to be served.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Served {
+    pub id: String,
+    pub stage: String,
+    pub variables: BTreeMap<String, String>,
+    pub settings: model::Stage,
+    pub api: model::RestApi,
+}
+
+const AT: Place = Place { line: 0, column: 0 };
+
+/// The stored objects as JSON: the live API, the stage, and the snapshot of the stage's deployment. None: nobody can
+/// call it (`disableExecuteApiEndpoint`). Err: an object is damaged.
+pub fn served(api: &[u8], stage: &[u8], snapshot: &[u8]) -> Result<Option<Served>, String> {
+    let damaged = |error: serde_json::Error| error.to_string();
+    let live: RestApi = serde_json::from_slice(api).map_err(damaged)?;
+    // The data plane's own words for a stage are AWS's.
+    let settings: model::Stage = serde_json::from_slice(stage).map_err(damaged)?;
+    let stage: Stage = serde_json::from_slice(stage).map_err(damaged)?;
+    let snapshot: Snapshot = serde_json::from_slice(snapshot).map_err(damaged)?;
+    if live.disable_execute_api_endpoint {
+        return Ok(None);
+    }
+    let deployed = &snapshot.api;
+    let policy = deployed.policy.as_deref().map(serde_json::from_str::<Value>).transpose();
+    let api = model::RestApi {
+        file: PathBuf::from(format!("{}.{}", live.id, stage.stage_name)),
+        name: live.name.clone(),
+        description: live.description.clone(),
+        // Which type an API has takes effect without a deployment, as its switch does.
+        endpoint_type: Some(endpoint_type(&live)),
+        vpc_endpoint_ids: live.endpoint_configuration.vpc_endpoint_ids.clone(),
+        base_path: String::new(),
+        binary_media_types: deployed.binary_media_types.clone(),
+        minimum_compression_size: deployed.minimum_compression_size.and_then(|size| u32::try_from(size).ok()),
+        policy: policy.map_err(damaged)?.map(|policy| (policy, AT)),
+        gateway_responses: snapshot.gateway_responses.iter().filter_map(gateway_response).collect(),
+        resources: resources(&snapshot),
+    };
+    Ok(Some(Served { id: live.id, stage: stage.stage_name, variables: stage.variables, settings, api }))
+}
+
+fn endpoint_type(api: &RestApi) -> EndpointType {
+    match api.endpoint_configuration.types.first().map(String::as_str) {
+        Some("REGIONAL") => EndpointType::Regional,
+        Some("PRIVATE") => EndpointType::Private,
+        _ => EndpointType::Edge,
+    }
+}
+
+fn resources(snapshot: &Snapshot) -> Vec<model::Resource> {
+    let validates = |id: &str| {
+        let found = snapshot.validators.iter().find(|validator| validator["id"] == id);
+        found.is_some_and(|validator| validator["validateRequestParameters"] == true)
+    };
+    let lower = |method: &Method| model::Method {
+        http_method: method.http_method.clone(),
+        place: AT,
+        authorization: authorization(method),
+        api_key_required: method.api_key_required,
+        request_parameters: method.request_parameters.clone(),
+        validate_parameters: method.request_validator_id.as_deref().is_some_and(validates),
+        integration: method.method_integration.as_ref().map(integration),
+        responses: method.method_responses.keys().cloned().collect(),
+    };
+    let resource = |resource: &super::resource::Resource| model::Resource {
+        path: resource.path.clone(),
+        place: AT,
+        methods: resource.resource_methods.values().map(lower).collect(),
+    };
+    snapshot.resources.iter().filter(|r| !r.resource_methods.is_empty()).map(resource).collect()
+}
+
+fn authorization(method: &Method) -> Authorization {
+    match method.authorization_type.as_str() {
+        "NONE" => Authorization::None,
+        "AWS_IAM" => Authorization::AwsIam,
+        _ => Authorization::Authorizer(method.authorizer_id.clone().unwrap_or_default()),
+    }
+}
+
+fn integration(integration: &Integration) -> model::Integration {
+    let pairs = |map: &BTreeMap<String, String>| -> Vec<(String, String, Place)> {
+        map.iter().map(|(key, value)| (key.clone(), value.clone(), AT)).collect()
+    };
+    let responses = integration.integration_responses.values().map(|response| model::IntegrationResponse {
+        selection_pattern: response.selection_pattern.clone().filter(|pattern| !pattern.is_empty()),
+        status_code: response.status_code.parse().unwrap_or(500),
+        place: AT,
+        response_parameters: pairs(&response.response_parameters),
+        response_templates: pairs(&response.response_templates),
+    });
+    model::Integration {
+        kind: match integration.kind.as_str() {
+            "HTTP" => IntegrationType::Http,
+            "HTTP_PROXY" => IntegrationType::HttpProxy,
+            "AWS" => IntegrationType::Aws,
+            "AWS_PROXY" => IntegrationType::AwsProxy,
+            _ => IntegrationType::Mock,
+        },
+        place: AT,
+        uri: integration.uri.clone().map(|uri| (uri, AT)),
+        http_method: integration.http_method.clone().filter(|name| !name.is_empty()),
+        timeout_ms: u32::try_from(integration.timeout_in_millis).unwrap_or(29_000),
+        passthrough_behavior: match integration.passthrough_behavior.as_str() {
+            "WHEN_NO_TEMPLATES" => Passthrough::WhenNoTemplates,
+            "NEVER" => Passthrough::Never,
+            _ => Passthrough::WhenNoMatch,
+        },
+        request_parameters: pairs(&integration.request_parameters),
+        request_templates: pairs(&integration.request_templates),
+        responses: responses.collect(),
+        vpc_link: integration
+            .connection_id
+            .clone()
+            .filter(|_| integration.connection_type.as_deref() == Some("VPC_LINK")),
+        cache_namespace: Some(integration.cache_namespace.clone()).filter(|name| !name.is_empty()),
+        cache_key_parameters: integration.cache_key_parameters.iter().map(|key| (key.clone(), AT)).collect(),
+    }
+}
+
+fn gateway_response(response: &Value) -> Option<model::GatewayResponse> {
+    let pairs = |name: &str| -> Vec<(String, String, Place)> {
+        let map = response[name].as_object().into_iter().flatten();
+        map.filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned(), AT))).collect()
+    };
+    Some(model::GatewayResponse {
+        response_type: response["responseType"].as_str()?.to_owned(),
+        place: AT,
+        status_code: response["statusCode"].as_str().and_then(|status| status.parse().ok()),
+        response_parameters: pairs("responseParameters"),
+        response_templates: pairs("responseTemplates"),
+    })
+}

@@ -1,0 +1,237 @@
+//! AWS API Gateway's own control plane (REST APIs, 2015-07-09): its operations as functions of a call and the store. No
+//! socket and no clock: who calls, when, and what random ids there are, is in the `Call`.
+
+mod account;
+mod api_key;
+mod deployment;
+mod fault;
+mod fields;
+mod gateway_response;
+mod import;
+mod integration;
+mod integration_response;
+mod lower;
+mod method;
+mod method_response;
+mod model;
+mod operations;
+mod patch;
+mod resource;
+mod rest_api;
+mod sigv4;
+mod stage;
+mod usage_plan;
+mod validator;
+
+pub use fault::Fault;
+pub use lower::{Served, served};
+pub use operations::{OPERATIONS, Operation, find};
+pub use sigv4::{Authorization, Credential, Signed};
+
+use crate::store::{Failed, Transaction};
+use fields::Fields;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+
+/// Of a collection, unless `limit` says otherwise; and the most that it may say.
+const PAGE: usize = 25;
+const PAGE_MAX: usize = 500;
+
+/// One call of an operation, authenticated, under way in a transaction.
+pub struct Call<'a> {
+    /// What the `{...}` of the operation's path hold, decoded.
+    pub labels: Vec<String>,
+    pub query: Vec<(String, String)>,
+    /// `Accept` and `Content-Type`, lower case.
+    pub accept: &'a str,
+    pub content_type: &'a str,
+    pub body: &'a [u8],
+    pub account: &'a str,
+    pub region: &'a str,
+    /// Seconds since 1970.
+    pub now: i64,
+    /// So many characters of `[a-z0-9]`, drawn at random.
+    pub draw: &'a dyn Fn(usize) -> Result<String, Failed>,
+    pub tx: Transaction<'a>,
+}
+
+/// What an operation answers with, beside its status.
+#[derive(Debug, PartialEq)]
+pub enum Answer {
+    Nothing,
+    Json(Value),
+    File { content_type: String, name: String, body: Vec<u8> },
+}
+
+type Run = fn(&mut Call<'_>) -> Result<Answer, Fault>;
+
+impl Call<'_> {
+    /// Runs the operation in the call's transaction.
+    pub fn run(&mut self, operation: &Operation) -> Result<Answer, Fault> {
+        let run = operation.run.ok_or_else(|| Fault::not_yet(operation.name))?;
+        if operation.writes() {
+            // Whoever lists what there is, to decide what may be added, must not be overtaken: all writers of one API
+            // (or of the account's own objects) write this key.
+            let scope = if operation.path.starts_with("/restapis/{") { self.label(0) } else { "-" };
+            let key = self.key("turns", &[scope]);
+            self.tx.get(&key)?;
+            self.tx.put(key, Vec::new());
+        }
+        run(self)
+    }
+
+    fn label(&self, index: usize) -> &str {
+        self.labels.get(index).map_or("", String::as_str)
+    }
+
+    fn asked(&self, name: &str) -> Option<&str> {
+        self.query.iter().find(|(found, _)| found == name).map(|(_, value)| value.as_str())
+    }
+
+    fn asked_all<'q>(&'q self, name: &'q str) -> impl Iterator<Item = &'q str> {
+        self.query.iter().filter(move |(found, _)| found == name).map(|(_, value)| value.as_str())
+    }
+
+    fn fields(&self) -> Result<Fields, Fault> {
+        Fields::parse(self.body)
+    }
+
+    /// `{kind}/{account}/{region}/{part}/{part}`; parts are made safe to stand in a path.
+    fn key(&self, kind: &str, parts: &[&str]) -> String {
+        let mut key = format!("{kind}/{}/{}", self.account, self.region);
+        for part in parts {
+            key.push('/');
+            key.push_str(&part.replace('%', "%25").replace('/', "%2F"));
+        }
+        key
+    }
+
+    fn load<T: DeserializeOwned>(&self, key: &str) -> Result<Option<T>, Fault> {
+        self.tx.get(key)?.map(|bytes| parsed(key, &bytes)).transpose()
+    }
+
+    fn save<T: Serialize>(&mut self, key: String, object: &T) -> Result<(), Fault> {
+        let bytes = serde_json::to_vec(object).map_err(|error| Failed(error.to_string()))?;
+        self.tx.put(key, bytes);
+        Ok(())
+    }
+
+    /// Every object below `key`.
+    fn below<T: DeserializeOwned>(&self, key: &str) -> Result<Vec<T>, Fault> {
+        self.tx.all(&format!("{key}/"))?.iter().map(|(key, bytes)| parsed(key, bytes)).collect()
+    }
+
+    fn remove_below(&mut self, key: &str) -> Result<(), Fault> {
+        for (key, _) in self.tx.all(&format!("{key}/"))? {
+            self.tx.remove(key);
+        }
+        Ok(())
+    }
+
+    /// Err: there are as many objects below `key` as there may be.
+    fn room_below(&self, key: &str, most: usize, what: &str) -> Result<(), Fault> {
+        let page = self.tx.page(&format!("{key}/"), "", most)?;
+        if page.entries.len() >= most { Err(Fault::limit(what)) } else { Ok(()) }
+    }
+
+    /// A page of the objects below `key`, as `limit` and `position` ask; `position` is the last key of the page before.
+    fn list<T: DeserializeOwned>(
+        &self,
+        key: &str,
+        shown: impl Fn(T) -> Result<Value, Fault>,
+    ) -> Result<Answer, Fault> {
+        let prefix = format!("{key}/");
+        let after = self.asked("position").map_or(String::new(), |position| format!("{prefix}{position}"));
+        let page = self.tx.page(&prefix, &after, self.limit()?)?;
+        let position =
+            page.entries.last().filter(|_| page.more).map(|(key, _)| key[prefix.len()..].to_owned());
+        let items: Result<Vec<Value>, Fault> =
+            page.entries.iter().map(|(key, bytes)| shown(parsed(key, bytes)?)).collect();
+        Ok(collection(items?, position))
+    }
+
+    fn limit(&self) -> Result<usize, Fault> {
+        let Some(text) = self.asked("limit") else { return Ok(PAGE) };
+        let limit =
+            text.parse::<usize>().map_err(|_| Fault::bad_request("Invalid limit parameter specified"))?;
+        Ok(if limit == 0 { PAGE } else { limit.min(PAGE_MAX) })
+    }
+
+    /// An id that nothing below `key` has.
+    fn new_id(&self, kind: &str, parents: &[&str], length: usize) -> Result<String, Fault> {
+        loop {
+            let id = (self.draw)(length)?;
+            if self.tx.get(&self.key(kind, &[parents, &[&id]].concat()))?.is_none() {
+                return Ok(id);
+            }
+        }
+    }
+}
+
+fn collection(items: Vec<Value>, position: Option<String>) -> Answer {
+    Answer::Json(match position {
+        None => json!({ "item": items }),
+        Some(position) => json!({ "item": items, "position": position }),
+    })
+}
+
+fn parsed<T: DeserializeOwned>(key: &str, bytes: &[u8]) -> Result<T, Fault> {
+    serde_json::from_slice(bytes).map_err(|error| Failed(format!("{key} is damaged: {error}")).into())
+}
+
+fn shown<T: Serialize>(object: &T) -> Result<Value, Fault> {
+    serde_json::to_value(object).map_err(|error| Failed(error.to_string()).into())
+}
+
+fn answer<T: Serialize>(object: &T) -> Result<Answer, Fault> {
+    shown(object).map(Answer::Json)
+}
+
+/// The object with the operations applied.
+fn patched<T: Serialize + DeserializeOwned>(
+    object: &T,
+    rules: &[patch::Rule],
+    dialect: patch::Dialect,
+    operations: &[patch::Operation],
+) -> Result<T, Fault> {
+    let mut value = shown(object)?;
+    for operation in operations {
+        patch::apply(&mut value, rules, dialect, operation)?;
+    }
+    serde_json::from_value(value).map_err(|error| Fault::bad_request(format!("Invalid patch value: {error}")))
+}
+
+/// Percent-decoded bytes; what is not an escape stays.
+fn decode(text: &str) -> Vec<u8> {
+    let bytes = text.as_bytes();
+    let mut decoded = Vec::with_capacity(bytes.len());
+    let mut at = 0;
+    while at < bytes.len() {
+        let escape = text.get(at + 1..at + 3).and_then(|digits| u8::from_str_radix(digits, 16).ok());
+        match escape.filter(|_| bytes[at] == b'%') {
+            Some(byte) => {
+                decoded.push(byte);
+                at += 3;
+            }
+            None => {
+                decoded.push(bytes[at]);
+                at += 1;
+            }
+        }
+    }
+    decoded
+}
+
+/// `name=value&...`, decoded.
+pub fn query(text: &str) -> Vec<(String, String)> {
+    let plain = |text: &str| String::from_utf8_lossy(&decode(&text.replace('+', " "))).into_owned();
+    let pair = |pair: &str| {
+        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        (plain(name), plain(value))
+    };
+    text.split('&').filter(|part| !part.is_empty()).map(pair).collect()
+}
+
+#[cfg(test)]
+mod tests;

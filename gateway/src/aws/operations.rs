@@ -1,0 +1,292 @@
+//! Every operation of the service model 2015-07-09: method, path, status on success, and what runs it. One table, which
+//! a test compares with the model of botocore.
+
+use super::{
+    Run, account, api_key, deployment, gateway_response, import, integration, integration_response, method,
+    method_response, model, resource, rest_api, stage, usage_plan, validator,
+};
+
+pub struct Operation {
+    pub name: &'static str,
+    pub method: &'static str,
+    pub path: &'static str,
+    /// `name=value`: the operation is meant only with this in the query.
+    pub query: &'static str,
+    /// On success.
+    pub status: u16,
+    /// None: not supported yet.
+    pub(super) run: Option<Run>,
+}
+
+impl Operation {
+    pub fn is_supported(&self) -> bool {
+        self.run.is_some()
+    }
+
+    /// May it change something?
+    pub fn writes(&self) -> bool {
+        self.method != "GET" && !self.name.starts_with("TestInvoke")
+    }
+}
+
+const fn op(
+    name: &'static str,
+    method: &'static str,
+    path: &'static str,
+    status: u16,
+    run: Option<Run>,
+) -> Operation {
+    Operation { name, method, path, query: "", status, run }
+}
+
+const fn importing(name: &'static str, path: &'static str, run: Option<Run>) -> Operation {
+    Operation { name, method: "POST", path, query: "mode=import", status: 201, run }
+}
+
+const METHOD: &str = "/restapis/{restapi_id}/resources/{resource_id}/methods/{http_method}";
+const METHOD_RESPONSE: &str =
+    "/restapis/{restapi_id}/resources/{resource_id}/methods/{http_method}/responses/{status_code}";
+const INTEGRATION: &str = "/restapis/{restapi_id}/resources/{resource_id}/methods/{http_method}/integration";
+const INTEGRATION_RESPONSE: &str = "/restapis/{restapi_id}/resources/{resource_id}/methods\
+    /{http_method}/integration/responses/{status_code}";
+const AUTHORIZER: &str = "/restapis/{restapi_id}/authorizers/{authorizer_id}";
+const DEPLOYMENT: &str = "/restapis/{restapi_id}/deployments/{deployment_id}";
+const PARTS: &str = "/restapis/{restapi_id}/documentation/parts";
+const PART: &str = "/restapis/{restapi_id}/documentation/parts/{part_id}";
+const VERSIONS: &str = "/restapis/{restapi_id}/documentation/versions";
+const VERSION: &str = "/restapis/{restapi_id}/documentation/versions/{doc_version}";
+const GATEWAY_RESPONSE: &str = "/restapis/{restapi_id}/gatewayresponses/{response_type}";
+const MODEL: &str = "/restapis/{restapi_id}/models/{model_name}";
+const VALIDATORS: &str = "/restapis/{restapi_id}/requestvalidators";
+const VALIDATOR: &str = "/restapis/{restapi_id}/requestvalidators/{requestvalidator_id}";
+const RESOURCE: &str = "/restapis/{restapi_id}/resources/{resource_id}";
+const STAGE: &str = "/restapis/{restapi_id}/stages/{stage_name}";
+const MAPPINGS: &str = "/domainnames/{domain_name}/basepathmappings";
+const MAPPING: &str = "/domainnames/{domain_name}/basepathmappings/{base_path}";
+const ASSOCIATION: &str = "/domainnameaccessassociations/{domain_name_access_association_arn}";
+const CERTIFICATE: &str = "/clientcertificates/{clientcertificate_id}";
+const PLAN_KEYS: &str = "/usageplans/{usageplanId}/keys";
+const PLAN_KEY: &str = "/usageplans/{usageplanId}/keys/{keyId}";
+
+pub const OPERATIONS: &[Operation] = &[
+    op("GetAccount", "GET", "/account", 200, Some(account::get)),
+    op("UpdateAccount", "PATCH", "/account", 200, Some(account::update)),
+    op("CreateApiKey", "POST", "/apikeys", 201, Some(api_key::create)),
+    importing("ImportApiKeys", "/apikeys", Some(api_key::import)),
+    op("GetApiKeys", "GET", "/apikeys", 200, Some(api_key::list)),
+    op("GetApiKey", "GET", "/apikeys/{api_Key}", 200, Some(api_key::get)),
+    op("UpdateApiKey", "PATCH", "/apikeys/{api_Key}", 200, Some(api_key::update)),
+    op("DeleteApiKey", "DELETE", "/apikeys/{api_Key}", 202, Some(api_key::delete)),
+    op("GenerateClientCertificate", "POST", "/clientcertificates", 201, None),
+    op("GetClientCertificates", "GET", "/clientcertificates", 200, None),
+    op("GetClientCertificate", "GET", CERTIFICATE, 200, None),
+    op("UpdateClientCertificate", "PATCH", CERTIFICATE, 200, None),
+    op("DeleteClientCertificate", "DELETE", CERTIFICATE, 202, None),
+    op("CreateDomainNameAccessAssociation", "POST", "/domainnameaccessassociations", 201, None),
+    op("GetDomainNameAccessAssociations", "GET", "/domainnameaccessassociations", 200, None),
+    op("DeleteDomainNameAccessAssociation", "DELETE", ASSOCIATION, 202, None),
+    op("CreateDomainName", "POST", "/domainnames", 201, None),
+    op("GetDomainNames", "GET", "/domainnames", 200, None),
+    op("GetDomainName", "GET", "/domainnames/{domain_name}", 200, None),
+    op("UpdateDomainName", "PATCH", "/domainnames/{domain_name}", 200, None),
+    op("DeleteDomainName", "DELETE", "/domainnames/{domain_name}", 202, None),
+    op("CreateBasePathMapping", "POST", MAPPINGS, 201, None),
+    op("GetBasePathMappings", "GET", MAPPINGS, 200, None),
+    op("GetBasePathMapping", "GET", MAPPING, 200, None),
+    op("UpdateBasePathMapping", "PATCH", MAPPING, 200, None),
+    op("DeleteBasePathMapping", "DELETE", MAPPING, 202, None),
+    op("RejectDomainNameAccessAssociation", "POST", "/rejectdomainnameaccessassociations", 202, None),
+    op("CreateRestApi", "POST", "/restapis", 201, Some(rest_api::create)),
+    importing("ImportRestApi", "/restapis", Some(import::import)),
+    op("GetRestApis", "GET", "/restapis", 200, Some(rest_api::list)),
+    op("GetRestApi", "GET", "/restapis/{restapi_id}", 200, Some(rest_api::get)),
+    op("PutRestApi", "PUT", "/restapis/{restapi_id}", 200, Some(import::put)),
+    op("UpdateRestApi", "PATCH", "/restapis/{restapi_id}", 200, Some(rest_api::update)),
+    op("DeleteRestApi", "DELETE", "/restapis/{restapi_id}", 202, Some(rest_api::delete)),
+    op("CreateAuthorizer", "POST", "/restapis/{restapi_id}/authorizers", 201, None),
+    op("GetAuthorizers", "GET", "/restapis/{restapi_id}/authorizers", 200, None),
+    op("TestInvokeAuthorizer", "POST", AUTHORIZER, 200, None),
+    op("GetAuthorizer", "GET", AUTHORIZER, 200, None),
+    op("UpdateAuthorizer", "PATCH", AUTHORIZER, 200, None),
+    op("DeleteAuthorizer", "DELETE", AUTHORIZER, 202, None),
+    op("CreateDeployment", "POST", "/restapis/{restapi_id}/deployments", 201, Some(deployment::create)),
+    op("GetDeployments", "GET", "/restapis/{restapi_id}/deployments", 200, Some(deployment::list)),
+    op("GetDeployment", "GET", DEPLOYMENT, 200, Some(deployment::get)),
+    op("UpdateDeployment", "PATCH", DEPLOYMENT, 200, Some(deployment::update)),
+    op("DeleteDeployment", "DELETE", DEPLOYMENT, 202, Some(deployment::delete)),
+    op("CreateDocumentationPart", "POST", PARTS, 201, None),
+    op("GetDocumentationParts", "GET", PARTS, 200, None),
+    op("ImportDocumentationParts", "PUT", PARTS, 200, None),
+    op("GetDocumentationPart", "GET", PART, 200, None),
+    op("UpdateDocumentationPart", "PATCH", PART, 200, None),
+    op("DeleteDocumentationPart", "DELETE", PART, 202, None),
+    op("CreateDocumentationVersion", "POST", VERSIONS, 201, None),
+    op("GetDocumentationVersions", "GET", VERSIONS, 200, None),
+    op("GetDocumentationVersion", "GET", VERSION, 200, None),
+    op("UpdateDocumentationVersion", "PATCH", VERSION, 200, None),
+    op("DeleteDocumentationVersion", "DELETE", VERSION, 202, None),
+    op(
+        "GetGatewayResponses",
+        "GET",
+        "/restapis/{restapi_id}/gatewayresponses",
+        200,
+        Some(gateway_response::list),
+    ),
+    op("GetGatewayResponse", "GET", GATEWAY_RESPONSE, 200, Some(gateway_response::get)),
+    op("PutGatewayResponse", "PUT", GATEWAY_RESPONSE, 201, Some(gateway_response::put)),
+    op("UpdateGatewayResponse", "PATCH", GATEWAY_RESPONSE, 200, Some(gateway_response::update)),
+    op("DeleteGatewayResponse", "DELETE", GATEWAY_RESPONSE, 202, Some(gateway_response::delete)),
+    op("CreateModel", "POST", "/restapis/{restapi_id}/models", 201, Some(model::create)),
+    op("GetModels", "GET", "/restapis/{restapi_id}/models", 200, Some(model::list)),
+    op("GetModel", "GET", MODEL, 200, Some(model::get)),
+    op("UpdateModel", "PATCH", MODEL, 200, Some(model::update)),
+    op("DeleteModel", "DELETE", MODEL, 202, Some(model::delete)),
+    op("GetModelTemplate", "GET", "/restapis/{restapi_id}/models/{model_name}/default_template", 200, None),
+    op("CreateRequestValidator", "POST", VALIDATORS, 201, Some(validator::create)),
+    op("GetRequestValidators", "GET", VALIDATORS, 200, Some(validator::list)),
+    op("GetRequestValidator", "GET", VALIDATOR, 200, Some(validator::get)),
+    op("UpdateRequestValidator", "PATCH", VALIDATOR, 200, Some(validator::update)),
+    op("DeleteRequestValidator", "DELETE", VALIDATOR, 202, Some(validator::delete)),
+    op("GetResources", "GET", "/restapis/{restapi_id}/resources", 200, Some(resource::list)),
+    op("CreateResource", "POST", "/restapis/{restapi_id}/resources/{parent_id}", 201, Some(resource::create)),
+    op("GetResource", "GET", RESOURCE, 200, Some(resource::get)),
+    op("UpdateResource", "PATCH", RESOURCE, 200, Some(resource::update)),
+    op("DeleteResource", "DELETE", RESOURCE, 202, Some(resource::delete)),
+    op("TestInvokeMethod", "POST", METHOD, 200, None),
+    op("GetMethod", "GET", METHOD, 200, Some(method::get)),
+    op("PutMethod", "PUT", METHOD, 201, Some(method::put)),
+    op("UpdateMethod", "PATCH", METHOD, 200, Some(method::update)),
+    op("DeleteMethod", "DELETE", METHOD, 204, Some(method::delete)),
+    op("GetIntegration", "GET", INTEGRATION, 200, Some(integration::get)),
+    op("PutIntegration", "PUT", INTEGRATION, 201, Some(integration::put)),
+    op("UpdateIntegration", "PATCH", INTEGRATION, 200, Some(integration::update)),
+    op("DeleteIntegration", "DELETE", INTEGRATION, 204, Some(integration::delete)),
+    op("GetIntegrationResponse", "GET", INTEGRATION_RESPONSE, 200, Some(integration_response::get)),
+    op("PutIntegrationResponse", "PUT", INTEGRATION_RESPONSE, 201, Some(integration_response::put)),
+    op("UpdateIntegrationResponse", "PATCH", INTEGRATION_RESPONSE, 200, Some(integration_response::update)),
+    op("DeleteIntegrationResponse", "DELETE", INTEGRATION_RESPONSE, 204, Some(integration_response::delete)),
+    op("GetMethodResponse", "GET", METHOD_RESPONSE, 200, Some(method_response::get)),
+    op("PutMethodResponse", "PUT", METHOD_RESPONSE, 201, Some(method_response::put)),
+    op("UpdateMethodResponse", "PATCH", METHOD_RESPONSE, 201, Some(method_response::update)),
+    op("DeleteMethodResponse", "DELETE", METHOD_RESPONSE, 204, Some(method_response::delete)),
+    op("CreateStage", "POST", "/restapis/{restapi_id}/stages", 201, Some(stage::create)),
+    op("GetStages", "GET", "/restapis/{restapi_id}/stages", 200, Some(stage::list)),
+    op("GetStage", "GET", STAGE, 200, Some(stage::get)),
+    op("UpdateStage", "PATCH", STAGE, 200, Some(stage::update)),
+    op("DeleteStage", "DELETE", STAGE, 202, Some(stage::delete)),
+    op(
+        "FlushStageAuthorizersCache",
+        "DELETE",
+        "/restapis/{restapi_id}/stages/{stage_name}/cache/authorizers",
+        202,
+        None,
+    ),
+    op("FlushStageCache", "DELETE", "/restapis/{restapi_id}/stages/{stage_name}/cache/data", 202, None),
+    op("GetExport", "GET", "/restapis/{restapi_id}/stages/{stage_name}/exports/{export_type}", 200, None),
+    op("GetSdk", "GET", "/restapis/{restapi_id}/stages/{stage_name}/sdks/{sdk_type}", 200, None),
+    op("GetSdkTypes", "GET", "/sdktypes", 200, Some(account::sdk_types)),
+    op("GetSdkType", "GET", "/sdktypes/{sdktype_id}", 200, Some(account::sdk_type)),
+    op("GetTags", "GET", "/tags/{resource_arn}", 200, Some(account::tags)),
+    op("TagResource", "PUT", "/tags/{resource_arn}", 204, Some(account::tag)),
+    op("UntagResource", "DELETE", "/tags/{resource_arn}", 204, Some(account::untag)),
+    op("CreateUsagePlan", "POST", "/usageplans", 201, Some(usage_plan::create)),
+    op("GetUsagePlans", "GET", "/usageplans", 200, Some(usage_plan::list)),
+    op("GetUsagePlan", "GET", "/usageplans/{usageplanId}", 200, Some(usage_plan::get)),
+    op("UpdateUsagePlan", "PATCH", "/usageplans/{usageplanId}", 200, Some(usage_plan::update)),
+    op("DeleteUsagePlan", "DELETE", "/usageplans/{usageplanId}", 202, Some(usage_plan::delete)),
+    op("CreateUsagePlanKey", "POST", PLAN_KEYS, 201, Some(usage_plan::add_key)),
+    op("GetUsagePlanKeys", "GET", PLAN_KEYS, 200, Some(usage_plan::list_keys)),
+    op("GetUsagePlanKey", "GET", PLAN_KEY, 200, Some(usage_plan::key)),
+    op("DeleteUsagePlanKey", "DELETE", PLAN_KEY, 202, Some(usage_plan::remove_key)),
+    op("UpdateUsage", "PATCH", "/usageplans/{usageplanId}/keys/{keyId}/usage", 200, None),
+    op("GetUsage", "GET", "/usageplans/{usageplanId}/usage", 200, None),
+    op("CreateVpcLink", "POST", "/vpclinks", 202, None),
+    op("GetVpcLinks", "GET", "/vpclinks", 200, None),
+    op("GetVpcLink", "GET", "/vpclinks/{vpclink_id}", 200, None),
+    op("UpdateVpcLink", "PATCH", "/vpclinks/{vpclink_id}", 200, None),
+    op("DeleteVpcLink", "DELETE", "/vpclinks/{vpclink_id}", 202, None),
+];
+
+/// The operation that a method and a path (percent-encoded, as sent) ask for, with what its labels hold, decoded.
+pub fn find(
+    method: &str,
+    path: &str,
+    query: &[(String, String)],
+) -> Option<(&'static Operation, Vec<String>)> {
+    let path = path.strip_suffix('/').filter(|rest| !rest.is_empty()).unwrap_or(path);
+    let asked = |operation: &Operation| {
+        let (name, value) = operation.query.split_once('=').unwrap_or_default();
+        operation.query.is_empty() || query.iter().any(|(n, v)| n == name && v == value)
+    };
+    let mut fitting = OPERATIONS
+        .iter()
+        .filter(|operation| operation.method == method && asked(operation))
+        .filter_map(|operation| Some((operation, labels(operation.path, path)?)));
+    let first = fitting.next()?;
+    // The one that asks for something in the query is meant more exactly.
+    Some(fitting.find(|(operation, _)| !operation.query.is_empty()).unwrap_or(first))
+}
+
+fn labels(pattern: &str, path: &str) -> Option<Vec<String>> {
+    let (mut patterns, mut segments) = (pattern.split('/'), path.split('/'));
+    let mut labels = Vec::new();
+    loop {
+        match (patterns.next(), segments.next()) {
+            (None, None) => return Some(labels),
+            (Some(pattern), Some(segment)) if pattern.starts_with('{') && !segment.is_empty() => {
+                labels.push(String::from_utf8(super::decode(segment)).ok()?);
+            }
+            (Some(pattern), Some(segment)) if pattern == segment => {}
+            _ => return None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found(method: &str, target: &str) -> Option<(&'static str, Vec<String>)> {
+        let (path, query) = target.split_once('?').unwrap_or((target, ""));
+        find(method, path, &crate::aws::query(query)).map(|(operation, labels)| (operation.name, labels))
+    }
+
+    #[test]
+    fn paths_mean_their_operations() {
+        for (method, target, name, labels) in [
+            ("POST", "/restapis", "CreateRestApi", &[][..]),
+            ("POST", "/restapis?mode=import", "ImportRestApi", &[]),
+            ("POST", "/apikeys?format=csv&mode=import", "ImportApiKeys", &[]),
+            ("PUT", "/restapis/a", "PutRestApi", &["a"]),
+            (
+                "GET",
+                "/restapis/a/resources/b/methods/GET/integration/responses/200",
+                "GetIntegrationResponse",
+                &["a", "b", "GET", "200"],
+            ),
+            ("GET", "/tags/arn%3Aaws%3Ax%2Frestapis%2Fa", "GetTags", &["arn:aws:x/restapis/a"]),
+            ("GET", "/restapis/a/", "GetRestApi", &["a"]),
+        ] {
+            let labels = labels.iter().map(|label| (*label).to_owned()).collect();
+            assert_eq!(found(method, target), Some((name, labels)), "{method} {target}");
+        }
+        for (method, target) in
+            [("GET", "/"), ("GET", "/restapis//stages"), ("PUT", "/restapis"), ("GET", "/x")]
+        {
+            assert_eq!(found(method, target), None, "{method} {target}");
+        }
+    }
+
+    #[test]
+    fn no_operation_stands_twice() {
+        assert_eq!(OPERATIONS.len(), 124);
+        for (index, operation) in OPERATIONS.iter().enumerate() {
+            let same = |other: &Operation| {
+                other.name == operation.name
+                    || (other.method, other.path, other.query)
+                        == (operation.method, operation.path, operation.query)
+            };
+            assert!(!OPERATIONS[index + 1..].iter().any(same), "{}", operation.name);
+        }
+    }
+}

@@ -1,0 +1,1 @@
+//! Operations on a store, without a gateway around them.

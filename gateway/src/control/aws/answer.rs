@@ -1,0 +1,221 @@
+//! One HTTP request of the AWS API: who is it, which operation, run it in a transaction, wait until it is in force.
+
+use super::publish::is_served;
+use super::random::{self, LOWER};
+use super::{Auth, Aws, keys};
+use crate::aws::{self, Answer, Authorization, Call, Credential, Fault, Operation, Signed};
+use crate::control::node::Node;
+use crate::observe::log;
+use crate::store::{Failed, KeyValue, NotCommitted, Transaction};
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::{Bytes, Incoming};
+use hyper::header::{ACCEPT, CONTENT_DISPOSITION, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
+use hyper::{Request, Response, StatusCode, http::request::Parts};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+type Reply = Response<Full<Bytes>>;
+
+/// Import takes files of up to 6 MB; nothing else is as long.
+const BODY_BYTES_MAX: usize = 6 << 20;
+const BODY_WITHIN: Duration = Duration::from_secs(30);
+/// Another node may write the same objects: so often a change begins anew.
+const ATTEMPTS_MAX: usize = 8;
+
+pub(in crate::control) async fn answer(node: &Node, request: Request<Incoming>) -> Reply {
+    let (parts, body) = request.into_parts();
+    let mut reply = match read(body).await {
+        Ok(body) => serve(node, &parts, &body).await.unwrap_or_else(|fault| refuse(&fault)),
+        Err(fault) => refuse(&fault),
+    };
+    let id = HeaderValue::try_from(random::uuid()).unwrap_or(HeaderValue::from_static("-"));
+    reply.headers_mut().insert(HeaderName::from_static("x-amzn-requestid"), id);
+    reply
+}
+
+async fn read(body: Incoming) -> Result<Bytes, Fault> {
+    let whole = tokio::time::timeout(BODY_WITHIN, Limited::new(body, BODY_BYTES_MAX).collect()).await;
+    let late = |_| Fault::bad_request("The request body did not come in time");
+    whole.map_err(late)?.map(|body| body.to_bytes()).map_err(|_| Fault::too_large())
+}
+
+async fn serve(node: &Node, parts: &Parts, body: &[u8]) -> Result<Reply, Fault> {
+    let headers: Vec<(String, String)> = parts
+        .headers
+        .iter()
+        .map(|(name, value)| {
+            (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned())
+        })
+        .collect();
+    let (path, query) = (parts.uri.path(), parts.uri.query().unwrap_or_default());
+    let signed = Signed { method: parts.method.as_str(), path, query, headers: &headers, body };
+    let credential = authenticate(&node.aws, &signed)?;
+    if credential.service == "sts" && path == "/" && parts.method == "POST" {
+        return caller_identity(node, &credential, body);
+    }
+    let service = "apigateway";
+    if credential.service != service {
+        let message = format!("Credential should be scoped to correct service: '{service}'. ");
+        return Err(Fault::forbidden("InvalidSignatureException", message));
+    }
+    let query = aws::query(query);
+    let (operation, labels) = aws::find(parts.method.as_str(), path, &query).ok_or_else(|| {
+        Fault::forbidden("MissingAuthenticationTokenException", "Missing Authentication Token")
+    })?;
+    let header = |name| {
+        let value = parts.headers.get(name).and_then(|value| value.to_str().ok());
+        value.unwrap_or_default().to_ascii_lowercase()
+    };
+    let asked = Asked {
+        operation,
+        labels,
+        query,
+        accept: header(ACCEPT),
+        content_type: header(CONTENT_TYPE),
+        body,
+        region: credential.region,
+    };
+    let answer = run(node, &asked).await?;
+    Ok(reply(operation.status, answer))
+}
+
+fn authenticate(aws: &Aws, signed: &Signed<'_>) -> Result<Credential, Fault> {
+    let authorization = Authorization::read(signed.headers)?;
+    let region = &authorization.credential.region;
+    let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    if !(1..=32).contains(&region.len()) || !region.bytes().all(plain) {
+        let message = "Credential should be scoped to a valid region. ";
+        return Err(Fault::forbidden("InvalidSignatureException", message));
+    }
+    if aws.auth == Auth::Keys {
+        let secret = keys::secret(aws, &authorization.credential.access_key)?;
+        let unknown = "The security token included in the request is invalid.";
+        let secret = secret.ok_or_else(|| Fault::forbidden("UnrecognizedClientException", unknown))?;
+        authorization.verify(signed, &secret, now())?;
+    }
+    Ok(authorization.credential)
+}
+
+struct Asked<'a> {
+    operation: &'static Operation,
+    labels: Vec<String>,
+    query: Vec<(String, String)>,
+    accept: String,
+    content_type: String,
+    body: &'a [u8],
+    region: String,
+}
+
+async fn run(node: &Node, asked: &Asked<'_>) -> Result<Answer, Fault> {
+    let aws = &node.aws;
+    if !asked.operation.writes() {
+        return begin(node, asked)?.run(asked.operation);
+    }
+    let revision = {
+        let _turn = aws.turn.lock().await;
+        let mut attempts = 0;
+        loop {
+            let mut call = begin(node, asked)?;
+            let answer = call.run(asked.operation)?;
+            let change = call.tx.into_change();
+            if change.writes.is_empty() {
+                return Ok(answer);
+            }
+            let touches = change.writes.keys().any(|key| is_served(key));
+            match aws.store.commit(change).await {
+                Ok(revision) => break (answer, touches.then_some(revision)),
+                Err(NotCommitted::Conflict) if attempts < ATTEMPTS_MAX => attempts += 1,
+                Err(NotCommitted::Conflict) => return Err(Fault::concurrent()),
+                Err(NotCommitted::Failed(failed)) => return Err(failed.into()),
+            }
+        }
+    };
+    match revision {
+        (answer, None) => Ok(answer),
+        (answer, Some(revision)) => aws.in_force(revision).await.map(|()| answer).map_err(|why| {
+            Fault::unavailable(format!(
+                "The change is stored, and the data plane does not serve by it yet: {why}"
+            ))
+        }),
+    }
+}
+
+fn begin<'c>(node: &'c Node, asked: &'c Asked<'_>) -> Result<Call<'c>, Fault> {
+    const DRAW: &dyn Fn(usize) -> Result<String, Failed> = &|length| random::draw(LOWER, length);
+    Ok(Call {
+        labels: asked.labels.clone(),
+        query: asked.query.clone(),
+        accept: &asked.accept,
+        content_type: &asked.content_type,
+        body: asked.body,
+        account: &node.started_with.document.node.account,
+        region: &asked.region,
+        now: now(),
+        draw: DRAW,
+        tx: Transaction::new(&node.aws.store),
+    })
+}
+
+/// `POST /` with `Action=GetCallerIdentity`: what aws cli, Terraform and many tests ask first.
+fn caller_identity(node: &Node, credential: &Credential, body: &[u8]) -> Result<Reply, Fault> {
+    let fields = aws::query(&String::from_utf8_lossy(body));
+    let action = fields.iter().find(|(name, _)| name == "Action").map_or("", |(_, value)| value.as_str());
+    if action != "GetCallerIdentity" {
+        return Err(Fault::not_yet(&format!("sts {action}")));
+    }
+    let account = &node.started_with.document.node.account;
+    let key = credential.access_key.replace(['<', '>', '&'], "");
+    let text = format!(
+        "<GetCallerIdentityResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\">\n  \
+         <GetCallerIdentityResult>\n    <Arn>arn:aws:iam::{account}:user/gateway</Arn>\n    \
+         <UserId>{key}</UserId>\n    <Account>{account}</Account>\n  </GetCallerIdentityResult>\n  \
+         <ResponseMetadata>\n    <RequestId>{}</RequestId>\n  </ResponseMetadata>\n</GetCallerIdentityResponse>\n",
+        random::uuid()
+    );
+    let mut reply = Response::new(Full::new(Bytes::from(text)));
+    reply.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/xml"));
+    Ok(reply)
+}
+
+fn now() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
+}
+
+fn reply(status: u16, answer: Answer) -> Reply {
+    let mut reply = Response::new(Full::default());
+    *reply.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::OK);
+    let headers = reply.headers_mut();
+    let body = match answer {
+        Answer::Nothing => Vec::new(),
+        Answer::Json(value) => {
+            headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+            value.to_string().into_bytes()
+        }
+        Answer::File { content_type, name, body } => {
+            let disposition = format!("attachment; filename=\"{name}\"");
+            for (header, value) in [(CONTENT_TYPE, content_type), (CONTENT_DISPOSITION, disposition)] {
+                if let Ok(value) = HeaderValue::try_from(value) {
+                    headers.insert(header, value);
+                }
+            }
+            body
+        }
+    };
+    *reply.body_mut() = Full::new(Bytes::from(body));
+    reply
+}
+
+fn refuse(fault: &Fault) -> Reply {
+    if fault.status >= 500 {
+        log("error", "aws", format_args!("{}", fault.message));
+    }
+    let mut reply = Response::new(Full::new(Bytes::from(fault.body())));
+    *reply.status_mut() = StatusCode::from_u16(fault.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let headers = reply.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(HeaderName::from_static("x-amzn-errortype"), HeaderValue::from_static(fault.code));
+    if fault.status == 429 || fault.status == 503 {
+        headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
+    }
+    reply
+}

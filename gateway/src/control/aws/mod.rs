@@ -1,0 +1,99 @@
+//! The AWS-compatible control plane of a node: its objects in the store, who may change them, and what of them serves.
+
+mod answer;
+mod keys;
+mod publish;
+mod random;
+
+pub(super) use answer::answer;
+pub(super) use keys::{create as create_key, list as list_keys, remove as remove_key, welcome};
+pub(super) use publish::publisher;
+
+use super::types::Problem;
+use crate::config::StoredApi;
+use crate::store::Embedded;
+use publish::{Cache, Published};
+use std::cell::{Cell, RefCell};
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use tokio::sync::{Mutex, watch};
+
+const FILE: &str = "objects.redb";
+
+/// Who may call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Auth {
+    /// Whoever signs with one of the node's access keys.
+    Keys,
+    /// Anybody (`--no-auth`); region and service are still read from the signature's scope.
+    Nobody,
+}
+
+pub(super) struct Aws {
+    pub(super) store: Embedded,
+    file: PathBuf,
+    auth: Auth,
+    /// Held while a change is read, made and committed: on one node changes come one after the other.
+    turn: Mutex<()>,
+    serving: RefCell<Rc<Vec<StoredApi>>>,
+    cache: RefCell<Cache>,
+    /// `serving` has what the workers have not, yet.
+    differs: Cell<bool>,
+    published: watch::Sender<Published>,
+}
+
+impl Aws {
+    /// Opens the store in the node's folder and reads what of it is to be served.
+    pub(super) fn open(folder: &Path, auth: Auth) -> Result<Self, Problem> {
+        let file = folder.join(FILE);
+        let store = Embedded::open(&file).map_err(|failed| {
+            let mend = "if another gateway holds it, stop that one; if it is damaged, restore the file from a backup";
+            Problem::host(format!("the objects of the AWS API cannot be read: {failed}"), mend)
+        })?;
+        let aws = Self {
+            store,
+            file,
+            auth,
+            turn: Mutex::new(()),
+            serving: RefCell::default(),
+            cache: RefCell::default(),
+            differs: Cell::new(false),
+            published: watch::Sender::new(Published::default()),
+        };
+        aws.read_serving().map_err(|failed| {
+            Problem::host(
+                format!("the objects of the AWS API cannot be read: {failed}"),
+                "restore objects.redb",
+            )
+        })?;
+        // The node's first snapshot is made of it.
+        aws.differs.set(false);
+        Ok(aws)
+    }
+
+    pub(super) fn auth(&self) -> Auth {
+        self.auth
+    }
+
+    /// The stages that are served now.
+    pub(super) fn serving(&self) -> Rc<Vec<StoredApi>> {
+        self.serving.borrow().clone()
+    }
+
+    /// Waits for the change under way and lets the file go, for a process that takes over. The answer is to be
+    /// forgotten when it did, and dropped after `regain` when it did not.
+    pub(super) async fn set_aside(&self) -> tokio::sync::MutexGuard<'_, ()> {
+        let turn = self.turn.lock().await;
+        self.store.close();
+        turn
+    }
+
+    pub(super) fn regain(&self) -> Result<(), Problem> {
+        self.store.reopen(&self.file).map_err(|failed| {
+            Problem::host(
+                format!("the objects of the AWS API cannot be read again: {failed}"),
+                "restart the gateway",
+            )
+        })
+    }
+}

@@ -1,0 +1,200 @@
+//! From the store to the data plane: every commit that touches what is served is published, whoever made it.
+
+use super::Aws;
+use crate::aws::served;
+use crate::config::{ApiEntry, Owner, StoredApi};
+use crate::control::change::{self, Terms};
+use crate::control::node::Node;
+use crate::control::publish::{Keep, publish};
+use crate::control::upgrade;
+use crate::model::Place;
+use crate::observe::log;
+use crate::store::{Failed, KeyValue, Read};
+use std::collections::{BTreeMap, HashMap};
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::broadcast::error::RecvError;
+
+/// A publication that failed is tried again.
+const AGAIN_AFTER: Duration = Duration::from_secs(1);
+/// How long a caller waits for its change to be in force.
+const WITHIN: Duration = Duration::from_secs(20);
+/// Stages that are read at once.
+const CHUNK: usize = 500;
+
+/// How far the data plane is behind the store.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Published {
+    /// Everything up to this revision is in force.
+    revision: u64,
+    /// Up to this revision it was tried and failed, for this reason.
+    failed: Option<(u64, String)>,
+}
+
+/// By stage: the revisions of API, stage and snapshot that it was made from. None: it is not to be served.
+pub(super) type Cache = HashMap<String, ([u64; 3], Option<StoredApi>)>;
+
+impl Aws {
+    /// Reads what is to be served; what did not change since the last time is not made again.
+    pub(super) fn read_serving(&self) -> Result<u64, Failed> {
+        let revision = self.store.revision()?;
+        let mut cache = self.cache.borrow_mut();
+        let mut next: Cache = HashMap::with_capacity(cache.len());
+        let mut serving = Vec::new();
+        let mut after = String::new();
+        loop {
+            let stages = self.store.scan("stages/", &after, CHUNK)?;
+            let Some((last, _)) = stages.last() else { break };
+            after.clone_from(last);
+            for (key, stage) in &stages {
+                let made = self.made(key, stage, cache.remove(key))?;
+                serving.extend(made.1.clone());
+                next.insert(key.clone(), made);
+            }
+        }
+        *cache = next;
+        let before = self.serving.replace(Rc::new(serving));
+        let now = self.serving();
+        let same = |(a, b): (&StoredApi, &StoredApi)| a.entry == b.entry && Arc::ptr_eq(&a.api, &b.api);
+        if before.len() != now.len() || !before.iter().zip(now.iter()).all(same) {
+            self.differs.set(true);
+        }
+        Ok(revision)
+    }
+
+    fn made(
+        &self,
+        key: &str,
+        stage: &crate::store::Entry,
+        before: Option<([u64; 3], Option<StoredApi>)>,
+    ) -> Result<([u64; 3], Option<StoredApi>), Failed> {
+        let nothing = ([stage.revision, 0, 0], None);
+        let parts: Vec<&str> = key.split('/').collect();
+        let [_, account, region, id, _] = parts.as_slice() else { return Ok(nothing) };
+        let scope = format!("{account}/{region}/{id}");
+        let Some(api) = self.store.get(&format!("apis/{scope}"))? else { return Ok(nothing) };
+        let deployment: serde_json::Value = serde_json::from_slice(&stage.value).unwrap_or_default();
+        let deployment = deployment["deploymentId"].as_str().unwrap_or_default();
+        let Some(snapshot) = self.store.get(&format!("snapshots/{scope}/{deployment}"))? else {
+            return Ok(nothing);
+        };
+        let revisions = [stage.revision, api.revision, snapshot.revision];
+        if let Some(before) = before.filter(|(same, _)| *same == revisions) {
+            return Ok(before);
+        }
+        let made = match served(&api.value, &stage.value, &snapshot.value) {
+            Ok(served) => served.map(|served| {
+                let name = format!("{}.{}", served.id, served.stage);
+                let entry = ApiEntry {
+                    file: PathBuf::from(&name),
+                    name,
+                    id: Some(served.id),
+                    stage: served.stage,
+                    hosts: Vec::new(),
+                    stage_variables: served.variables,
+                    settings: served.settings,
+                    setting_places: BTreeMap::new(),
+                    owner: Some(Owner { account: (*account).into(), region: (*region).into() }),
+                    place: Place::default(),
+                };
+                StoredApi { entry, api: Arc::new(served.api) }
+            }),
+            Err(why) => {
+                log("error", "aws", format_args!("{key} is damaged and not served: {why}"));
+                None
+            }
+        };
+        Ok((revisions, made))
+    }
+
+    /// Waits until the data plane serves by that revision. Err: why it does not.
+    pub(super) async fn in_force(&self, revision: u64) -> Result<(), String> {
+        let mut published = self.published.subscribe();
+        let done = published.wait_for(|published| {
+            let failed = published.failed.as_ref().is_some_and(|(failed, _)| *failed >= revision);
+            published.revision >= revision || failed
+        });
+        match tokio::time::timeout(WITHIN, done).await {
+            Ok(Ok(published)) if published.revision >= revision => Ok(()),
+            Ok(Ok(published)) => {
+                Err(published.failed.clone().map_or_else(|| "it failed".into(), |(_, why)| why))
+            }
+            _ => Err(format!("the workers did not take it over in {} s", WITHIN.as_secs())),
+        }
+    }
+}
+
+/// Does the data plane depend on this key?
+pub(super) fn is_served(key: &str) -> bool {
+    ["apis/", "stages/"].iter().any(|kind| key.starts_with(kind))
+}
+
+/// Publishes commits as long as the gateway runs. `start`: of the store when the node's first snapshot was made.
+pub(in crate::control) async fn publisher(node: Rc<Node>) {
+    let aws = &node.aws;
+    let mut events = aws.store.watch();
+    // What was committed before this task began is in the first snapshot, or is found now.
+    let mut due = true;
+    loop {
+        if due {
+            due = !all(&node).await;
+        }
+        let event = if due {
+            match tokio::time::timeout(AGAIN_AFTER, events.recv()).await {
+                Ok(event) => event,
+                Err(_) => continue,
+            }
+        } else {
+            events.recv().await
+        };
+        match event {
+            Ok(event) if event.keys.iter().any(|key| is_served(key)) => due = true,
+            Ok(event) if !due => {
+                aws.published.send_modify(|published| published.revision = event.revision);
+            }
+            Ok(_) => {}
+            Err(RecvError::Lagged(_)) => due = true,
+            Err(RecvError::Closed) => return,
+        }
+    }
+}
+
+/// Everything that is committed now. False: it has to be tried again.
+async fn all(node: &Node) -> bool {
+    let aws = &node.aws;
+    let _changing = node.changing.lock().await;
+    if upgrade::is_left(node) {
+        return true;
+    }
+    let revision = match aws.read_serving() {
+        Ok(revision) => revision,
+        // The file is with a process that is about to take over.
+        Err(failed) => {
+            log("warning", "aws", format_args!("{failed}"));
+            return false;
+        }
+    };
+    let running = node.running();
+    let compile =
+        || change::compile(node, running.loaded.clone(), running.remembered.clone(), Terms::default());
+    let result = match aws.differs.get().then(compile) {
+        None => Ok(0),
+        // A change of the operator's that waits for its confirmation is not kept by this.
+        Some(Ok(next)) => publish(node, next, Keep::WhenConfirmed).await,
+        Some(Err(problem)) => Err(problem),
+    };
+    match result {
+        Ok(_) => {
+            aws.differs.set(false);
+            aws.published.send_replace(Published { revision, failed: None });
+            true
+        }
+        Err(problem) => {
+            log("error", "aws", format_args!("revision {revision} is not in force: {}", problem.what));
+            aws.published.send_modify(|published| published.failed = Some((revision, problem.what)));
+            false
+        }
+    }
+}

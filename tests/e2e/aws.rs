@@ -1,0 +1,156 @@
+//! The AWS API with its real clients: aws cli and boto3 (`scripts/install-aws-clients.sh`) run the scripts of
+//! `tests/aws` against a gateway. Where they are not installed, CI fails and anybody else is told.
+
+use crate::harness::api::mock;
+use crate::harness::*;
+use serde_json::{Value, json};
+use std::io::Write;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+/// The Python of the clients' environment.
+fn python() -> Option<PathBuf> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
+    let python = root.join(target).join("aws-clients/bin/python");
+    if python.exists() {
+        return Some(python);
+    }
+    assert!(std::env::var_os("CI").is_none(), "CI skips nothing: sh scripts/install-aws-clients.sh");
+    eprintln!("NOT PROVEN: aws cli and boto3 are not installed: sh scripts/install-aws-clients.sh");
+    None
+}
+
+fn control(gateway: &Gateway) -> SocketAddr {
+    gateway.ready["control_address"].as_str().unwrap().parse().unwrap()
+}
+
+/// Runs a script of `tests/aws` with a key of that gateway's; it says what fails and ends with an error.
+fn run(gateway: &Gateway, script: &str, arguments: &[&str]) {
+    let Some(python) = python() else { return };
+    let key = gateway.json(&["keys", "create", "--name", script]);
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/aws");
+    let output = Command::new(python)
+        .arg(folder.join(script))
+        .args(arguments)
+        .env("GATEWAY_CONTROL", format!("http://{}", control(gateway)))
+        .env("GATEWAY_PUBLIC", format!("http://{}", gateway.public()))
+        .env("AWS_ACCESS_KEY_ID", key["access_key_id"].as_str().unwrap())
+        .env("AWS_SECRET_ACCESS_KEY", key["secret_access_key"].as_str().unwrap())
+        .env("AWS_CONFIG_FILE", "/dev/null")
+        .env("AWS_SHARED_CREDENTIALS_FILE", "/dev/null")
+        .env("AWS_EC2_METADATA_DISABLED", "true")
+        .env("PYTHONDONTWRITEBYTECODE", "1")
+        .output()
+        .unwrap();
+    let said = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    assert!(output.status.success(), "{script}:\n{}{}", said(&output.stdout), said(&output.stderr));
+}
+
+/// A gateway without any API of a file.
+fn empty() -> Gateway {
+    Setup::new(Io::Epoll).vpc_listener("vpce", None).start()
+}
+
+#[test]
+fn the_table_of_operations_is_botocores() {
+    let Some(python) = python() else { return };
+    let row = |op: &::gateway::aws::Operation| json!([op.name, op.method, op.path, op.query, op.status]);
+    let rows: Vec<Value> = ::gateway::aws::OPERATIONS.iter().map(row).collect();
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/aws");
+    let mut child = Command::new(python)
+        .arg(folder.join("operations.py"))
+        .stdin(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all(Value::from(rows).to_string().as_bytes()).unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[test]
+fn boto3_makes_deploys_changes_and_deletes_apis() {
+    run(&empty(), "lifecycle.py", &[]);
+}
+
+#[test]
+fn aws_cli_works_unmodified() {
+    run(&empty(), "cli.py", &[]);
+}
+
+#[test]
+fn who_does_not_sign_is_refused_as_aws_does() {
+    let gateway = empty();
+    let asked = |fields: &[(&str, &str)]| {
+        let response = Client::connect(control(&gateway)).request("GET", "/restapis", "localhost", fields);
+        let error = response.field("x-amzn-errortype").unwrap_or_default().to_owned();
+        (response.status, error, response.text().to_owned())
+    };
+    assert_eq!(
+        asked(&[]),
+        (
+            403,
+            "MissingAuthenticationTokenException".into(),
+            "{\"message\":\"Missing Authentication Token\"}".into()
+        )
+    );
+    let signed = "AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/20260102/us-east-1/apigateway/aws4_request, \
+                  SignedHeaders=host;x-amz-date, Signature=00";
+    let (status, error, _) = asked(&[("Authorization", signed), ("X-Amz-Date", "20260102T030405Z")]);
+    assert_eq!((status, error.as_str()), (403, "UnrecognizedClientException"));
+    let key = gateway.json(&["keys", "create"]);
+    let id = key["access_key_id"].as_str().unwrap();
+    let old = signed.replace("AKIDEXAMPLE", id);
+    let (status, error, message) = asked(&[("Authorization", &old), ("X-Amz-Date", "20260102T030405Z")]);
+    assert_eq!((status, error.as_str()), (403, "InvalidSignatureException"));
+    assert!(message.contains("Signature expired: 20260102T030405Z is now earlier than"), "{message}");
+    let secret = key["secret_access_key"].as_str().unwrap();
+    assert!(
+        !gateway.stderr().contains(secret) && !gateway.json(&["keys", "list"]).to_string().contains(secret)
+    );
+    gateway.json(&["keys", "delete", id]);
+    let (_, error, _) = asked(&[("Authorization", &old), ("X-Amz-Date", "20260102T030405Z")]);
+    assert_eq!(error, "UnrecognizedClientException");
+}
+
+/// What was made is in the store: another process serves it, after a kill and after an upgrade.
+#[test]
+fn what_was_made_is_served_after_a_restart_and_an_upgrade() {
+    let gateway = empty();
+    if python().is_none() {
+        return;
+    }
+    run(&gateway, "persist.py", &["make"]);
+    let mut gateway = gateway.restart();
+    run(&gateway, "persist.py", &["check"]);
+    gateway.upgrade(&[]);
+    run(&gateway, "persist.py", &["check"]);
+    run(&gateway, "persist.py", &["change"]);
+}
+
+/// Publishing for one API does not end a connection that another one's client has.
+#[test]
+fn other_apis_do_not_notice_a_deployment() {
+    let files = Api::new("files", "f1lesf1les").method("/x", "get", mock(200));
+    let gateway = Setup::new(Io::Epoll).api(files).start();
+    let mut client = gateway.client();
+    assert_eq!(client.get("/prod/x").status, 200);
+    let before = gateway.json(&["status"])["generation"].as_u64().unwrap();
+    run(&gateway, "persist.py", &["make"]);
+    assert_eq!(
+        client.get("/prod/x").status,
+        200,
+        "the same connection, and still the only API without its host"
+    );
+    let after = gateway.json(&["status"])["generation"].as_u64().unwrap();
+    assert!(python().is_none() || after > before, "{before} {after}");
+    let applied = gateway.json(&["apply", "--yes"]);
+    assert_eq!(applied["done"], false, "the files say what runs: {applied}");
+}
+
+#[test]
+fn objects_are_made_told_and_refused_as_aws_does() {
+    run(&empty(), "objects.py", &[]);
+}
