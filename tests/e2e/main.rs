@@ -11,6 +11,7 @@ mod cli;
 mod collapsing;
 mod corpus;
 mod departures;
+mod differential;
 mod drain;
 mod endpoint_types;
 mod exhaustion;

@@ -130,7 +130,7 @@ impl Walk<'_> {
     }
 
     fn reach(&mut self) -> Result<Reached, Stop> {
-        let asked = asked(self.snapshot, self.listener, &self.head);
+        let asked = Asked::of(self.snapshot, self.listener, &self.head);
         match self.snapshot.routes.reach(&asked) {
             Ok(reached) => {
                 let api = &self.snapshot.apis[reached.api];
@@ -188,7 +188,7 @@ impl Walk<'_> {
 
     fn find(&mut self, reached: Reached) -> Result<Match, Stop> {
         let snapshot = self.snapshot;
-        let asked = asked(self.snapshot, self.listener, &self.head);
+        let asked = Asked::of(self.snapshot, self.listener, &self.head);
         let (index, rest) = (reached.api, asked.path[reached.path.clone()].to_string());
         match snapshot.routes.find(&asked, reached) {
             Ok(matched) => {
@@ -269,13 +269,6 @@ impl Walk<'_> {
             .collect();
         if served.is_empty() { "nothing".into() } else { served.join(", ") }
     }
-}
-
-fn asked<'h>(snapshot: &Snapshot, listener: ListenerIndex, head: &'h RequestHead) -> Asked<'h> {
-    let of_vpc = snapshot.listeners[listener].vpc.is_some();
-    let api_id = if of_vpc { head.field("x-apigw-api-id") } else { None };
-    let api_id = api_id.and_then(|value| std::str::from_utf8(value).ok());
-    Asked { listener, host: head.host(), path: head.path(), method: head.method(), api_id }
 }
 
 /// In words, for the person who asks; clients get AWS's message.

@@ -24,6 +24,8 @@ pub struct Origin {
 /// The trusted proxies between the source and this gateway, and what the nearest one says of the source's connection.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Via {
+    /// The peer is a trusted proxy: what else it says of its client in `X-Forwarded-*` may go on.
+    pub trusted: bool,
     /// In their order, the nearest last. Empty: the source connected itself.
     pub proxies: Vec<IpAddr>,
     pub port: Option<u16>,
@@ -40,6 +42,7 @@ pub fn origin(front: &Front, peer: IpAddr, head: &RequestHead) -> Origin {
     if front.trusted_proxies.is_empty() || !front.trusted_proxies.contains(peer) {
         return origin;
     }
+    origin.via.trusted = true;
     origin.via.scheme = scheme(head);
     origin.via.port = port(head);
     let values: Vec<&[u8]> = head.fields_named("x-forwarded-for").collect();
@@ -61,19 +64,13 @@ fn address(entry: &[u8]) -> Option<IpAddr> {
     text.parse().ok().map(|address: IpAddr| address.to_canonical())
 }
 
-/// The one field of that name; several contradict each other.
-fn only<'h>(head: &'h RequestHead, name: &'h str) -> Option<&'h [u8]> {
-    let mut fields = head.fields_named(name);
-    fields.next().filter(|_| fields.next().is_none())
-}
-
 fn scheme(head: &RequestHead) -> Option<&'static str> {
-    let value = only(head, "x-forwarded-proto")?;
+    let value = head.only_field("x-forwarded-proto")?;
     ["http", "https"].into_iter().find(|known| value.eq_ignore_ascii_case(known.as_bytes()))
 }
 
 fn port(head: &RequestHead) -> Option<u16> {
-    let value = only(head, "x-forwarded-port")?;
+    let value = head.only_field("x-forwarded-port")?;
     let text = std::str::from_utf8(value).ok().filter(|_| value.iter().all(u8::is_ascii_digit))?;
     text.parse().ok().filter(|port| *port > 0)
 }

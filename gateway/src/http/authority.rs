@@ -26,6 +26,11 @@ pub(super) fn read(authority: &[u8], host: &mut String) -> Result<Option<u16>, M
     port(&authority[end..])
 }
 
+/// Could the value stand in a `Host` field?
+pub fn is_authority(value: &[u8]) -> bool {
+    read(value, &mut String::new()).is_ok()
+}
+
 fn name(name: &[u8], host: &mut String) -> Result<(), Malformed> {
     let name = name.strip_suffix(b".").unwrap_or(name);
     if name.is_empty() || name.len() > HOST_BYTES {

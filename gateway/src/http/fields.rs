@@ -194,7 +194,7 @@ impl Fields {
             return None;
         }
         let value = self.at(known.upgrade)?;
-        let wanted = |e: &[u8]| !e.is_empty() && !e.eq_ignore_ascii_case(b"h2c");
+        let wanted = |e: &[u8]| is_protocol(e) && !e.eq_ignore_ascii_case(b"h2c");
         elements(value).all(wanted).then_some(value)
     }
 
@@ -293,6 +293,11 @@ impl Options {
     pub(super) fn keep_alive(&self, version: super::Version) -> bool {
         !self.close && (version == super::Version::Http11 || self.keep_alive)
     }
+}
+
+/// `token [ "/" token ]` (RFC 9110 §7.8)
+fn is_protocol(element: &[u8]) -> bool {
+    element.splitn(2, |&byte| byte == b'/').all(is_token)
 }
 
 fn is_ows(byte: u8) -> bool {

@@ -196,6 +196,13 @@ impl RequestHead {
         self.fields.named(name)
     }
 
+    /// The one field of that name: several contradict each other, so none of them is heard.
+    pub fn only_field<'a>(&'a self, name: &'a str) -> Option<&'a [u8]> {
+        let mut named = self.fields.named(name);
+        let first = named.next()?;
+        named.next().is_none().then_some(first)
+    }
+
     pub fn framing(&self) -> Framing {
         self.framing
     }

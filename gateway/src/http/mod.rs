@@ -15,6 +15,7 @@ mod target;
 #[cfg(test)]
 mod tests;
 
+pub use authority::is_authority;
 pub use body::{BodyDecoder, Decoded};
 pub use encode::{
     LAST_CHUNK, reason, write_chunk_size, write_content_length, write_date, write_decimal, write_field,

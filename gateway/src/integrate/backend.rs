@@ -4,10 +4,11 @@ use super::response::Responses;
 use super::uri::Uri;
 use super::{BackendRequest, Facts, fields, known, request_template};
 use crate::guard::Permit;
-use crate::http::{self, Framing, Method, RequestHead};
+use crate::http::{self, Framing, Malformed, Method, RequestHead};
 use crate::mapping::{Known, Source, encode_component};
 use crate::model::Passthrough;
 use crate::refusal::Refusal;
+use std::borrow::Cow;
 use std::time::Duration;
 
 /// How a HTTP backend is called.
@@ -22,6 +23,9 @@ pub struct Backend {
     pub(super) method: Option<Method>,
     pub(super) uri: Uri,
     pub(super) queries: Vec<(String, Source)>,
+    /// What `Host` is mapped from.
+    pub(super) host: Option<Source>,
+    /// The other mapped fields.
     pub(super) headers: Vec<(String, Source)>,
     pub(super) passthrough: Passthrough,
     pub(super) templates: Vec<(String, Payload)>,
@@ -57,11 +61,9 @@ impl Backend {
         self.uri.write_path(&known, out)?;
         self.write_query(&known, head, out);
         out.extend_from_slice(b" HTTP/1.1\r\n");
-        if !self.maps(b"host") {
-            field(out, "Host", self.uri.authority.as_bytes())?;
-        }
+        field(out, "Host", &self.host(&known)?)?;
         if self.proxy {
-            self.write_client_fields(head, out);
+            self.write_client_fields(head, facts, out);
         } else {
             self.write_own_fields(permit, method, head, out)?;
         }
@@ -74,16 +76,31 @@ impl Backend {
         fields::write_trace_id(head, facts, out);
         let upgrade = head.upgrade().filter(|_| self.proxy);
         if self.proxy {
-            fields::write_forwarded(facts, out);
+            fields::write_forwarded(facts, |name| self.maps(name), out);
         }
         if let Some(protocol) = upgrade {
             out.extend_from_slice(b"Connection: Upgrade\r\n");
             field(out, "Upgrade", protocol)?;
         }
         let framing = head.framing();
+        // Some servers do not read the body of such a method (RFC 9110 §9.3.1), and would read it as a request.
+        let empty = matches!(framing, Framing::None | Framing::Length(0));
+        let last = !empty && !matches!(method, Method::Post | Method::Put | Method::Patch);
+        if last {
+            out.extend_from_slice(b"Connection: close\r\n");
+        }
         write_framing(framing, method, out);
         out.extend_from_slice(b"\r\n");
-        Ok(BackendRequest { method, framing, upgrade: upgrade.is_some() })
+        Ok(BackendRequest { method, framing, upgrade: upgrade.is_some(), last })
+    }
+
+    /// One `Host`, always: the mapped one, or the URI's where the mapping finds none.
+    fn host<'a>(&'a self, known: &Known<'a>) -> Result<Cow<'a, [u8]>, Refusal> {
+        match self.host.as_ref().and_then(|source| source.value(known)) {
+            None => Ok(Cow::Borrowed(self.uri.authority.as_bytes())),
+            Some(host) if http::is_authority(&host) => Ok(host),
+            Some(_) => Err(Refusal::Malformed(Malformed::Syntax("a mapped Host that is none"))),
+        }
     }
 
     /// The URI's own, then (HTTP_PROXY) the client's as it was sent, then the mapped ones.
@@ -115,9 +132,9 @@ impl Backend {
 
     /// The client's fields in their order and case. A mapped name is never the client's to fill, not even where the
     /// mapping finds no value.
-    fn write_client_fields(&self, head: &RequestHead, out: &mut Vec<u8>) {
+    fn write_client_fields(&self, head: &RequestHead, facts: &Facts<'_>, out: &mut Vec<u8>) {
         for line in head.lines() {
-            if fields::passes(head, &line) && !self.maps(line.name) {
+            if fields::passes(head, &line, facts.via.trusted) && !self.maps(line.name) {
                 line.write(out);
             }
         }
@@ -146,7 +163,7 @@ impl Backend {
     }
 
     fn maps(&self, name: &[u8]) -> bool {
-        self.headers.iter().any(|(mapped, _)| mapped.as_bytes().eq_ignore_ascii_case(name))
+        self.headers.iter().any(|(mapped, _)| fields::is_alike(mapped.as_bytes(), name))
     }
 }
 

@@ -63,6 +63,7 @@ struct Compiler<'a> {
 struct Mapped {
     path: Vec<(String, Source)>,
     query: Vec<(String, Source)>,
+    host: Option<Source>,
     header: Vec<(String, Source)>,
 }
 
@@ -118,6 +119,7 @@ impl Compiler<'_> {
             method,
             uri,
             queries: mapped.query,
+            host: mapped.host,
             headers: mapped.header,
             passthrough: model.passthrough_behavior,
             templates,
@@ -154,8 +156,11 @@ impl Compiler<'_> {
                     } else if fields::contains(fields::LEFT_OUT, name) {
                         let what = format!("`{name}` belongs to the connection: the mapping is left out");
                         self.warning(*place, what, "remove the mapping");
-                    } else {
+                    } else if !name.eq_ignore_ascii_case("host") {
                         mapped.header.push((name.to_owned(), source));
+                    } else if mapped.host.replace(source).is_some() {
+                        let instead = "leave one of the mappings".to_owned();
+                        self.error(*place, "`Host` is mapped twice".to_owned(), instead);
                     }
                 }
                 _ => {

@@ -81,16 +81,45 @@ pub(super) fn contains(names: &[&str], name: &str) -> bool {
     names.iter().any(|known| known.eq_ignore_ascii_case(name))
 }
 
-/// Does a client's field go to an `http_proxy` backend as it is?
-pub(super) fn passes(head: &RequestHead, line: &FieldLine<'_>) -> bool {
+/// Does a client's field go to an `http_proxy` backend as it is? `trusted`: a proxy sends it, which is believed.
+///
+/// `Content_Length` or `X_Forwarded_For` goes no further than the field that it would be taken for.
+pub(super) fn passes(head: &RequestHead, line: &FieldLine<'_>, trusted: bool) -> bool {
     let name = line.name;
-    let of_that_length = DROPPED_LENGTHS >> name.len().min(63) & 1 == 1;
-    let dropped = of_that_length && DROPPED.iter().any(|known| name.eq_ignore_ascii_case(known.as_bytes()));
-    if dropped || head.is_hop_by_hop(name) {
+    if is_kept_back(head, name, trusted) {
         return false;
+    }
+    if name.iter().any(|byte| is_other_mark(*byte)) {
+        let plain = |byte: &u8| if is_other_mark(*byte) { b'-' } else { *byte };
+        return !is_kept_back(head, &name.iter().map(plain).collect::<Vec<u8>>(), trusted);
     }
     // A SigV4 signature is meant for the gateway, and a backend could replay it.
     !(name.eq_ignore_ascii_case(b"authorization") && line.value.starts_with(b"AWS4-HMAC-SHA256"))
+}
+
+fn is_kept_back(head: &RequestHead, name: &[u8], trusted: bool) -> bool {
+    let of_that_length = DROPPED_LENGTHS >> name.len().min(63) & 1 == 1;
+    let dropped = of_that_length && DROPPED.iter().any(|known| name.eq_ignore_ascii_case(known.as_bytes()));
+    dropped || head.is_hop_by_hop(name) || (!trusted && is_forwarded(name))
+}
+
+/// `X-Forwarded-Host` and its kin: whoever is not believed says nothing of whom it speaks for.
+fn is_forwarded(name: &[u8]) -> bool {
+    const START: &[u8] = b"x-forwarded-";
+    name.get(..START.len()).is_some_and(|start| start.eq_ignore_ascii_case(START))
+}
+
+/// What stands in a name beside letters, digits and `-`: CGI and its heirs tell `_` from `-` no more (RFC 3875
+/// §4.1.18), and some of them no mark from another.
+fn is_other_mark(byte: u8) -> bool {
+    !byte.is_ascii_alphanumeric() && byte != b'-'
+}
+
+/// Would a backend that tells no mark from another take both for one field?
+pub(super) fn is_alike(one: &[u8], other: &[u8]) -> bool {
+    let mark = |byte: &u8| !byte.is_ascii_alphanumeric();
+    let same = |(a, b): (&u8, &u8)| a.eq_ignore_ascii_case(b) || (mark(a) && mark(b));
+    one.len() == other.len() && one.iter().zip(other).all(same)
 }
 
 /// What becomes of a proxied backend's field on its way to the client.
@@ -150,21 +179,29 @@ fn has_root(value: &[u8]) -> bool {
 }
 
 /// `X-Forwarded-*` anew, from what was believed: the source and the trusted proxies after it; port and scheme of the
-/// source's connection. Nothing that a client wrote itself is in it.
-pub(super) fn write_forwarded(facts: &Facts<'_>, out: &mut Vec<u8>) {
+/// source's connection. Nothing that a client wrote itself is in it. What the configuration maps stands already.
+pub(super) fn write_forwarded(facts: &Facts<'_>, maps: impl Fn(&[u8]) -> bool, out: &mut Vec<u8>) {
     let via = facts.via;
     let (port, scheme) = (via.port.unwrap_or(facts.listener.port()), via.scheme.unwrap_or("http"));
-    out.extend_from_slice(b"X-Forwarded-For: ");
-    write_address(facts.source.to_canonical(), out);
-    for proxy in &via.proxies {
-        out.extend_from_slice(b", ");
-        write_address(*proxy, out);
+    if !maps(b"x-forwarded-for") {
+        out.extend_from_slice(b"X-Forwarded-For: ");
+        write_address(facts.source.to_canonical(), out);
+        for proxy in &via.proxies {
+            out.extend_from_slice(b", ");
+            write_address(*proxy, out);
+        }
+        out.extend_from_slice(b"\r\n");
     }
-    out.extend_from_slice(b"\r\nX-Forwarded-Port: ");
-    write_decimal(out, port.into());
-    out.extend_from_slice(b"\r\nX-Forwarded-Proto: ");
-    out.extend_from_slice(scheme.as_bytes());
-    out.extend_from_slice(b"\r\n");
+    if !maps(b"x-forwarded-port") {
+        out.extend_from_slice(b"X-Forwarded-Port: ");
+        write_decimal(out, port.into());
+        out.extend_from_slice(b"\r\n");
+    }
+    if !maps(b"x-forwarded-proto") {
+        out.extend_from_slice(b"X-Forwarded-Proto: ");
+        out.extend_from_slice(scheme.as_bytes());
+        out.extend_from_slice(b"\r\n");
+    }
 }
 
 /// Formatting an IPv4 address by std takes longer than the rest of the head together.

@@ -53,6 +53,8 @@ pub struct BackendRequest {
     pub framing: Framing,
     /// The client's upgrade is offered to the backend (http_proxy only).
     pub upgrade: bool,
+    /// The backend is told that nothing follows on its connection.
+    pub last: bool,
 }
 
 impl BackendRequest {

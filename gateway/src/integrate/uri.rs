@@ -244,21 +244,30 @@ fn parameter(name: &str, names: &Names<'_>) -> Result<Piece, Unusable> {
     }
 }
 
-/// The text with every byte that no target may hold percent-encoded; triplets must be whole.
+/// The text with every byte that no target may hold percent-encoded, and no other that would read the same without.
 fn normal(text: &str, path: bool) -> Result<String, Unusable> {
     let mut out = String::with_capacity(text.len());
     let bytes = text.as_bytes();
-    for (at, &byte) in bytes.iter().enumerate() {
-        let hex = |offset: usize| bytes.get(at + offset).is_some_and(u8::is_ascii_hexdigit);
+    let mut at = 0;
+    while let Some(&byte) = bytes.get(at) {
         let literal = byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:@/".contains(&byte);
         match byte {
-            b'%' if hex(1) && hex(2) => out.push('%'),
-            b'%' => return bad("`%` without two hex digits", "write %25 for a percent sign"),
+            b'%' => {
+                let triplet =
+                    text.get(at + 1..at + 3).filter(|hex| hex.bytes().all(|b| b.is_ascii_hexdigit()));
+                let value = triplet.and_then(|hex| u8::from_str_radix(hex, 16).ok());
+                let Some(value) = value else {
+                    return bad("`%` without two hex digits", "write %25 for a percent sign");
+                };
+                encode_component(&mut out, &[value]);
+                at += 2;
+            }
             b'\\' => return bad("a backslash is no part of a path", "write /"),
             b'?' if !path => out.push('?'),
             _ if literal => out.push(char::from(byte)),
             _ => encode_component(&mut out, &[byte]),
         }
+        at += 1;
     }
     Ok(out)
 }

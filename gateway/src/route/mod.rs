@@ -8,9 +8,9 @@ pub use captures::Captures;
 pub use reach::{ApiDoor, Table};
 pub use tree::{Invalid, Tree, parameters_of};
 
-use crate::http::Method;
+use crate::http::{Method, RequestHead};
 use crate::refusal::Refusal;
-use crate::snapshot::{self, ApiIndex, ListenerIndex, MethodIndex};
+use crate::snapshot::{self, ApiIndex, ListenerIndex, MethodIndex, Snapshot};
 use std::ops::Range;
 
 /// What a request asks for; `path` is normalised (http::RequestHead::path), `host` lower-cased without port.
@@ -24,6 +24,15 @@ pub struct Asked<'a> {
     pub method: Method,
     /// `x-apigw-api-id`, heard only on listeners of a VPC
     pub api_id: Option<&'a str>,
+}
+
+impl<'a> Asked<'a> {
+    pub fn of(snapshot: &Snapshot, listener: ListenerIndex, head: &'a RequestHead) -> Self {
+        let of_vpc = snapshot.listeners.get(listener).is_some_and(|listener| listener.vpc.is_some());
+        let api_id = if of_vpc { head.only_field("x-apigw-api-id") } else { None };
+        let api_id = api_id.and_then(|id| std::str::from_utf8(id).ok());
+        Self { listener, host: head.host(), path: head.path(), method: head.method(), api_id }
+    }
 }
 
 /// The API that a request reaches, before its resource: host, id and stage are resolved.

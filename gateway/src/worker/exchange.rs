@@ -69,7 +69,7 @@ fn pass<'s>(
         // Its proxy's connection carries others' requests: it stays.
         return Err(Refusal::Forbidden("the source is banned"));
     }
-    let asked = asked(snapshot, head, listener);
+    let asked = Asked::of(snapshot, listener, head);
     let reached = snapshot.routes.reach(&asked)?;
     // Whoever connects must be inside, as in the kernel; whom it speaks for, too.
     endpoint::admit(snapshot, listener, reached.api, peer)?;
@@ -120,18 +120,5 @@ fn say(client: &Client, permit: &Permit<'_>, facts: &Facts<'_>, refusal: &Refusa
         let (api, method) = (&permit.api.name, permit.method);
         let route = format_args!("{} {}", method.http_method, method.resource_path);
         observe::log("warning", "integrate", format_args!("{} {api} {route}: {what}", facts.request_id));
-    }
-}
-
-/// What the request asks the route table for.
-pub(super) fn asked<'a>(snapshot: &Snapshot, head: &'a RequestHead, listener: ListenerIndex) -> Asked<'a> {
-    let of_vpc = snapshot.listeners[listener].vpc.is_some();
-    let api_id = if of_vpc { head.field("x-apigw-api-id") } else { None };
-    Asked {
-        listener,
-        host: head.host(),
-        path: head.path(),
-        method: head.method(),
-        api_id: api_id.and_then(|id| std::str::from_utf8(id).ok()),
     }
 }

@@ -238,7 +238,8 @@ impl Call<'_> {
         let keep = keepable && framing != Framing::UntilClose && respond::may_keep(head, open, local);
         respond::write_framing(out, told.unwrap_or(framing), keep);
         let carried = if bodiless { Framing::None } else { body };
-        Ok(Shown { framing, carried, reusable: carried == body && response.keep_alive(), keep, kept })
+        let reusable = carried == body && !self.request.last && response.keep_alive();
+        Ok(Shown { framing, carried, reusable, keep, kept })
     }
 
     /// The rest of an answer that does not come in one piece; its head is in `out`.

@@ -2,7 +2,6 @@
 
 use super::client::{After, Body, Client};
 use super::clock::Ids;
-use super::exchange::asked;
 use super::local::{Closing, Local, Open};
 use super::scratch::Scratch;
 use crate::http::{self, Framing, Method, RequestHead, Version};
@@ -10,6 +9,7 @@ use crate::integrate::Facts;
 use crate::net::{self, Outgoing};
 use crate::observe;
 use crate::refusal::{Answer, Refusal, RefusedRequest};
+use crate::route::Asked;
 use crate::snapshot::{ListenerIndex, Snapshot};
 use crate::upstream::{self, RelayLimits};
 use std::net::IpAddr;
@@ -30,7 +30,7 @@ pub(super) async fn refuse(
 ) -> After {
     observe::add(&client.local.counters.refused, 1);
     note(client, facts.source, refusal);
-    let asked = asked(snapshot, &scratch.head, listener);
+    let asked = Asked::of(snapshot, listener, &scratch.head);
     let reached = snapshot.routes.reach(&asked).ok();
     let api = reached.as_ref().map(|reached| &snapshot.apis[reached.api]);
     let matched = reached.and_then(|reached| snapshot.routes.find(&asked, reached).ok());

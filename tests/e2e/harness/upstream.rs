@@ -111,8 +111,13 @@ impl Connection {
     pub(crate) fn request(&mut self) -> Option<Received> {
         let mut request = self.head()?;
         request.body = self.body(&request)?;
-        self.seen.requests.lock().unwrap().push(request.clone());
+        self.remember(&request);
         Some(request)
+    }
+
+    /// For a script that reads heads and bodies itself.
+    pub(crate) fn remember(&self, request: &Received) {
+        self.seen.requests.lock().unwrap().push(request.clone());
     }
 
     /// The next head alone; its body is still to come.

@@ -77,6 +77,8 @@ pub struct Request<'a> {
     pub arn: String,
     /// The same with the path decoded, where that differs.
     pub decoded_arn: Option<String>,
+    /// The same with the path as the laxest backend reads it (`bare`), where that differs.
+    pub bare_arn: Option<String>,
 }
 
 impl<'a> Request<'a> {
@@ -90,14 +92,15 @@ impl<'a> Request<'a> {
     ) -> Self {
         let listener = snapshot.listeners.get(listener);
         let vpc = listener.and_then(|listener| snapshot.vpcs.get(listener.vpc?));
-        let text = |name| head.field(name).map(String::from_utf8_lossy);
+        let text = |name| text(head, name);
         // Slashes that routing does not see must not hide a path from a Deny.
         let path = head.path().get(matched.path.clone()).unwrap_or_default().trim_start_matches('/');
         let path = path.strip_suffix('/').unwrap_or(path);
         let Api { region, account, id, stage, .. } = api;
         let method = head.method().as_str();
         let arn = |path: &str| format!("arn:aws:execute-api:{region}:{account}:{id}/{stage}/{method}/{path}");
-        let decoded = path.contains('%').then(|| arn(&String::from_utf8_lossy(&decode(path))));
+        let decoded = path.contains('%').then(|| String::from_utf8_lossy(&decode(path)).into_owned());
+        let bare = bare(decoded.as_deref().unwrap_or(path));
         Self {
             source,
             vpc: vpc.map(|vpc| vpc.id.as_str()),
@@ -105,9 +108,27 @@ impl<'a> Request<'a> {
             user_agent: text("user-agent"),
             referer: text("referer"),
             arn: arn(path),
-            decoded_arn: decoded,
+            decoded_arn: decoded.as_deref().map(arn),
+            bare_arn: bare.as_deref().map(arn),
         }
     }
+}
+
+/// All fields of that name as one (RFC 9110 §5.3): which of several a backend believes cannot be known.
+fn text<'a>(head: &'a RequestHead, name: &'a str) -> Option<Cow<'a, str>> {
+    let mut values = head.fields_named(name).map(String::from_utf8_lossy);
+    let first = values.next()?;
+    Some(values.fold(first, |all, more| Cow::Owned(format!("{all}, {more}"))))
+}
+
+/// A decoded path as some backends read it: `\` for `/`, runs of slashes as one, what follows a `;` left out of its
+/// segment. None: it is that already.
+fn bare(path: &str) -> Option<String> {
+    if !path.contains("//") && !path.contains([';', '\\']) && !path.starts_with('/') {
+        return None;
+    }
+    let segments = path.split(['/', '\\']).map(|segment| segment.split(';').next().unwrap_or_default());
+    Some(segments.filter(|segment| !segment.is_empty()).collect::<Vec<_>>().join("/"))
 }
 
 impl Policy {
@@ -153,8 +174,8 @@ impl Patterns {
     }
 
     /// A path with percent-triplets is compared in both forms. A match that speaks against the caller (of a Deny, or of
-    /// an Allow's `NotResource`) needs one of them; one that speaks for him needs the form that routing saw, or the
-    /// decoded one unless it has a slash that routing did not.
+    /// an Allow's `NotResource`) needs one of them, or of the bare one; one that speaks for him needs the form that
+    /// routing saw, or the decoded one unless it has a slash that routing did not.
     fn hold_resource(&self, request: &Request<'_>, deny: bool) -> Truth {
         let matches = |arn: &str| {
             let of = |pattern: &String| glob::matches(pattern.as_bytes(), arn.as_bytes());
@@ -163,7 +184,8 @@ impl Patterns {
         let against = deny != self.not;
         let sound = against || !request.arn.contains("%2F");
         let decoded = request.decoded_arn.as_deref().filter(|_| sound);
-        let matched = matches(&request.arn) || decoded.is_some_and(matches);
+        let bare = request.bare_arn.as_deref().filter(|_| against);
+        let matched = matches(&request.arn) || decoded.is_some_and(matches) || bare.is_some_and(matches);
         Truth::from(matched != self.not)
     }
 }

@@ -7,7 +7,8 @@ const OWNER: Owner<'_> = Owner { region: "us-east-1", account: "123456789012", a
 
 fn request(path: &str) -> Request<'static> {
     let arn = |path: &str| format!("arn:aws:execute-api:us-east-1:123456789012:a1/prod/GET/{path}");
-    let decoded = path.contains('%').then(|| arn(&String::from_utf8_lossy(&decode(path))));
+    let decoded = path.contains('%').then(|| String::from_utf8_lossy(&decode(path)).into_owned());
+    let bare = bare(decoded.as_deref().unwrap_or(path));
     Request {
         source: "203.0.113.9".parse().unwrap(),
         vpc: None,
@@ -15,7 +16,8 @@ fn request(path: &str) -> Request<'static> {
         user_agent: Some("curl/8".into()),
         referer: None,
         arn: arn(path),
-        decoded_arn: decoded,
+        decoded_arn: decoded.as_deref().map(arn),
+        bare_arn: bare.as_deref().map(arn),
     }
 }
 
@@ -83,6 +85,38 @@ fn an_encoded_slash_helps_nobody() {
     assert!(!passes(&json!([allow(), statement("Deny", "execute-api:/prod/GET/admin/*")]), &path));
     assert!(!passes(&json!([statement("Allow", "execute-api:/prod/GET/admin/*")]), &path));
     assert!(passes(&json!([statement("Allow", "execute-api:/prod/GET/admin%2F*")]), &path));
+}
+
+/// nginx reads `//admin` and `/%2Fadmin` as `/admin`, Tomcat `/admin;x`, IIS `\\admin`.
+#[test]
+fn what_a_lax_backend_reads_is_denied_and_not_allowed() {
+    let admin = |effect| statement(effect, "execute-api:/prod/GET/admin/users");
+    for path in [
+        "admin//users",
+        "admin/%2Fusers",
+        "%2Fadmin/users",
+        "admin/users;x=1",
+        "admin;x/users%3By",
+        "admin%5Cusers",
+    ] {
+        assert!(!passes(&json!([allow(), admin("Deny")]), &request(path)), "{path}");
+        assert!(!passes(&json!([admin("Allow")]), &request(path)), "{path}");
+    }
+    assert!(passes(&json!([allow(), admin("Deny")]), &request("admin/users2;admin/users")));
+    let anything = json!([{
+        "Effect": "Allow", "Principal": "*", "Action": "*", "NotResource": "execute-api:/prod/GET/admin/*",
+    }]);
+    assert!(passes(&anything, &request("pets")) && !passes(&anything, &request("admin//users")));
+}
+
+#[test]
+fn of_several_fields_none_is_believed_alone() {
+    let mut head = RequestHead::new();
+    let bytes = b"GET / HTTP/1.1\r\nHost: a\r\nReferer: good\r\nUser-Agent: x\r\nreferer: evil\r\n\r\n";
+    head.parse(bytes, &crate::http::HeadLimits::default()).unwrap();
+    assert_eq!(text(&head, "referer").as_deref(), Some("good, evil"));
+    assert_eq!(text(&head, "user-agent").as_deref(), Some("x"));
+    assert_eq!(text(&head, "origin"), None);
 }
 
 #[test]

@@ -68,6 +68,8 @@ fn mappings_and_templates_that_cannot_be() {
     ] {
         assert_eq!(said(|i| i.request_parameters = triples(&[(key, value)])), expected, "{key} {value}");
     }
+    let hosts = [("integration.request.header.Host", "'a'"), ("integration.request.header.host", "'b'")];
+    assert_eq!(said(|i| i.request_parameters = triples(&hosts)), (1, 0, false));
     let vtl = || triples(&[("application/json", "#set($x = 1) $x")]);
     assert_eq!(said(|i| i.request_templates = vtl()), (0, 0, false), "http_proxy has no templates");
     let http = |i: &mut model::Integration| {

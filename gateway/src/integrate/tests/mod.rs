@@ -1,6 +1,7 @@
 //! What the tests of integrations stand on: one API with one method, and a request on its way.
 
 mod compile;
+mod one_reading;
 mod request;
 mod response;
 
@@ -126,7 +127,7 @@ fn head_of(text: &str) -> RequestHead {
     head
 }
 
-static DIRECT: Via = Via { proxies: Vec::new(), port: None, scheme: None };
+static DIRECT: Via = Via { trusted: false, proxies: Vec::new(), port: None, scheme: None };
 
 fn facts() -> Facts<'static> {
     Facts {

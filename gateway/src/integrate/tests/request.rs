@@ -38,7 +38,10 @@ fn a_proxied_request_byte_by_byte() {
          X-Forwarded-For: 203.0.113.9\r\nX-Forwarded-Port: 8080\r\nX-Forwarded-Proto: http\r\n\
          Content-Length: 5\r\n\r\n"
     );
-    assert_eq!(sent, BackendRequest { method: Method::Post, framing: Framing::Length(5), upgrade: false });
+    assert_eq!(
+        sent,
+        BackendRequest { method: Method::Post, framing: Framing::Length(5), upgrade: false, last: false }
+    );
 }
 
 #[test]
@@ -57,7 +60,7 @@ fn targets() {
     let two = model(IntegrationType::HttpProxy, "http://b/{b}/-/{a}.json?id={a}");
     assert_eq!(target("/{a}/{b}", &two, "/prod/1&2/3"), "/3/-/1&2.json?id=1%262");
     let odd = model(IntegrationType::HttpProxy, "http://b/a b/\u{e9}/%7e");
-    assert_eq!(target("/{x+}", &odd, "/prod/1"), "/a%20b/%C3%A9/%7e");
+    assert_eq!(target("/{x+}", &odd, "/prod/1"), "/a%20b/%C3%A9/~");
 }
 
 #[test]
@@ -73,6 +76,18 @@ fn mapped_path_parameters_cannot_leave_their_segment() {
         let request = format!("GET /prod/f?name={evil} HTTP/1.1\r\nHost: x\r\n\r\n");
         let refusal = forwarded("/f", &integration, &request).unwrap_err();
         assert!(matches!(refusal, Refusal::Malformed(_)), "{evil}");
+    }
+    // Nor can they with what the URI has beside them, however it is written.
+    for uri in ["http://b/x%2f{name}", "http://b/%2e{name}", "http://b/x%5c{name}%3bx"] {
+        let mut integration = model(IntegrationType::HttpProxy, uri);
+        integration.request_parameters =
+            triples(&[("integration.request.path.name", "method.request.querystring.name")]);
+        for evil in [".", ".."] {
+            let request = format!("GET /prod/f?name={evil} HTTP/1.1\r\nHost: x\r\n\r\n");
+            let sent = forwarded("/f", &integration, &request);
+            // `%2e` and `..` are three dots: a name like any other.
+            assert!(sent.is_err() || uri.contains("%2e") && evil == "..", "{uri} {evil}: {sent:?}");
+        }
     }
     // Nor can a capture, with what stands before it.
     let hidden = model(IntegrationType::HttpProxy, "http://b/.{name}/x");
@@ -108,6 +123,77 @@ fn mapped_names_are_never_the_client_s_to_fill() {
     assert!(!text.contains("root") && !text.contains("X-User") && !text.contains("TE:"), "{text}");
     assert!(text.contains("\r\nHost: api.internal\r\n") && !text.contains("Host: b"), "{text}");
     assert!(text.contains("X-All: 1\r\nX-All: 2\r\n") && !text.contains("x-all: 9"), "{text}");
+}
+
+#[test]
+fn fields_that_a_backend_may_take_for_ours_do_not_pass() {
+    let mut integration = model(IntegrationType::HttpProxy, "http://b/");
+    integration.request_parameters = triples(&[
+        ("integration.request.header.X-User", "'nobody'"),
+        ("integration.request.header.X-Forwarded-For", "context.identity.sourceIp"),
+    ]);
+    let (_, text) = forwarded(
+        "/f",
+        &integration,
+        "GET /prod/f HTTP/1.1\r\nHost: x\r\nContent_Length: 5\r\nTransfer_Encoding: chunked\r\nX_User: root\r\n\
+         X.User: root\r\nx_forwarded_for: 6.6.6.6\r\nX-Forwarded_Host: evil\r\nX-Forwarded-Host: evil\r\n\
+         X_Amzn_Apigateway_Api_Id: evil\r\nConnection: X-Hop\r\nX_Hop: 1\r\nX_Own: 1\r\n\r\n",
+    )
+    .unwrap();
+    assert_eq!(
+        text,
+        "GET / HTTP/1.1\r\nHost: b\r\nX_Own: 1\r\nX-User: nobody\r\nX-Forwarded-For: 203.0.113.9\r\n\
+         X-Amzn-Apigateway-Api-Id: a1\r\nX-Amzn-Trace-Id: Root=1-69260ed0-0123456789abcdef01234567\r\n\
+         X-Forwarded-Port: 8080\r\nX-Forwarded-Proto: http\r\n\r\n"
+    );
+}
+
+#[test]
+fn there_is_one_host_and_it_is_one() {
+    let mut integration = model(IntegrationType::HttpProxy, "http://b:8090/");
+    integration.request_parameters =
+        triples(&[("integration.request.header.Host", "method.request.multivaluequerystring.h")]);
+    let host = |query: &str| {
+        let request = format!("GET /prod/f{query} HTTP/1.1\r\nHost: x\r\n\r\n");
+        let (_, text) = forwarded("/f", &integration, &request)?;
+        let hosts: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix("Host: ")).collect();
+        assert_eq!(hosts.len(), 1, "{text}");
+        Ok(hosts[0].to_owned())
+    };
+    for (query, expected) in
+        [("", "b:8090"), ("?h=a.example:81", "a.example:81"), ("?h=a&h=c", "c"), ("?h=[::1]", "[::1]")]
+    {
+        assert_eq!(host(query), Ok(expected.to_owned()), "{query}");
+    }
+    for evil in ["", "a%20b", "a/b", "a,b", "u@a", "a:x", "a%0d%0aX:1", "%01", "a%3f"] {
+        assert!(matches!(host(&format!("?h={evil}")), Err(Refusal::Malformed(_))), "{evil}");
+    }
+}
+
+/// Some servers do not read it, and would read the next request in it.
+#[test]
+fn nothing_follows_a_body_that_a_backend_may_not_expect() {
+    for (method, body, last) in [
+        ("GET", "Content-Length: 5\r\n", true),
+        ("HEAD", "Content-Length: 5\r\n", true),
+        ("DELETE", "Transfer-Encoding: chunked\r\n", true),
+        ("OPTIONS", "Content-Length: 1\r\n", true),
+        ("GET", "", false),
+        ("GET", "Content-Length: 0\r\n", false),
+        ("POST", "Content-Length: 5\r\n", false),
+        ("PUT", "Transfer-Encoding: chunked\r\n", false),
+        ("PATCH", "Content-Length: 5\r\n", false),
+    ] {
+        let request = format!("{method} /prod/f HTTP/1.1\r\nHost: x\r\n{body}\r\n");
+        let (sent, text) =
+            forwarded("/f", &model(IntegrationType::HttpProxy, "http://b/"), &request).unwrap();
+        assert_eq!((sent.last, text.contains("\r\nConnection: close\r\n")), (last, last), "{method} {body}");
+    }
+    // The method is the one that the backend sees.
+    let mut integration = model(IntegrationType::Http, "http://b/");
+    integration.http_method = Some("GET".to_owned());
+    let request = "POST /prod/f HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\n";
+    assert!(forwarded("/f", &integration, request).unwrap().0.last);
 }
 
 #[test]
@@ -185,10 +271,18 @@ fn passthrough_behaviours() {
 #[test]
 fn what_was_believed_of_proxies_goes_on() {
     let proxies = vec!["10.0.0.2".parse().unwrap(), "10.0.0.1".parse().unwrap()];
-    let via = Via { proxies, port: Some(443), scheme: Some("https") };
+    let via = Via { trusted: true, proxies, port: Some(443), scheme: Some("https") };
     let mut out = Vec::new();
-    crate::integrate::fields::write_forwarded(&Facts { via: &via, ..facts() }, &mut out);
+    let facts = Facts { via: &via, ..facts() };
+    fields::write_forwarded(&facts, |_| false, &mut out);
     let expected = "X-Forwarded-For: 203.0.113.9, 10.0.0.2, 10.0.0.1\r\n\
         X-Forwarded-Port: 443\r\nX-Forwarded-Proto: https\r\n";
     assert_eq!(String::from_utf8(out).unwrap(), expected);
+    let request = "GET / HTTP/1.1\r\nHost: x\r\nX-Forwarded-Host: shop.example\r\nX_Forwarded_For: 1\r\n\r\n";
+    let passed = |trusted| {
+        let head = head_of(request);
+        let passed = head.lines().filter(|line| fields::passes(&head, line, trusted));
+        passed.map(|line| String::from_utf8_lossy(line.name).into_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!((passed(true), passed(false)), (vec!["X-Forwarded-Host".to_owned()], Vec::new()));
 }
