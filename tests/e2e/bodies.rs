@@ -188,6 +188,15 @@ fn a_body_of_exactly_10_mb_passes(io: Io) {
     });
     let gateway = Setup::new(io).api(echo_api(upstream.address)).start();
     assert_eq!(gateway.client().post("/prod/x", &vec![0; 10_485_760]).text(), "10485760");
+    // In chunks too, and one byte more is one too many.
+    let chunked = |more: &str| {
+        let mut client = gateway.client();
+        client.send("POST /prod/x HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\na00000\r\n");
+        client.send(vec![0; 10_485_760]).send(format!("\r\n{more}0\r\n\r\n"));
+        client.response()
+    };
+    assert_eq!(chunked("").text(), "10485760");
+    assert_eq!(chunked("1\r\nx\r\n").status, 413);
 }
 
 fn bad_chunks_never_become_a_whole_request(io: Io) {

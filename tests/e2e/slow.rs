@@ -12,6 +12,8 @@ const FILES: u32 = 512;
 on_both! {
     slow_clients_leave_honest_ones_unharmed,
     slow_bodies_and_readers_are_given_up,
+    a_reader_that_does_not_read_keeps_little_in_the_kernel,
+    half_heads_keep_no_more_than_they_may,
 }
 
 /// Answers at once, with as much as is asked for: `/8000000`.
@@ -111,6 +113,43 @@ fn slow_bodies_and_readers_are_given_up(io: Io) {
     }
 }
 
+/// Megabytes of each would use up the memory that the kernel has for all of TCP.
+fn a_reader_that_does_not_read_keeps_little_in_the_kernel(io: Io) {
+    let upstream = sized();
+    let gateway = Setup::new(io).api(echo_api(upstream.address)).start();
+    let mut reader = Client::connect_narrow(gateway.public());
+    reader.send("GET /prod/8000000 HTTP/1.1\r\nHost: a\r\n\r\n");
+    eventually("bytes wait for it", || reader.queued_by(gateway.public()) > 64 << 10);
+    let mut most = 0;
+    for _ in 0..5 {
+        std::thread::sleep(Duration::from_millis(100));
+        most = reader.queued_by(gateway.public()).max(most);
+    }
+    assert!(most < 512 << 10, "{most} bytes wait in the kernel");
+    assert_eq!(reader.until_length().unwrap(), 8_000_000, "and none is lost");
+}
+
+/// As large as may be and never whole: some are given up, and whoever asks is served.
+fn half_heads_keep_no_more_than_they_may(io: Io) {
+    const CROWD: usize = 3_000;
+    let upstream = sized();
+    let gateway = Setup::new(io).api(echo_api(upstream.address)).start();
+    honest(&gateway);
+    let line = format!("X: {}\r\n", "x".repeat(980));
+    let half = format!("GET /prod/x HTTP/1.1\r\nHost: a\r\n{}", line.repeat(17));
+    let mut crowd: Vec<Client> = Vec::new();
+    for _ in 0..CROWD {
+        let mut client = gateway.client();
+        let _ = client.try_send(&half);
+        crowd.push(client);
+    }
+    eventually("the slowest are closed", || gateway.stderr().contains("half heads keep as much memory"));
+    honest(&gateway);
+    let open = gateway.json(&["status"])["workers"][0]["connections_open"].as_u64().unwrap();
+    // 64 MiB in steps of 32 KiB each, and what is left of the last look.
+    assert!((1_000..2_500).contains(&open), "{open} half heads are open");
+}
+
 /// False once there is an answer (408), or the end.
 fn gateway_still_waits(client: &mut Client) -> bool {
     client.be_patient(Duration::from_millis(20));
@@ -141,12 +180,13 @@ fn ten_thousand_slow_clients() {
     let full = gateway.memory();
     println!(
         "{} slow clients within {connected:?}: first honest one {first:?}, then median {:?}, worst {:?}; \
-         memory {} KiB alone, {} KiB with them",
+         memory {} KiB alone, {} KiB with them, {} bytes of each",
         crowd.len(),
         times[times.len() / 2],
         times[times.len() - 1],
         alone >> 10,
         full >> 10,
+        (full - alone) / crowd.len() as u64,
     );
     assert!(times[times.len() - 1] < Duration::from_secs(2));
     assert!(full - alone < 512 << 20, "{} MiB", (full - alone) >> 20);

@@ -149,6 +149,20 @@ fn heads_past_their_limits_are_refused(io: Io) {
         client.assert_closed();
     }
     assert_eq!(upstream.connections(), 0);
+    // At the limit itself each of them passes.
+    for (what, path, fields) in [
+        ("the longest target", "x".repeat(8_192 - "/prod/".len()), String::new()),
+        ("the most fields", "x".into(), "X: y\r\n".repeat(99)),
+        (
+            "the largest head",
+            "x".into(),
+            format!("X: {}\r\n", "x".repeat(18_432 - "GET /prod/x HTTP/1.1\r\nHost: a\r\nX: \r\n\r\n".len())),
+        ),
+    ] {
+        let mut client = gateway.client();
+        client.send(format!("GET /prod/{path} HTTP/1.1\r\nHost: a\r\n{fields}\r\n"));
+        assert_eq!(client.response().status, 200, "{what}");
+    }
 }
 
 fn a_head_that_never_ends_is_given_up(io: Io) {
@@ -241,4 +255,14 @@ fn interim_answers_without_end_are_a_broken_answer(io: Io) {
     });
     let gateway = Setup::new(io).api(echo_api(upstream.address)).start();
     assert_eq!(gateway.client().get("/prod/x").status, 502);
+    // Eight are passed over, the ninth is one too many.
+    for (count, status) in [(8, 200), (9, 502)] {
+        let upstream = Upstream::start(move |connection| {
+            connection.request();
+            connection.send("HTTP/1.1 103 Early Hints\r\n\r\n".repeat(count));
+            connection.answer(200, "ok");
+        });
+        let gateway = Setup::new(io).api(echo_api(upstream.address)).start();
+        assert_eq!(gateway.client().get("/prod/x").status, status, "{count}");
+    }
 }

@@ -1,6 +1,7 @@
 //! The pools of receive buffers, the Chunk that borrows one, and what is on its way out.
 #![allow(unsafe_code)]
 
+use super::held::Held;
 use io_uring::types::BufRingEntry;
 use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
 use std::cell::{Cell, RefCell};
@@ -237,7 +238,7 @@ pub struct Chunk {
 
 enum Store {
     Pooled { pool: Rc<Pool>, id: u16, base: NonNull<u8> },
-    Heap(Box<[u8]>),
+    Heap(Box<[u8]>, #[allow(dead_code)] Held), // counted until it is dropped
 }
 
 impl Chunk {
@@ -249,7 +250,7 @@ impl Chunk {
             Store::Pooled { base, .. } => unsafe {
                 std::slice::from_raw_parts(base.as_ptr().add(start), len)
             },
-            Store::Heap(bytes) => &bytes[start..start + len],
+            Store::Heap(bytes, _) => &bytes[start..start + len],
         }
     }
 
@@ -275,7 +276,7 @@ impl Chunk {
             Store::Pooled { base, .. } => unsafe {
                 std::slice::from_raw_parts_mut(base.as_ptr().add(start), len)
             },
-            Store::Heap(bytes) => &mut bytes[start..start + len],
+            Store::Heap(bytes, _) => &mut bytes[start..start + len],
         }
     }
 
@@ -283,7 +284,8 @@ impl Chunk {
     pub(super) fn into_heap(self) -> Self {
         let bytes: Box<[u8]> = self.as_slice().into();
         let end = self.end - self.start;
-        Self { store: Store::Heap(bytes), start: 0, end }
+        let held = Held::of(bytes.len());
+        Self { store: Store::Heap(bytes, held), start: 0, end }
     }
 }
 

@@ -1,5 +1,6 @@
 //! Received bytes that nobody has used yet: heads are read out of them, bodies taken away without copying.
 
+use super::held::Held;
 use super::{Chunk, Outgoing, Size, Stream};
 use std::io;
 use std::rc::Rc;
@@ -11,12 +12,14 @@ pub struct Inbound {
     carry: Vec<u8>,
     /// Read position in `carry`.
     at: usize,
+    /// Counts `carry`.
+    held: Held,
     chunk: Option<Chunk>,
 }
 
 impl Inbound {
     pub fn new(stream: Rc<Stream>) -> Self {
-        Self { stream, carry: Vec::new(), at: 0, chunk: None }
+        Self { stream, carry: Vec::new(), at: 0, held: Held::default(), chunk: None }
     }
 
     pub fn stream(&self) -> &Rc<Stream> {
@@ -56,6 +59,7 @@ impl Inbound {
         if let Some(chunk) = self.chunk.take() {
             self.carry.extend_from_slice(chunk.as_slice());
         }
+        self.held.set(self.carry.capacity());
         let Some(new) = self.stream.recv(size).await? else {
             return Ok(false);
         };
@@ -64,6 +68,7 @@ impl Inbound {
             self.chunk = Some(new);
         } else {
             self.carry.extend_from_slice(new.as_slice());
+            self.held.set(self.carry.capacity());
         }
         Ok(true)
     }
@@ -88,8 +93,9 @@ impl Inbound {
         } else {
             self.carry.clear();
         }
+        self.held.set(self.carry.capacity());
     }
 }
 
 /// A gathered head leaves at most this much storage behind.
-const CARRY_KEPT_BYTES: usize = 4096;
+const CARRY_KEPT_BYTES: usize = 512;

@@ -4,6 +4,7 @@
 use super::Size;
 use super::buffer::{Chunk, Outgoing, Waiting};
 use super::executor::{Core, Driver};
+use super::held::{HELD_MAX, held_bytes};
 use super::op::{OpId, Outcome, Target};
 use super::ring::Ring;
 pub(super) use super::ring_accept::Acceptor;
@@ -180,7 +181,11 @@ impl Connection {
                     // While buffers are scarce, only a reader who waits for one gets one.
                     let awaited = (state.waker.is_some() && !state.watching) || !core.pool(size).is_scarce();
                     let pooled = unread < UNREAD_POOLED_MAX && awaited;
-                    state.queue.push_back(if pooled { chunk } else { chunk.into_heap() });
+                    if pooled || held_bytes() < HELD_MAX {
+                        state.queue.push_back(if pooled { chunk } else { chunk.into_heap() });
+                    } else {
+                        state.end = state.end.or(Some(libc::ENOBUFS));
+                    }
                 }
                 if unread + 1 >= UNREAD_MAX && state.op.is_some() {
                     with_ring(|_, ring| state.stop(ring, op));

@@ -15,6 +15,10 @@ use std::time::Duration;
 /// How long accepting rests when descriptors or memory have run out.
 const EXHAUSTED_PAUSE: Duration = Duration::from_millis(50);
 
+/// What the kernel keeps unsent of one connection, besides what is under way to its peer. Without it a peer that does
+/// not read makes the kernel keep megabytes, and a thousand of them use up the memory of TCP for all.
+const UNSENT_BYTES: u32 = 128 << 10;
+
 /// A listening socket, made by the control plane (bound, listening, SO_REUSEPORT), served by this worker.
 pub struct Listener(Acceptor);
 
@@ -27,8 +31,9 @@ impl Listener {
     /// Only on the thread of a Runtime.
     pub fn new(socket: OwnedFd) -> io::Result<Self> {
         let options = SockRef::from(&socket);
-        // Accepted connections inherit it: one call for all of them.
+        // Accepted connections inherit both: one call for all of them.
         options.set_tcp_nodelay(true)?;
+        options.set_tcp_notsent_lowat(UNSENT_BYTES)?;
         let ring = on_ring();
         // The ring waits by itself for a socket that may block, and gives EAGAIN for one that may not.
         options.set_nonblocking(!ring)?;
@@ -162,6 +167,7 @@ impl Stream {
     pub async fn connect(address: SocketAddr) -> io::Result<Self> {
         let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
         socket.set_tcp_nodelay(true)?;
+        socket.set_tcp_notsent_lowat(UNSENT_BYTES)?;
         socket.set_nonblocking(!on_ring())?;
         let (stream, address) = (Self::new(socket.into(), false)?, SockAddr::from(address));
         match &stream.0 {

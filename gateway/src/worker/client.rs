@@ -86,6 +86,7 @@ impl Client {
         }
         loop {
             self.open.waiting_since.set(net::now());
+            self.open.head_since.set(None);
             self.open.busy.set(false);
             if self.open.closing.get() == Closing::Soon {
                 return After::Close;
@@ -157,7 +158,11 @@ impl Client {
                         self.inbound.consume(consumed);
                         return Next::Head(scratch);
                     }
-                    Ok(Parsed::Partial) => begun = Some((scratch, until)),
+                    Ok(Parsed::Partial) => {
+                        self.open.head_since.set(self.open.head_since.get().or_else(|| Some(net::now())));
+                        self.local.bound_held();
+                        begun = Some((scratch, until));
+                    }
                     Err(malformed) => return Next::Refused(Refusal::Malformed(malformed)),
                 }
             }

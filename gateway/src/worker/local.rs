@@ -77,6 +77,8 @@ pub(super) struct Open {
     pub(super) listener: Cell<Option<ListenerIndex>>,
     /// Since when there is no whole request: idle, or sending its head.
     pub(super) waiting_since: Cell<Instant>,
+    /// Since when there is a part of a head.
+    pub(super) head_since: Cell<Option<Instant>>,
     /// An exchange is under way.
     pub(super) busy: Cell<bool>,
     pub(super) closing: Cell<Closing>,
@@ -256,6 +258,30 @@ impl Local {
             }
         }
         false
+    }
+
+    /// Where all connections together keep more than they may, ends the one whose head has been coming the longest, of
+    /// those near by: each piece of a head that makes it more costs one.
+    pub(super) fn bound_held(&self) {
+        if net::held_bytes() <= net::HELD_MAX {
+            return;
+        }
+        let table = self.open.borrow();
+        let slowest = (0..LOOKED_AT)
+            .filter_map(|_| {
+                let place = self.hand.get();
+                self.hand.set((place + 1) % table.capacity().max(1));
+                let open = table.get(place).filter(|open| !open.busy.get() && !open.cut.is_raised())?;
+                Some((open.head_since.get()?, open))
+            })
+            .min_by_key(|(since, _)| *since);
+        if let Some((_, open)) = slowest {
+            open.end();
+            if self.may_say() {
+                let what = "half heads keep as much memory as they may: the slowest are closed";
+                observe::log("warning", "worker", format_args!("{what}"));
+            }
+        }
     }
 
     pub(super) fn deregister(&self, key: usize) {

@@ -207,6 +207,7 @@ fn admit(local: &Rc<Local>, stream: net::Stream, peer: SocketAddr, listener: usi
         source: Cell::new(peer.ip()),
         listener: Cell::new(Some(listener)),
         waiting_since: Cell::new(net::now()),
+        head_since: Cell::new(None),
         busy: Cell::new(false),
         closing: Cell::new(Closing::No),
         cut: Flag::default(),

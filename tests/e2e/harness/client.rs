@@ -227,6 +227,34 @@ impl Client {
         }
     }
 
+    /// Bytes that the peer's kernel has for us and could not deliver yet, as /proc/net/tcp shows them.
+    pub(crate) fn queued_by(&self, peer: SocketAddr) -> u64 {
+        let port = |address: SocketAddr| format!(":{:04X}", address.port());
+        let (theirs, ours) = (port(peer), port(self.stream.local_addr().unwrap()));
+        let sockets = std::fs::read_to_string("/proc/net/tcp").unwrap();
+        let row =
+            sockets.lines().filter(|row| row.contains(&theirs) && row.contains(&ours)).find_map(|row| {
+                let words: Vec<&str> = row.split_whitespace().collect();
+                (words[1].ends_with(&theirs) && words[2].ends_with(&ours)).then(|| words[4].to_owned())
+            });
+        row.map_or(0, |queues| u64::from_str_radix(&queues[..8], 16).unwrap())
+    }
+
+    /// Reads a response with a Content-Length to its end, keeping none of it: how long its body was.
+    pub(crate) fn until_length(&mut self) -> Result<usize, Broken> {
+        let (_, fields) = self.head()?;
+        let length = fields.iter().find(|(name, _)| name.eq_ignore_ascii_case("content-length"));
+        let length: usize = length.unwrap().1.parse().unwrap();
+        let mut left = length;
+        while left > 0 {
+            match self.skip() {
+                0 => return Err(Broken::Ended { bytes: length - left }),
+                read => left -= read,
+            }
+        }
+        Ok(length)
+    }
+
     /// Reads once and counts; the bytes are dropped. 0: closed.
     pub(crate) fn skip(&mut self) -> usize {
         let mut piece = [0; 64 << 10];
