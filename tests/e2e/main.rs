@@ -18,6 +18,7 @@ mod exhaustion;
 mod failures;
 mod framing;
 mod limits;
+mod long_bodies;
 mod mapping;
 mod memory;
 mod place;

@@ -5,7 +5,8 @@ use super::Size;
 use super::buffer::{Chunk, Outgoing, Waiting};
 use super::epoll::Readiness;
 use super::executor::{Core, Driver};
-use super::ring_socket::{cut_off, nothing_to_read};
+use super::ring_send::cut_off;
+use super::ring_socket::nothing_to_read;
 use super::socket::End;
 use socket2::{SockAddr, SockRef};
 use std::cell::Cell;
@@ -191,6 +192,52 @@ impl Connection {
                 Poll::Pending
             }
         }
+    }
+
+    /// True: whoever reads from the socket itself may try. False: `poll_recv` has something to tell.
+    pub(super) fn poll_direct(&self, cx: &mut Context<'_>) -> Poll<bool> {
+        if self.end.get().is_some() {
+            return Poll::Ready(false);
+        }
+        if self.socket.ready.readable.get() {
+            return Poll::Ready(true);
+        }
+        self.socket.ready.keep_reader(cx);
+        Poll::Pending
+    }
+
+    /// After a try: waits for more, or remembers what the socket will not tell again (false).
+    pub(super) fn found_nothing(&self, cx: &Context<'_>, error: &io::Error) -> bool {
+        let waits = error.kind() == io::ErrorKind::WouldBlock;
+        if waits {
+            self.socket.ready.wait_readable(cx);
+        } else {
+            self.end.set(Some(error.raw_os_error().unwrap_or(libc::EIO)));
+        }
+        waits
+    }
+
+    pub(super) fn poll_room(&self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.socket.ready.writable.get() {
+            return Poll::Ready(());
+        }
+        self.wait_room(cx);
+        Poll::Pending
+    }
+
+    /// After a try that found no room.
+    pub(super) fn wait_room(&self, cx: &Context<'_>) {
+        self.socket.ready.wait_writable(cx);
+    }
+
+    /// A write to the socket itself failed so.
+    pub(super) fn heard(&self, error: &io::Error) {
+        self.reset.set(self.reset.get() || error.kind() == io::ErrorKind::ConnectionReset);
+    }
+
+    /// Has a message been given up in the middle? Sets what later sends are to find.
+    pub(super) fn replace_cut(&self, cut: bool) -> bool {
+        self.cut.replace(cut)
     }
 
     fn read_end(&self, code: i32) -> Poll<io::Result<Option<Chunk>>> {

@@ -4,6 +4,7 @@
 
 use super::buffer::{Pool, Spare};
 use super::epoll::Poller;
+use super::pipe::Pipes;
 use super::ring::Ring;
 use super::timer::{Wheel, read_clock};
 use super::waker::{self, MAIN, Remote, TaskId};
@@ -57,6 +58,7 @@ impl Runtime {
             spare: Spare::default(),
             remote,
             pools,
+            pipes: Pipes::default(),
             driver,
         });
         if let Driver::Ring(ring) = &core.driver {
@@ -132,6 +134,7 @@ pub(super) struct Core {
     tasks: RefCell<Tasks>,
     budget: Cell<u32>,
     pools: [Rc<Pool>; 2],
+    pub(super) pipes: Pipes,
 }
 
 #[allow(clippy::large_enum_variant)] // one per thread

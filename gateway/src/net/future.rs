@@ -3,7 +3,7 @@
 use super::timer::{Sleep, now};
 use std::future::{Future, poll_fn};
 use std::pin::pin;
-use std::task::Poll;
+use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 /// The deadline passed first. The losing future is dropped; no data is lost by that.
@@ -25,6 +25,14 @@ pub async fn timeout_at<F: Future>(deadline: Instant, future: F) -> Result<F::Ou
 
 pub async fn timeout<F: Future>(after: Duration, future: F) -> Result<F::Output, Elapsed> {
     timeout_at(now() + after, future).await
+}
+
+/// What the future gives without waiting; else it is dropped.
+pub fn at_once<F: Future>(future: F) -> Option<F::Output> {
+    match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(output) => Some(output),
+        Poll::Pending => None,
+    }
 }
 
 /// Runs both to their end.

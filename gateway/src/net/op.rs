@@ -20,6 +20,7 @@ pub(super) enum Target {
     Connect(Rc<Connection>),
     Recv(Rc<Connection>),
     Send(Rc<Connection>),
+    Room(Rc<Connection>),
     Wakeup,
 }
 
@@ -38,6 +39,7 @@ impl Target {
             Self::Connect(connection) => connection.connected(outcome),
             Self::Recv(connection) => connection.received(core, outcome),
             Self::Send(connection) => connection.sent(core, outcome),
+            Self::Room(connection) => connection.has_room(),
             Self::Wakeup => core.remote.deliver(core),
         }
     }

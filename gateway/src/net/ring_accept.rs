@@ -46,7 +46,8 @@ impl Acceptor {
             return Poll::Ready(Err(io::Error::from_raw_os_error(code)));
         }
         if state.op.is_none() {
-            let entry = opcode::AcceptMulti::new(Fd(self.fd.as_raw_fd())).flags(libc::SOCK_CLOEXEC).build();
+            let flags = libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK;
+            let entry = opcode::AcceptMulti::new(Fd(self.fd.as_raw_fd())).flags(flags).build();
             // SAFETY: the entry points to no memory; the target keeps the descriptor open.
             state.op = with_ring(|_, ring| unsafe { ring.start(entry, Target::Accept(self.clone())) });
             state.stopping = false;

@@ -1,23 +1,22 @@
-//! Sockets on the ring: multishot accept and receive with bounded queues, sends that own what they send.
+//! Sockets on the ring: receives with bounded queues, in small pieces as they come or in large ones on demand.
 #![allow(unsafe_code)]
 
 use super::Size;
-use super::buffer::{Chunk, Outgoing, Waiting};
+use super::buffer::{Chunk, Waiting};
 use super::executor::{Core, Driver};
 use super::held::{HELD_MAX, held_bytes};
 use super::op::{OpId, Outcome, Target};
 use super::ring::Ring;
 pub(super) use super::ring_accept::Acceptor;
+use super::ring_send::Sending;
 use super::socket::End;
 use io_uring::types::Fd;
 use io_uring::{opcode, squeue};
 use socket2::{SockAddr, SockRef};
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
-use std::future::Future;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
-use std::pin::Pin;
 use std::rc::{Rc, Weak};
 use std::task::{Context, Poll, Waker};
 
@@ -25,8 +24,8 @@ use std::task::{Context, Poll, Waker};
 const UNREAD_MAX: usize = 4;
 /// What still arrives past this is moved out of the pool: a reader that does not read starves no other.
 const UNREAD_POOLED_MAX: usize = 8;
-/// The bytes of one send; the rest follows in another.
-const SEND_MAX: usize = 1 << 30;
+/// Receives of one shot after a long body: the next one is probably as long, and it is read in other ways.
+const SINGLE_SHOTS: u8 = 16;
 
 pub(super) fn with_ring<R>(f: impl FnOnce(&Core, &Ring) -> R) -> Option<R> {
     Core::try_with(|core| match &core.driver {
@@ -40,9 +39,9 @@ pub(super) struct Connection {
     fd: OwnedFd,
     connecting: RefCell<Connecting>,
     receiving: RefCell<Receiving>,
-    sending: RefCell<Sending>,
+    pub(super) sending: RefCell<Sending>,
     /// A send heard of the peer's reset, so that reads will not.
-    reset: Cell<bool>,
+    pub(super) reset: Cell<bool>,
 }
 
 #[derive(Default)]
@@ -56,9 +55,12 @@ struct Connecting {
 
 #[derive(Default)]
 struct Receiving {
-    op: Option<(OpId, Size)>,
+    op: Option<(OpId, Arrival)>,
     /// The operation was asked to end.
     stopping: bool,
+    /// So many receives of small pieces are to end with their first bytes: an operation that goes on by itself cuts a
+    /// long body into small pieces, until it has been stopped.
+    single_shots: u8,
     closed: bool,
     waiting: bool,
     /// Whoever waits wants the end alone, and no bytes.
@@ -67,6 +69,15 @@ struct Receiving {
     /// The end of the stream (0) or an errno: nothing comes after it.
     end: Option<i32>,
     waker: Option<Waker>,
+}
+
+/// What an operation waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Arrival {
+    /// Bytes, in buffers of that pool.
+    Bytes(Size),
+    /// That something can be read, by whoever waits for it.
+    Readable,
 }
 
 impl Connection {
@@ -119,10 +130,15 @@ impl Connection {
             None => {}
         }
         keep(&mut state.waker, cx);
+        if size == Size::Large {
+            state.single_shots = SINGLE_SHOTS;
+        }
         with_ring(|core, ring| match (state.op, core.size_at_hand(size)) {
             (None, size) => self.arm(&mut state, core, ring, size),
-            (Some((op, Size::Small)), Size::Large) => state.stop(ring, op),
-            (Some(_), _) => {}
+            (Some((op, Arrival::Bytes(Size::Small))), Size::Large) | (Some((op, Arrival::Readable)), _) => {
+                state.stop(ring, op);
+            }
+            (Some((_, Arrival::Bytes(_))), _) => {}
         });
         Poll::Pending
     }
@@ -143,6 +159,36 @@ impl Connection {
         Poll::Pending
     }
 
+    /// True: whoever reads from the socket itself may try. False: `poll_recv` has something to tell.
+    pub(super) fn poll_direct(&self, cx: &mut Context<'_>) -> Poll<bool> {
+        let mut state = self.receiving.borrow_mut();
+        (state.single_shots, state.watching) = (SINGLE_SHOTS, false);
+        if !state.queue.is_empty() || state.end.is_some() {
+            return Poll::Ready(false);
+        }
+        let Some((op, arrival)) = state.op else { return Poll::Ready(true) };
+        keep(&mut state.waker, cx);
+        if arrival != Arrival::Readable {
+            with_ring(|_, ring| state.stop(ring, op));
+        }
+        Poll::Pending
+    }
+
+    /// After a try: waits for more, or remembers what the socket will not tell again (false).
+    pub(super) fn found_nothing(self: &Rc<Self>, cx: &Context<'_>, error: &io::Error) -> bool {
+        let mut state = self.receiving.borrow_mut();
+        if error.kind() != io::ErrorKind::WouldBlock {
+            state.end = state.end.or(Some(error.raw_os_error().unwrap_or(libc::EIO)));
+            return false;
+        }
+        keep(&mut state.waker, cx);
+        let poll = opcode::PollAdd::new(Fd(self.fd.as_raw_fd()), libc::POLLIN as u32).build();
+        // SAFETY: the entry points to no memory.
+        let op = with_ring(|_, ring| unsafe { ring.start(poll, Target::Recv(self.clone())) });
+        (state.op, state.stopping) = (op.map(|op| (op, Arrival::Readable)), false);
+        true
+    }
+
     fn arm(self: &Rc<Self>, state: &mut Receiving, core: &Core, ring: &Ring, size: Size) {
         let pool = core.pool(size);
         if !pool.has_buffers() {
@@ -153,24 +199,29 @@ impl Connection {
             return;
         }
         let fd = Fd(self.fd.as_raw_fd());
-        let entry = match size {
-            Size::Small => opcode::RecvMulti::new(fd, 0).build(),
-            Size::Large => {
-                let entry = opcode::Recv::new(fd, std::ptr::null_mut(), pool.size()).buf_group(1);
-                entry.build().flags(squeue::Flags::BUFFER_SELECT)
-            }
+        let group = u16::from(size == Size::Large);
+        let entry = if size == Size::Small && state.single_shots == 0 {
+            opcode::RecvMulti::new(fd, group).build()
+        } else {
+            let entry = opcode::Recv::new(fd, std::ptr::null_mut(), pool.size()).buf_group(group);
+            entry.build().flags(squeue::Flags::BUFFER_SELECT)
         };
+        state.single_shots = state.single_shots.saturating_sub(1);
         // SAFETY: the entry points to no memory; the kernel picks a buffer that its pool keeps.
         let op = unsafe { ring.start(entry, Target::Recv(self.clone())) };
-        (state.op, state.stopping) = (Some((op, size)), false);
+        (state.op, state.stopping) = (Some((op, Arrival::Bytes(size))), false);
     }
 
     pub(super) fn received(&self, core: &Core, outcome: Outcome) {
         let mut state = self.receiving.borrow_mut();
-        let Some((op, size)) = state.op else { return };
+        let Some((op, arrival)) = state.op else { return };
         if !outcome.more {
             state.op = None;
         }
+        let Arrival::Bytes(size) = arrival else {
+            wake(&mut state.waker);
+            return;
+        };
         let bytes = u32::try_from(outcome.result).unwrap_or(0);
         let chunk = outcome.buffer.map(|id| core.pool(size).taken(id, bytes));
         match outcome.result {
@@ -221,59 +272,6 @@ impl Connection {
         wake(&mut state.waker);
     }
 
-    pub(super) fn send(self: &Rc<Self>, parts: [Outgoing; 3]) -> SendParts<'_> {
-        SendParts { connection: self, parts: Some(parts), started: false }
-    }
-
-    /// Puts bytes on their way that nobody waits for; they come back where another send is under way still.
-    pub(super) fn post(self: &Rc<Self>, bytes: Vec<u8>) -> Result<(), Vec<u8>> {
-        let mut state = self.sending.borrow_mut();
-        if state.op.is_some() || state.cut {
-            return Err(bytes);
-        }
-        state.start(self, [Outgoing::Vec(bytes), Outgoing::Empty, Outgoing::Empty]);
-        state.posted = true;
-        Ok(())
-    }
-
-    /// Bytes are on their way that the kernel has not taken yet.
-    pub(super) fn is_sending(&self) -> bool {
-        self.sending.borrow().op.is_some()
-    }
-
-    /// Has all that was posted gone out?
-    pub(super) fn is_sent(&self) -> bool {
-        let state = self.sending.borrow();
-        state.op.is_none() && state.error.is_none() && state.done == state.total
-    }
-
-    pub(super) fn sent(self: Rc<Self>, core: &Core, outcome: Outcome) {
-        let mut state = self.sending.borrow_mut();
-        state.op = None;
-        match outcome.result {
-            1.. => state.done += outcome.result as usize,
-            0 => state.error = Some(libc::EPIPE),
-            code if code == -libc::EINTR || code == -libc::EAGAIN => {}
-            code => {
-                self.reset.set(self.reset.get() || code == -libc::ECONNRESET);
-                state.error = Some(-code);
-            }
-        }
-        if state.error.is_none() && state.done < state.total && !state.abandoned {
-            state.submit(&self);
-            return;
-        }
-        if state.abandoned {
-            state.forget();
-        }
-        if std::mem::take(&mut state.posted)
-            && let Outgoing::Vec(storage) = std::mem::take(&mut state.parts[0])
-        {
-            core.spare.give(storage);
-        }
-        wake(&mut state.waker);
-    }
-
     /// The Stream is gone: ends everything; the last completion drops the last Rc, and that closes the
     /// descriptor.
     pub(super) fn close(&self) {
@@ -287,6 +285,7 @@ impl Connection {
             if let Some((op, _)) = receiving.op {
                 receiving.stop(ring, op);
             }
+            self.sending.borrow().stop(ring);
         });
     }
 }
@@ -305,150 +304,6 @@ impl Receiving {
             ring.cancel(op);
         }
     }
-}
-
-/// What is being sent. It lives in the Connection's Rc, which the operation keeps: nothing moves, nothing is
-/// freed.
-struct Sending {
-    op: Option<OpId>,
-    parts: [Outgoing; 3],
-    total: usize,
-    done: usize,
-    error: Option<i32>,
-    /// Nobody waits for it.
-    posted: bool,
-    /// The future is gone; what is in flight was cancelled.
-    abandoned: bool,
-    /// A dropped send had sent a part of its bytes: more would not be the stream that the peer expects.
-    cut: bool,
-    vectors: [libc::iovec; 3],
-    message: libc::msghdr,
-    waker: Option<Waker>,
-}
-
-impl Default for Sending {
-    fn default() -> Self {
-        let vector = libc::iovec { iov_base: std::ptr::null_mut(), iov_len: 0 };
-        Self {
-            op: None,
-            parts: Default::default(),
-            total: 0,
-            done: 0,
-            error: None,
-            posted: false,
-            abandoned: false,
-            cut: false,
-            vectors: [vector; 3],
-            // SAFETY: msghdr is plain data; all zeros is an empty message.
-            message: unsafe { std::mem::zeroed() },
-            waker: None,
-        }
-    }
-}
-
-impl Sending {
-    fn start(&mut self, connection: &Rc<Connection>, parts: [Outgoing; 3]) {
-        self.total = parts.iter().map(|part| part.as_slice().len()).sum();
-        (self.parts, self.done, self.error, self.abandoned) = (parts, 0, None, false);
-        if self.total > 0 {
-            self.submit(connection);
-        }
-    }
-
-    /// What is left goes out: one part by send, more by sendmsg. MSG_WAITALL: the kernel goes on after a
-    /// short write.
-    fn submit(&mut self, connection: &Rc<Connection>) {
-        let (mut skip, mut count) = (self.done, 0);
-        for part in &self.parts {
-            let part = part.as_slice();
-            let left = &part[skip.min(part.len())..];
-            skip -= part.len() - left.len();
-            if !left.is_empty() {
-                let (iov_base, iov_len) = (left.as_ptr().cast_mut().cast(), left.len().min(SEND_MAX));
-                self.vectors[count] = libc::iovec { iov_base, iov_len };
-                count += 1;
-            }
-            // A cut-off part must be the last one of its message.
-            if left.len() > SEND_MAX {
-                break;
-            }
-        }
-        let (fd, flags) = (Fd(connection.fd.as_raw_fd()), libc::MSG_NOSIGNAL | libc::MSG_WAITALL);
-        let entry = if count == 1 {
-            let libc::iovec { iov_base, iov_len } = self.vectors[0];
-            opcode::Send::new(fd, iov_base.cast(), iov_len as u32).flags(flags).build()
-        } else {
-            (self.message.msg_iov, self.message.msg_iovlen) = (self.vectors.as_mut_ptr(), count);
-            opcode::SendMsg::new(fd, &raw const self.message).flags(flags as u32).build()
-        };
-        let target = Target::Send(connection.clone());
-        // SAFETY: parts, vectors and message lie in the Connection that the target keeps, and stay untouched
-        // while `op` is set.
-        self.op = with_ring(|_, ring| unsafe { ring.start(entry, target) });
-    }
-
-    /// Lets go of an abandoned send.
-    fn forget(&mut self) {
-        self.cut |= self.done > 0 && self.done < self.total;
-        self.parts = Default::default();
-        self.abandoned = false;
-    }
-}
-
-/// Sends the parts; dropped before its end, it takes back what the kernel has not sent.
-pub(super) struct SendParts<'a> {
-    connection: &'a Rc<Connection>,
-    parts: Option<[Outgoing; 3]>,
-    started: bool,
-}
-
-impl Future for SendParts<'_> {
-    type Output = io::Result<[Outgoing; 3]>;
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let connection = self.connection;
-        let mut state = connection.sending.borrow_mut();
-        if state.op.is_none()
-            && let Some(parts) = self.parts.take()
-        {
-            if state.cut {
-                return Poll::Ready(Err(cut_off()));
-            }
-            state.start(connection, parts);
-            self.started = true;
-        }
-        if state.op.is_some() {
-            keep(&mut state.waker, cx);
-            return Poll::Pending;
-        }
-        self.started = false;
-        let parts = std::mem::take(&mut state.parts);
-        Poll::Ready(match state.error {
-            Some(code) => Err(io::Error::from_raw_os_error(code)),
-            None => Ok(parts),
-        })
-    }
-}
-
-impl Drop for SendParts<'_> {
-    fn drop(&mut self) {
-        if !self.started {
-            return;
-        }
-        let mut state = self.connection.sending.borrow_mut();
-        state.waker = None;
-        match state.op {
-            Some(op) => {
-                state.abandoned = true;
-                with_ring(|_, ring| ring.cancel(op));
-            }
-            None => state.forget(),
-        }
-    }
-}
-
-/// Every later send of a connection whose send was dropped half-way.
-pub(super) fn cut_off() -> io::Error {
-    io::Error::new(io::ErrorKind::BrokenPipe, "an earlier send was given up in the middle of its bytes")
 }
 
 /// Asks the socket itself, without taking anything.

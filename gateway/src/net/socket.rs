@@ -2,14 +2,17 @@
 
 use super::buffer::{Chunk, Outgoing};
 use super::executor::{Core, Driver};
+use super::pipe::Pipe;
+use super::ring_send::cut_off;
 use super::timer::{now, sleep_until};
 use super::{Size, epoll_socket, ring_socket};
 use socket2::{Domain, Protocol, SockAddr, SockRef, Socket, Type};
 use std::future::poll_fn;
-use std::io;
+use std::io::{self, ErrorKind};
 use std::net::{Shutdown, SocketAddr};
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::rc::Rc;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 /// How long accepting rests when descriptors or memory have run out.
@@ -165,10 +168,10 @@ impl Stream {
 
     /// With TCP_NODELAY. Dropping the future gives the attempt up.
     pub async fn connect(address: SocketAddr) -> io::Result<Self> {
-        let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+        let kind = Type::STREAM.nonblocking();
+        let socket = Socket::new(Domain::for_address(address), kind, Some(Protocol::TCP))?;
         socket.set_tcp_nodelay(true)?;
         socket.set_tcp_notsent_lowat(UNSENT_BYTES)?;
-        socket.set_nonblocking(!on_ring())?;
         let (stream, address) = (Self::new(socket.into(), false)?, SockAddr::from(address));
         match &stream.0 {
             Connection::Ring(connection) => poll_fn(|cx| connection.poll_connect(cx, &address)).await?,
@@ -238,6 +241,95 @@ impl Stream {
         match &self.0 {
             Connection::Ring(connection) => connection.is_sending(),
             Connection::Epoll(_) => false,
+        }
+    }
+
+    /// The next bytes, at most `most`, without a copy: in a pipe, for `send_pipe`. None: this way does not go now, and
+    /// `recv` tells what is next (the end of the stream, an error, bytes that have been received already, bytes for
+    /// which no pipe is left). Dropping the future loses nothing.
+    pub async fn recv_pipe(&self, most: usize) -> Option<Pipe> {
+        poll_fn(|cx| {
+            if !Core::with(|core| core.may_go_on(cx)) {
+                return Poll::Pending;
+            }
+            let direct = match &self.0 {
+                Connection::Ring(connection) => ready!(connection.poll_direct(cx)),
+                Connection::Epoll(connection) => ready!(connection.poll_direct(cx)),
+            };
+            if !direct {
+                return Poll::Ready(None);
+            }
+            let waits = match (Core::with(|core| Pipe::fill(core, self.fd(), most)), &self.0) {
+                (Ok(pipe), _) => return Poll::Ready(pipe),
+                (Err(error), Connection::Ring(connection)) => connection.found_nothing(cx, &error),
+                (Err(error), Connection::Epoll(connection)) => connection.found_nothing(cx, &error),
+            };
+            if waits { Poll::Pending } else { Poll::Ready(None) }
+        })
+        .await
+    }
+
+    /// Sends `head` and what the pipe holds, and hands `head` back. When the future is dropped before its end, every
+    /// later send fails with BrokenPipe.
+    pub async fn send_pipe(&self, head: Outgoing, mut pipe: Pipe) -> io::Result<Outgoing> {
+        if self.replace_cut(true) {
+            return Err(cut_off());
+        }
+        let mut done = 0;
+        poll_fn(|cx| self.poll_send_pipe(cx, head.as_slice(), &mut done, &mut pipe)).await?;
+        self.replace_cut(false);
+        Ok(head)
+    }
+
+    fn poll_send_pipe(
+        &self,
+        cx: &mut Context<'_>,
+        head: &[u8],
+        done: &mut usize,
+        pipe: &mut Pipe,
+    ) -> Poll<io::Result<()>> {
+        // What is in the pipe follows at once.
+        let flags = libc::MSG_NOSIGNAL | libc::MSG_DONTWAIT | libc::MSG_MORE;
+        while *done < head.len() || !pipe.is_empty() {
+            if !Core::with(|core| core.may_go_on(cx)) {
+                return Poll::Pending;
+            }
+            match &self.0 {
+                Connection::Ring(connection) => ready!(connection.poll_room(cx)),
+                Connection::Epoll(connection) => ready!(connection.poll_room(cx)),
+            }
+            let sent = if *done < head.len() {
+                let sent = SockRef::from(&self.fd()).send_with_flags(&head[*done..], flags);
+                sent.map(|sent| *done += sent)
+            } else {
+                pipe.drain(self.fd())
+            };
+            match (sent, &self.0) {
+                (Err(error), Connection::Ring(connection)) if error.kind() == ErrorKind::WouldBlock => {
+                    connection.wait_room(cx);
+                }
+                (Err(error), Connection::Epoll(connection)) if error.kind() == ErrorKind::WouldBlock => {
+                    connection.wait_room(cx);
+                }
+                (Err(error), _) if error.kind() == ErrorKind::Interrupted => {}
+                (Err(error), Connection::Ring(connection)) => {
+                    connection.heard(&error);
+                    return Poll::Ready(Err(error));
+                }
+                (Err(error), Connection::Epoll(connection)) => {
+                    connection.heard(&error);
+                    return Poll::Ready(Err(error));
+                }
+                (Ok(()), _) => {}
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn replace_cut(&self, cut: bool) -> bool {
+        match &self.0 {
+            Connection::Ring(connection) => connection.replace_cut(cut),
+            Connection::Epoll(connection) => connection.replace_cut(cut),
         }
     }
 

@@ -1,7 +1,7 @@
 //! Bodies from one connection to another: the framing comes off, is checked, and goes on anew; constant memory.
 
 use crate::http::{self, BodyDecoder, Framing, Malformed};
-use crate::net::{self, Inbound, Outgoing, Size, Stream};
+use crate::net::{self, Inbound, Outgoing, Pipe, Size, Stream};
 use std::io;
 use std::time::Duration;
 
@@ -109,6 +109,19 @@ impl<'a> Sink<'a> {
         self.flush().await
     }
 
+    /// Sends what is gathered, and the pipe's bytes behind it.
+    async fn write_pipe(&mut self, pipe: Pipe) -> Result<(), RelayError> {
+        let head = Outgoing::Vec(std::mem::take(&mut self.pending));
+        match net::timeout(self.timeout, self.stream.send_pipe(head, pipe)).await {
+            Ok(Ok(head)) => {
+                self.keep(head);
+                Ok(())
+            }
+            Ok(Err(error)) => Err(RelayError::Sink(error)),
+            Err(net::Elapsed) => Err(RelayError::Sink(io::ErrorKind::TimedOut.into())),
+        }
+    }
+
     /// Sends what is gathered: before waiting for the source, nothing is held back.
     async fn flush(&mut self) -> Result<(), RelayError> {
         if self.pending.is_empty() {
@@ -152,8 +165,26 @@ pub async fn relay(
     let mut carried: u64 = 0;
     let mut waited = Duration::ZERO;
     let long = matches!(framing, Framing::Length(n) if n > LARGE_AFTER_BYTES);
+    let spliced = match framing {
+        Framing::Length(length) if long && sink.framing == framing && length <= limits.bytes => Some(length),
+        _ => None,
+    };
     while !decoder.is_done() {
         if source.is_empty() {
+            if let Some(length) = spliced
+                && let Some(moved) = splice(
+                    source.stream(),
+                    sink,
+                    length - carried,
+                    limits.patience(carried, waited),
+                    &mut waited,
+                )
+                .await?
+            {
+                carried += moved;
+                decoder = BodyDecoder::new(Framing::Length(length - carried));
+                continue;
+            }
             sink.flush().await?;
             let size = if long || carried > LARGE_AFTER_BYTES { Size::Large } else { Size::Small };
             let begun = net::now();
@@ -187,6 +218,31 @@ pub async fn relay(
         }
     }
     sink.finish().await
+}
+
+/// One piece from socket to socket, of which nothing needs to be looked at. None: only receiving tells what is next.
+async fn splice(
+    source: &Stream,
+    sink: &mut Sink<'_>,
+    left: u64,
+    patience: Duration,
+    waited: &mut Duration,
+) -> Result<Option<u64>, RelayError> {
+    let most = usize::try_from(left).unwrap_or(usize::MAX);
+    let arrived = match net::at_once(source.recv_pipe(most)) {
+        Some(arrived) => arrived,
+        None => {
+            sink.flush().await?;
+            let begun = net::now();
+            let arrived = net::timeout(patience, source.recv_pipe(most)).await;
+            *waited += net::now().saturating_duration_since(begun);
+            arrived.map_err(|net::Elapsed| RelayError::Idle)?
+        }
+    };
+    let Some(pipe) = arrived else { return Ok(None) };
+    let moved = pipe.len() as u64;
+    sink.write_pipe(pipe).await?;
+    Ok(Some(moved))
 }
 
 /// Reads a body and throws it away, up to `limits.bytes`: true when it ended within them.

@@ -4,6 +4,7 @@
 mod crowd;
 mod dropped;
 mod ending;
+mod pipes;
 mod running;
 mod transfer;
 
