@@ -80,7 +80,7 @@ impl Ends {
 }
 
 impl Pipe {
-    /// What has arrived at `socket`, at most `most` bytes. `WouldBlock`: nothing yet. None: the end of the stream, or no
+    /// What has arrived at `socket`, at most `most` bytes. `WouldBlock`: nothing yet. None: the end of the stream, no
     /// pipe to be had, or a socket that cannot do this; receiving tells which. Any other error is the socket's, and is
     /// told only this once.
     pub(super) fn fill(core: &Core, socket: BorrowedFd<'_>, most: usize) -> io::Result<Option<Self>> {

@@ -73,6 +73,11 @@ impl<'a> Sink<'a> {
         self
     }
 
+    /// May a body of that framing pass without being brought into user space?
+    fn passes_unseen(&self, framing: Framing) -> bool {
+        self.framing == framing && self.witness.is_none()
+    }
+
     async fn write(&mut self, piece: Outgoing, last: bool) -> Result<(), RelayError> {
         let bytes = piece.as_slice();
         if let Some(witness) = &mut self.witness {
@@ -166,7 +171,9 @@ pub async fn relay(
     let mut waited = Duration::ZERO;
     let long = matches!(framing, Framing::Length(n) if n > LARGE_AFTER_BYTES);
     let spliced = match framing {
-        Framing::Length(length) if long && sink.framing == framing && length <= limits.bytes => Some(length),
+        Framing::Length(length) if long && sink.passes_unseen(framing) && length <= limits.bytes => {
+            Some(length)
+        }
         _ => None,
     };
     while !decoder.is_done() {

@@ -1,4 +1,4 @@
-//! Bytes from one socket to another without a copy: all of them, in order, never more than asked for, nothing left behind.
+//! Bytes from one socket to another without a copy: all of them, in order, never more than asked for.
 
 use super::super::pipe::PIPES_MAX;
 use super::*;
