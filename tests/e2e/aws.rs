@@ -28,10 +28,19 @@ fn control(gateway: &Gateway) -> SocketAddr {
 
 /// Runs a script of `tests/aws` with a key of that gateway's; it says what fails and ends with an error.
 fn run(gateway: &Gateway, script: &str, arguments: &[&str]) {
-    let Some(python) = python() else { return };
+    let Some(mut command) = command(gateway, script, arguments) else { return };
+    let output = command.output().unwrap();
+    let said = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    assert!(output.status.success(), "{script}:\n{}{}", said(&output.stdout), said(&output.stderr));
+}
+
+/// None: there are no clients to run it with.
+fn command(gateway: &Gateway, script: &str, arguments: &[&str]) -> Option<Command> {
+    let python = python()?;
     let key = gateway.json(&["keys", "create", "--name", script]);
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/aws");
-    let output = Command::new(python)
+    let mut command = Command::new(python);
+    command
         .arg(folder.join(script))
         .args(arguments)
         .env("GATEWAY_CONTROL", format!("http://{}", control(gateway)))
@@ -41,11 +50,8 @@ fn run(gateway: &Gateway, script: &str, arguments: &[&str]) {
         .env("AWS_CONFIG_FILE", "/dev/null")
         .env("AWS_SHARED_CREDENTIALS_FILE", "/dev/null")
         .env("AWS_EC2_METADATA_DISABLED", "true")
-        .env("PYTHONDONTWRITEBYTECODE", "1")
-        .output()
-        .unwrap();
-    let said = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    assert!(output.status.success(), "{script}:\n{}{}", said(&output.stdout), said(&output.stderr));
+        .env("PYTHONDONTWRITEBYTECODE", "1");
+    Some(command)
 }
 
 /// A gateway without any API of a file.
@@ -153,4 +159,20 @@ fn other_apis_do_not_notice_a_deployment() {
 #[test]
 fn objects_are_made_told_and_refused_as_aws_does() {
     run(&empty(), "objects.py", &[]);
+}
+
+/// `kill -9` while four clients write: what was acknowledged is there, and the store can be read and written.
+#[test]
+fn a_kill_in_a_storm_of_writes_loses_nothing_that_was_acknowledged() {
+    let mut gateway = empty();
+    for (round, most) in [3, 11, 29].into_iter().enumerate() {
+        let said = gateway.home.folder().join(format!("said-{round}"));
+        let Some(mut storm) = command(&gateway, "storm.py", &["write"]) else { return };
+        let mut storm = storm.stdout(std::fs::File::create(&said).unwrap()).spawn().unwrap();
+        let acknowledged = || std::fs::read_to_string(&said).unwrap().lines().count();
+        eventually("the storm is acknowledged", || acknowledged() >= most);
+        gateway = gateway.restart();
+        assert!(storm.wait().unwrap().success());
+        run(&gateway, "storm.py", &["check", said.to_str().unwrap()]);
+    }
 }
