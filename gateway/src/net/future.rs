@@ -1,8 +1,9 @@
 //! Futures of futures: both, the first of two, and one against the clock.
 
 use super::timer::{Sleep, now};
+use pin_project_lite::pin_project;
 use std::future::{Future, poll_fn};
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
@@ -10,21 +11,36 @@ use std::time::{Duration, Instant};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Elapsed;
 
-/// The future is polled before the clock is asked: what is ready by the deadline wins.
-pub async fn timeout_at<F: Future>(deadline: Instant, future: F) -> Result<F::Output, Elapsed> {
-    let mut future = pin!(future);
-    let mut sleep = pin!(Sleep::new(deadline));
-    poll_fn(|cx| {
-        if let Poll::Ready(output) = future.as_mut().poll(cx) {
-            return Poll::Ready(Ok(output));
-        }
-        sleep.as_mut().poll(cx).map(|()| Err(Elapsed))
-    })
-    .await
+pin_project! {
+    /// What `timeout_at` gives. A struct, as the others here: an async fn would keep what it was given beside what it
+    /// pinned, and each layer would double what a waiting task takes.
+    pub struct Timeout<F> {
+        #[pin]
+        future: F,
+        #[pin]
+        sleep: Sleep,
+    }
 }
 
-pub async fn timeout<F: Future>(after: Duration, future: F) -> Result<F::Output, Elapsed> {
-    timeout_at(now() + after, future).await
+/// The future is polled before the clock is asked: what is ready by the deadline wins.
+pub fn timeout_at<F: Future>(deadline: Instant, future: F) -> Timeout<F> {
+    Timeout { future, sleep: Sleep::new(deadline) }
+}
+
+pub fn timeout<F: Future>(after: Duration, future: F) -> Timeout<F> {
+    timeout_at(now() + after, future)
+}
+
+impl<F: Future> Future for Timeout<F> {
+    type Output = Result<F::Output, Elapsed>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        if let Poll::Ready(output) = this.future.poll(cx) {
+            return Poll::Ready(Ok(output));
+        }
+        this.sleep.poll(cx).map(|()| Err(Elapsed))
+    }
 }
 
 /// What the future gives without waiting; else it is dropped.
@@ -67,14 +83,29 @@ pub enum Either<A, B> {
     Right(B),
 }
 
+pin_project! {
+    /// What `race` gives.
+    pub struct Race<A, B> {
+        #[pin]
+        a: A,
+        #[pin]
+        b: B,
+    }
+}
+
 /// Runs both until one ends (the left one is polled first) and drops the other.
-pub async fn race<A: Future, B: Future>(a: A, b: B) -> Either<A::Output, B::Output> {
-    let (mut a, mut b) = (pin!(a), pin!(b));
-    poll_fn(|cx| {
-        if let Poll::Ready(output) = a.as_mut().poll(cx) {
+pub fn race<A: Future, B: Future>(a: A, b: B) -> Race<A, B> {
+    Race { a, b }
+}
+
+impl<A: Future, B: Future> Future for Race<A, B> {
+    type Output = Either<A::Output, B::Output>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        if let Poll::Ready(output) = this.a.poll(cx) {
             return Poll::Ready(Either::Left(output));
         }
-        b.as_mut().poll(cx).map(Either::Right)
-    })
-    .await
+        this.b.poll(cx).map(Either::Right)
+    }
 }

@@ -15,6 +15,7 @@ mod pass;
 mod pipe;
 mod ring;
 mod ring_accept;
+mod ring_message;
 mod ring_probe;
 mod ring_send;
 mod ring_socket;

@@ -5,6 +5,7 @@ use super::buffer::Outgoing;
 use super::executor::Core;
 use super::op::{OpId, Outcome, Target};
 use super::ring::Ring;
+use super::ring_message::Message;
 use super::ring_socket::{Connection, keep, wake, with_ring};
 use io_uring::opcode;
 use io_uring::types::Fd;
@@ -14,9 +15,6 @@ use std::os::fd::AsRawFd;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
-
-/// The bytes of one send; the rest follows in another.
-const SEND_MAX: usize = 1 << 30;
 
 impl Connection {
     pub(super) fn send(self: &Rc<Self>, parts: [Outgoing; 3]) -> SendParts<'_> {
@@ -77,14 +75,18 @@ impl Connection {
     /// Has all that was posted gone out?
     pub(super) fn is_sent(&self) -> bool {
         let state = self.sending.borrow();
-        state.op.is_none() && state.error.is_none() && state.done == state.total
+        state.op.is_none() && state.error.is_none()
     }
 
     pub(super) fn sent(self: Rc<Self>, core: &Core, outcome: Outcome) {
         let mut state = self.sending.borrow_mut();
         state.op = None;
         match outcome.result {
-            1.. => state.done += outcome.result as usize,
+            1.. => {
+                if let Some(message) = &mut state.message {
+                    message.done += outcome.result as usize;
+                }
+            }
             0 => state.error = Some(libc::EPIPE),
             code if code == -libc::EINTR || code == -libc::EAGAIN => {}
             code => {
@@ -92,7 +94,8 @@ impl Connection {
                 state.error = Some(-code);
             }
         }
-        if state.error.is_none() && state.done < state.total && !state.abandoned {
+        let whole = state.message.as_ref().is_none_or(|message| message.is_done());
+        if state.error.is_none() && !whole && !state.abandoned {
             state.submit(&self);
             return;
         }
@@ -100,7 +103,7 @@ impl Connection {
             state.forget();
         }
         if std::mem::take(&mut state.posted)
-            && let Outgoing::Vec(storage) = std::mem::take(&mut state.parts[0])
+            && let [Outgoing::Vec(storage), ..] = state.finish()
         {
             core.spare.give(storage);
         }
@@ -108,15 +111,13 @@ impl Connection {
     }
 }
 
-/// What is being sent. It lives in the Connection's Rc, which the operation keeps: nothing moves, nothing is
-/// freed.
+#[derive(Default)]
 pub(super) struct Sending {
     op: Option<OpId>,
     /// Tells when the socket takes more.
     room: Option<OpId>,
-    parts: [Outgoing; 3],
-    total: usize,
-    done: usize,
+    /// None while nothing is sent: an idle connection does not carry its room.
+    message: Option<Box<Message>>,
     error: Option<i32>,
     /// Nobody waits for it.
     posted: bool,
@@ -124,71 +125,31 @@ pub(super) struct Sending {
     abandoned: bool,
     /// A dropped send had sent a part of its bytes: more would not be the stream that the peer expects.
     cut: bool,
-    vectors: [libc::iovec; 3],
-    message: libc::msghdr,
     waker: Option<Waker>,
-}
-
-impl Default for Sending {
-    fn default() -> Self {
-        let vector = libc::iovec { iov_base: std::ptr::null_mut(), iov_len: 0 };
-        Self {
-            op: None,
-            room: None,
-            parts: Default::default(),
-            total: 0,
-            done: 0,
-            error: None,
-            posted: false,
-            abandoned: false,
-            cut: false,
-            vectors: [vector; 3],
-            // SAFETY: msghdr is plain data; all zeros is an empty message.
-            message: unsafe { std::mem::zeroed() },
-            waker: None,
-        }
-    }
 }
 
 impl Sending {
     fn start(&mut self, connection: &Rc<Connection>, parts: [Outgoing; 3]) {
-        self.total = parts.iter().map(|part| part.as_slice().len()).sum();
-        (self.parts, self.done, self.error, self.abandoned) = (parts, 0, None, false);
-        if self.total > 0 {
+        let message = self.message.insert(Box::new(Message::new(parts)));
+        let empty = message.is_done();
+        (self.error, self.abandoned) = (None, false);
+        if !empty {
             self.submit(connection);
         }
     }
 
-    /// What is left goes out: one part by send, more by sendmsg. MSG_WAITALL: the kernel goes on after a
-    /// short write.
     fn submit(&mut self, connection: &Rc<Connection>) {
-        let (mut skip, mut count) = (self.done, 0);
-        for part in &self.parts {
-            let part = part.as_slice();
-            let left = &part[skip.min(part.len())..];
-            skip -= part.len() - left.len();
-            if !left.is_empty() {
-                let (iov_base, iov_len) = (left.as_ptr().cast_mut().cast(), left.len().min(SEND_MAX));
-                self.vectors[count] = libc::iovec { iov_base, iov_len };
-                count += 1;
-            }
-            // A cut-off part must be the last one of its message.
-            if left.len() > SEND_MAX {
-                break;
-            }
-        }
-        let (fd, flags) = (Fd(connection.fd().as_raw_fd()), libc::MSG_NOSIGNAL | libc::MSG_WAITALL);
-        let entry = if count == 1 {
-            let libc::iovec { iov_base, iov_len } = self.vectors[0];
-            opcode::Send::new(fd, iov_base.cast(), iov_len as u32).flags(flags).build()
-        } else {
-            (self.message.msg_iov, self.message.msg_iovlen) = (self.vectors.as_mut_ptr(), count);
-            opcode::SendMsg::new(fd, &raw const self.message).flags(flags as u32).build()
-        };
+        let Some(message) = &mut self.message else { return };
+        let entry = message.entry(Fd(connection.fd().as_raw_fd()));
         let target = Target::Send(connection.clone());
-        // SAFETY: parts, vectors and message lie in the Connection that the target keeps, and stay untouched
+        // SAFETY: parts, vectors and header lie in a box of the Connection that the target keeps, and stay untouched
         // while `op` is set.
         self.op = with_ring(|_, ring| unsafe { ring.start(entry, target) });
+    }
+
+    /// Takes the message whose last completion has come.
+    fn finish(&mut self) -> [Outgoing; 3] {
+        self.message.take().map(|message| message.parts).unwrap_or_default()
     }
 
     /// The Stream is gone: a send goes on to its end, but nobody waits for room any more.
@@ -200,8 +161,8 @@ impl Sending {
 
     /// Lets go of an abandoned send.
     fn forget(&mut self) {
-        self.cut |= self.done > 0 && self.done < self.total;
-        self.parts = Default::default();
+        let message = self.message.take();
+        self.cut |= message.is_some_and(|message| message.done > 0 && !message.is_done());
         self.abandoned = false;
     }
 }
@@ -232,7 +193,7 @@ impl Future for SendParts<'_> {
             return Poll::Pending;
         }
         self.started = false;
-        let parts = std::mem::take(&mut state.parts);
+        let parts = state.finish();
         Poll::Ready(match state.error {
             Some(code) => Err(io::Error::from_raw_os_error(code)),
             None => Ok(parts),

@@ -37,7 +37,8 @@ pub(super) fn with_ring<R>(f: impl FnOnce(&Core, &Ring) -> R) -> Option<R> {
 /// A connection, or one that is being made.
 pub(super) struct Connection {
     fd: OwnedFd,
-    connecting: RefCell<Connecting>,
+    /// None unless this side connects, and then no longer than that.
+    connecting: RefCell<Option<Box<Connecting>>>,
     receiving: RefCell<Receiving>,
     pub(super) sending: RefCell<Sending>,
     /// A send heard of the peer's reset, so that reads will not.
@@ -47,8 +48,8 @@ pub(super) struct Connection {
 #[derive(Default)]
 struct Connecting {
     op: Option<OpId>,
-    /// The kernel reads it; boxed, so that it stays where it is.
-    address: Option<Box<SockAddr>>,
+    /// The kernel reads it.
+    address: Option<SockAddr>,
     outcome: Option<i32>,
     waker: Option<Waker>,
 }
@@ -65,7 +66,7 @@ struct Receiving {
     waiting: bool,
     /// Whoever waits wants the end alone, and no bytes.
     watching: bool,
-    queue: VecDeque<Chunk>,
+    queue: Queue,
     /// The end of the stream (0) or an errno: nothing comes after it.
     end: Option<i32>,
     waker: Option<Waker>,
@@ -80,6 +81,43 @@ enum Arrival {
     Readable,
 }
 
+/// Chunks in their order. Mostly there is one, and that takes no storage of its own.
+#[derive(Default)]
+struct Queue {
+    first: Option<Chunk>,
+    /// Empty while there is no first.
+    rest: VecDeque<Chunk>,
+}
+
+impl Queue {
+    fn push(&mut self, chunk: Chunk) {
+        match &self.first {
+            None => self.first = Some(chunk),
+            Some(_) => self.rest.push_back(chunk),
+        }
+    }
+
+    fn pop(&mut self) -> Option<Chunk> {
+        let next = self.rest.pop_front();
+        if self.rest.is_empty() {
+            self.rest = VecDeque::new();
+        }
+        std::mem::replace(&mut self.first, next)
+    }
+
+    fn len(&self) -> usize {
+        usize::from(self.first.is_some()) + self.rest.len()
+    }
+
+    fn is_empty(&self) -> bool {
+        self.first.is_none()
+    }
+
+    fn clear(&mut self) {
+        *self = Self::default();
+    }
+}
+
 impl Connection {
     pub(super) fn new(fd: OwnedFd) -> Rc<Self> {
         let (connecting, receiving, sending, reset) = Default::default();
@@ -91,17 +129,21 @@ impl Connection {
     }
 
     pub(super) fn poll_connect(self: &Rc<Self>, cx: &mut Context<'_>, to: &SockAddr) -> Poll<io::Result<()>> {
-        let mut state = self.connecting.borrow_mut();
-        match state.outcome.take() {
-            Some(0) => return Poll::Ready(Ok(())),
-            Some(code) => return Poll::Ready(Err(io::Error::from_raw_os_error(-code))),
-            None => {}
+        let mut connecting = self.connecting.borrow_mut();
+        let state = connecting.get_or_insert_default();
+        if let Some(code) = state.outcome {
+            *connecting = None;
+            return Poll::Ready(match code {
+                0 => Ok(()),
+                code => Err(io::Error::from_raw_os_error(-code)),
+            });
         }
         if state.op.is_none() {
-            let address = state.address.insert(Box::new(to.clone()));
+            let address = state.address.insert(to.clone());
             let entry = opcode::Connect::new(Fd(self.fd.as_raw_fd()), address.as_ptr().cast(), address.len());
             let target = Target::Connect(self.clone());
-            // SAFETY: the address is boxed in the target and not touched before the completion.
+            // SAFETY: the address lies in a box of the Connection that the target keeps, and is not touched before the
+            // completion.
             state.op = with_ring(|_, ring| unsafe { ring.start(entry.build(), target) });
         }
         keep(&mut state.waker, cx);
@@ -109,9 +151,10 @@ impl Connection {
     }
 
     pub(super) fn connected(&self, outcome: Outcome) {
-        let mut state = self.connecting.borrow_mut();
-        (state.op, state.address, state.outcome) = (None, None, Some(outcome.result));
-        wake(&mut state.waker);
+        if let Some(state) = &mut *self.connecting.borrow_mut() {
+            (state.op, state.outcome) = (None, Some(outcome.result));
+            wake(&mut state.waker);
+        }
     }
 
     pub(super) fn poll_recv(
@@ -121,7 +164,7 @@ impl Connection {
     ) -> Poll<io::Result<Option<Chunk>>> {
         let mut state = self.receiving.borrow_mut();
         state.watching = false;
-        if let Some(chunk) = state.queue.pop_front() {
+        if let Some(chunk) = state.queue.pop() {
             return Poll::Ready(Ok(Some(chunk)));
         }
         match state.end {
@@ -233,7 +276,7 @@ impl Connection {
                     let awaited = (state.waker.is_some() && !state.watching) || !core.pool(size).is_scarce();
                     let pooled = unread < UNREAD_POOLED_MAX && awaited;
                     if pooled || held_bytes() < HELD_MAX {
-                        state.queue.push_back(if pooled { chunk } else { chunk.into_heap() });
+                        state.queue.push(if pooled { chunk } else { chunk.into_heap() });
                     } else {
                         state.end = state.end.or(Some(libc::ENOBUFS));
                     }
@@ -276,7 +319,7 @@ impl Connection {
     /// descriptor.
     pub(super) fn close(&self) {
         with_ring(|_, ring| {
-            if let Some(op) = self.connecting.borrow().op {
+            if let Some(op) = self.connecting.borrow().as_ref().and_then(|state| state.op) {
                 ring.cancel(op);
             }
             let mut receiving = self.receiving.borrow_mut();

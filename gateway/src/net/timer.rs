@@ -2,9 +2,10 @@
 
 use super::executor::Core;
 use super::future::Elapsed;
+use pin_project_lite::pin_project;
 use slab::Slab;
-use std::future::{Future, poll_fn};
-use std::pin::{Pin, pin};
+use std::future::Future;
+use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
@@ -94,19 +95,8 @@ impl Default for Alarm {
 
 impl Alarm {
     /// As `timeout_at`, for futures of the one task that this alarm belongs to.
-    pub async fn timeout_at<F: Future>(
-        &mut self,
-        deadline: Instant,
-        future: F,
-    ) -> Result<F::Output, Elapsed> {
-        let mut future = pin!(future);
-        poll_fn(|cx| {
-            if let Poll::Ready(output) = future.as_mut().poll(cx) {
-                return Poll::Ready(Ok(output));
-            }
-            self.poll(deadline, cx).map(|()| Err(Elapsed))
-        })
-        .await
+    pub fn timeout_at<F: Future>(&mut self, deadline: Instant, future: F) -> Within<'_, F> {
+        Within { alarm: self, deadline, future }
     }
 
     fn poll(&mut self, deadline: Instant, cx: &Context<'_>) -> Poll<()> {
@@ -126,6 +116,28 @@ impl Alarm {
             }
             Poll::Pending
         })
+    }
+}
+
+pin_project! {
+    /// What `Alarm::timeout_at` gives.
+    pub struct Within<'a, F> {
+        alarm: &'a mut Alarm,
+        deadline: Instant,
+        #[pin]
+        future: F,
+    }
+}
+
+impl<F: Future> Future for Within<'_, F> {
+    type Output = Result<F::Output, Elapsed>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        if let Poll::Ready(output) = this.future.poll(cx) {
+            return Poll::Ready(Ok(output));
+        }
+        this.alarm.poll(*this.deadline, cx).map(|()| Err(Elapsed))
     }
 }
 

@@ -80,7 +80,7 @@ enum Next {
 
 impl Client {
     async fn converse(&mut self) -> After {
-        if !self.introduced().await {
+        if !Box::pin(self.introduced()).await {
             observe::add(&self.local.counters.connections_refused, 1);
             return After::Reset;
         }

@@ -30,6 +30,8 @@ impl Flag {
             }
             let mut waiting = self.waiting.borrow_mut();
             if !waiting.iter().any(|waker| waker.will_wake(context.waker())) {
+                // One waits for most flags: Vec would make room for four.
+                waiting.reserve_exact(1);
                 waiting.push(context.waker().clone());
             }
             Poll::Pending
