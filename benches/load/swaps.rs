@@ -3,7 +3,7 @@
 use crate::client::{Client, Moment, Outcome, Pace, Plan};
 use crate::configs;
 use crate::peers::{Contender, Missing, Peer, Work};
-use crate::report::{Figures, Swapped};
+use crate::report::{Compared, Figures, Swapped};
 use crate::rounds::{Effort, Place};
 use crate::{client, scenarios};
 use anyhow::{Context as _, Result, bail};
@@ -21,6 +21,7 @@ const EVERY: Duration = Duration::from_millis(200);
 const WEBSOCKETS: usize = 1000;
 const PER_SECOND: u32 = 5000;
 const QUICK_ROUNDS: usize = 2;
+const QUANTILES: [(&str, f64); 3] = [("p50", 0.5), ("p99", 0.99), ("p99.9", 0.999)];
 
 pub(crate) fn measure(effort: &Effort, place: &Place<'_>) -> Result<Figures> {
     let Some(scenario) = scenarios::latency().into_iter().next() else { bail!("no scenario") };
@@ -41,36 +42,54 @@ pub(crate) fn measure(effort: &Effort, place: &Place<'_>) -> Result<Figures> {
         window: EVERY * swaps,
     };
     let mut client = Client::new()?;
-    let (mut still, mut swapping, mut ratio) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut still, mut swapping) = (Vec::new(), Vec::new());
     let (mut failed, mut done) = (0, 0);
-    let p99 = |outcome: &Outcome| outcome.latency.quantile(0.99).as_secs_f64() * 1e6;
     let rounds = effort.rounds.div_ceil(3);
     for round in 0..rounds {
         eprintln!("swaps: round {} of {rounds}", round + 1);
-        let quiet = client.run(&plan, &mut |_| Ok(()))?;
-        let (busy, made) = with_swaps(&mut client, &plan, &peer.folder, place, swaps)?;
-        failed += [&quiet, &busy].iter().flat_map(|outcome| outcome.errors.values()).sum::<u64>();
-        done += made;
-        still.push(p99(&quiet));
-        swapping.push(p99(&busy));
-        ratio.push(p99(&busy) / p99(&quiet));
+        // Who comes first changes from round to round.
+        for turn in 0..2 {
+            if (round + turn) % 2 == 0 {
+                still.push(client.run(&plan, &mut |_| Ok(()))?);
+            } else {
+                let (outcome, made) = with_swaps(&mut client, &plan, &peer, place, swaps)?;
+                swapping.push(outcome);
+                done += made;
+            }
+        }
+        failed += [still.last(), swapping.last()]
+            .into_iter()
+            .flatten()
+            .flat_map(|outcome| outcome.errors.values())
+            .sum::<u64>();
     }
     let alive = websockets.iter_mut().filter_map(|socket| echo(socket).ok()).count();
-    let (Some(still), Some(swapping), Some(ratio)) =
-        (Spread::of(still), Spread::of(swapping), Spread::of(ratio))
-    else {
-        bail!("nothing was measured")
-    };
-    let swapped =
-        Swapped { swaps: done, still, swapping, ratio, failed, websockets: WEBSOCKETS, alive, rounds };
+    let quantiles = QUANTILES.iter().filter_map(|(name, share)| compared(name, *share, &still, &swapping));
+    let quantiles = quantiles.collect();
+    let swapped = Swapped { swaps: done, quantiles, failed, websockets: WEBSOCKETS, alive, rounds };
     Ok(Figures { swapped: Some(swapped), ..Figures::default() })
+}
+
+/// Latencies in microseconds without and with swaps, and their ratio in the same round.
+fn compared(name: &'static str, share: f64, still: &[Outcome], swapping: &[Outcome]) -> Option<Compared> {
+    let of = |outcomes: &[Outcome]| -> Vec<f64> {
+        outcomes.iter().map(|outcome| outcome.latency.quantile(share).as_secs_f64() * 1e6).collect()
+    };
+    let (still, swapping) = (of(still), of(swapping));
+    let ratio = still.iter().zip(&swapping).map(|(still, swapping)| swapping / still).collect();
+    Some(Compared {
+        name,
+        ratio: Spread::of(ratio)?,
+        still: Spread::of(still)?,
+        swapping: Spread::of(swapping)?,
+    })
 }
 
 /// The load, while one API after the other changes; gives how many changes were taken.
 fn with_swaps(
     client: &mut Client,
     plan: &Plan,
-    folder: &Path,
+    peer: &Peer,
     place: &Place<'_>,
     swaps: u32,
 ) -> Result<(Outcome, u32)> {
@@ -83,8 +102,10 @@ fn with_swaps(
             let start = Instant::now();
             for number in 0..swaps {
                 std::thread::sleep((EVERY * number).saturating_sub(start.elapsed()));
-                change(&folder.join(format!("a{}.yaml", number as usize % configs::APIS)))?;
-                apply(folder, place.programs)?;
+                let api = number as usize % configs::APIS;
+                let letter = change(&peer.folder.join(format!("a{api}.yaml")))?;
+                apply(&peer.folder, place.programs)?;
+                serves(peer, api, letter)?;
             }
             Ok(swaps)
         });
@@ -101,19 +122,34 @@ fn with_swaps(
     })
 }
 
-/// Another constant answer: 'x' becomes 'y' or the other way round.
-fn change(file: &Path) -> Result<()> {
+/// Another constant answer: 'x' becomes 'y' or the other way round. Gives the new one.
+fn change(file: &Path) -> Result<u8> {
     let text = fs::read_to_string(file).with_context(|| format!("{}", file.display()))?;
     let (x, y) = ("x".repeat(128), "y".repeat(128));
-    let text = if text.contains(&x) { text.replace(&x, &y) } else { text.replace(&y, &x) };
-    fs::write(file, text).with_context(|| format!("{}", file.display()))
+    let (text, letter) =
+        if text.contains(&x) { (text.replace(&x, &y), b'y') } else { (text.replace(&y, &x), b'x') };
+    fs::write(file, text).with_context(|| format!("{}", file.display()))?;
+    Ok(letter)
+}
+
+/// Is the change in force?
+fn serves(peer: &Peer, api: usize, letter: u8) -> Result<()> {
+    let mut socket = client::connect(peer.address)?;
+    socket.set_read_timeout(Some(Duration::from_secs(5)))?;
+    let request = format!("GET /mock HTTP/1.1\r\nHost: a{api}.test\r\nConnection: close\r\n\r\n");
+    socket.write_all(request.as_bytes())?;
+    let mut answer = Vec::new();
+    socket.read_to_end(&mut answer)?;
+    if answer.last() == Some(&letter) { Ok(()) } else { bail!("API a{api} answers as before its change") }
 }
 
 fn apply(folder: &Path, programs: &Path) -> Result<()> {
     let config = folder.join("gateway.toml");
-    let mut command = Command::new(programs.join("gateway"));
+    // The operator's command shares the core of the load: it gives way to it, or it would be what is measured.
+    let mut command = Command::new("chrt");
+    command.args(["--idle", "0"]).arg(programs.join("gateway"));
     command.args(["apply", "--yes", "--json", "--config"]).arg(config);
-    let output = command.output().context("gateway apply")?;
+    let output = command.output().context("chrt (util-linux) and `gateway apply`")?;
     if !output.status.success() {
         bail!(
             "gateway apply: {}{}",
