@@ -31,10 +31,11 @@ pub struct Snapshot {
     pub trusted: Vec<IpNet>,
     /// Past these a source is banned by itself; None: nobody is.
     pub offences: Option<Thresholds>,
-    pub apis: Vec<Api>,
+    /// Shared between snapshots as long as nothing changes that they are compiled from.
+    pub apis: Vec<Arc<Api>>,
     /// Hosts, base paths and each API's resource tree.
     pub routes: route::Table,
-    /// Every backend that an integration calls; shared between snapshots as long as host and port stay.
+    /// Every backend that an integration calls, once; shared between snapshots as long as host and port stay.
     pub targets: Vec<Arc<Target>>,
     /// Of all stages that have one; the same from the start to the end of the process.
     pub cache: cache::Store,
@@ -45,28 +46,6 @@ impl Snapshot {
     pub fn is_trusted(&self, source: IpAddr) -> bool {
         let source = source.to_canonical();
         self.trusted.iter().any(|range| range.contains(&source))
-    }
-
-    /// Takes over the targets of the snapshot before it that have the same host and port, with the addresses that they
-    /// resolved to. To be called before it is published.
-    pub fn adopt_targets(&mut self, before: &Self) {
-        for target in &mut self.targets {
-            let same = |old: &&Arc<Target>| old.host == target.host && old.port == target.port;
-            if let Some(old) = before.targets.iter().find(same) {
-                *target = Arc::clone(old);
-            }
-        }
-    }
-
-    /// Takes over what the snapshot before it has cached, of each stage that keeps its cluster's size. To be called
-    /// before it is published.
-    pub fn adopt_caches(&mut self, before: &Self) {
-        self.cache = before.cache.clone();
-        for api in &mut self.apis {
-            if let Some(cache) = &mut api.cache {
-                *cache = self.cache.stage(&api.id, &api.stage, cache.bytes_max());
-            }
-        }
     }
 }
 
@@ -119,11 +98,22 @@ pub struct Api {
     pub methods: Vec<Method>,
     /// The stage's cache; None: it has no cluster.
     pub cache: Option<Arc<cache::Stage>>,
+    /// The backends that its integrations call.
+    pub targets: Vec<Arc<Target>>,
 }
 
-/// A method, compiled: everything that guard and integrate need to know of it.
+/// A method, compiled: everything that guard and integrate need to know of it. What each request reads stands first,
+/// together: with many routes it is rarely in a near cache.
 #[derive(Debug)]
+#[repr(C)]
 pub struct Method {
+    pub api_key_required: bool,
+    pub authorization: crate::model::Authorization,
+    /// `method.request.querystring.type`, sorted; empty when no validator checks them.
+    pub required_parameters: Vec<String>,
+    /// None: caching is turned on for none of its requests.
+    pub caching: Option<Caching>,
+    pub integration: integrate::Integration,
     /// `/pets/{petId}`
     pub resource_path: String,
     /// Names of its `{..}` segments in their order, without the `+`; what `route::Captures` counts by.
@@ -131,13 +121,6 @@ pub struct Method {
     pub resource_id: String,
     /// GET .. or ANY
     pub http_method: String,
-    pub authorization: crate::model::Authorization,
-    pub api_key_required: bool,
-    /// `method.request.querystring.type`, sorted; empty when no validator checks them.
-    pub required_parameters: Vec<String>,
-    pub integration: integrate::Integration,
-    /// None: caching is turned on for none of its requests.
-    pub caching: Option<Caching>,
 }
 
 /// How a method's answers are cached.

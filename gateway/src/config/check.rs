@@ -1,6 +1,6 @@
 //! One OpenAPI document, judged without its node: imported, and compiled for a node made up around it.
 
-use super::{ApiEntry, Control, Document, Listener, Loaded, Node, Remembered, Vpc, Xdp, compile};
+use super::{ApiEntry, Control, Document, Listener, Loaded, Node, Remembered, Sources, Vpc, Xdp, compile};
 use crate::model::{Diagnostic, Place, RestApi, SourceLimits, Stage};
 use crate::openapi::{self, Imported};
 use std::collections::BTreeMap;
@@ -12,7 +12,7 @@ use std::sync::Arc;
 pub fn check(file: &Path, text: &str) -> Result<Vec<Diagnostic>, Vec<Diagnostic>> {
     let Imported { api, warnings } = openapi::import(file, text)?;
     let document = node_around(&api, text);
-    let loaded = Loaded { document, apis: vec![Ok(Arc::new(api))], warnings };
+    let loaded = Loaded { document, apis: vec![Ok(Arc::new(api))], warnings, sources: Sources::default() };
     let of_the_document = |found: Vec<Diagnostic>| found.into_iter().filter(|d| d.file == file);
     let (refused, found) = match compile(&loaded, &Remembered::default(), 0) {
         Ok((_, found)) => (false, found),

@@ -1,8 +1,9 @@
 //! `gateway.toml` and every API's file, read.
 
+use super::source::{Source, Sources};
 use super::{Document, Loaded, read};
 use crate::model::{Diagnostic, Place, Severity};
-use crate::openapi::{self, DOCUMENT_BYTES_MAX, Imported};
+use crate::openapi::DOCUMENT_BYTES_MAX;
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
@@ -13,27 +14,40 @@ const NODE_FILE_BYTES_MAX: usize = 1024 * 1024;
 
 /// Reads `gateway.toml` and every API's file. Errors in `gateway.toml` itself are Err.
 pub fn load(file: &Path) -> Result<Loaded, Vec<Diagnostic>> {
+    load_after(file, None)
+}
+
+/// As `load`. Of a file that says what it said before, what was read `before` stands in the answer.
+pub fn load_after(file: &Path, before: Option<&Loaded>) -> Result<Loaded, Vec<Diagnostic>> {
     let at_its_top = |what, instead| vec![unreadable(file, Place { line: 1, column: 1 }, what, instead)];
     let text = read_text(file, NODE_FILE_BYTES_MAX).map_err(|(what, instead)| at_its_top(what, instead))?;
     let (document, places, mut warnings) = read::document(file, &text)?;
+    let (known, mut sources) = (before.map(|before| &before.sources), Sources::default());
     let apis = document
         .apis
         .iter()
         .zip(places)
         .map(|(entry, place)| {
-            let Imported { api, warnings: found } = api(&document, &entry.file, place)?;
-            warnings.extend(found);
-            Ok(Arc::new(api))
+            let read = api(&document, &entry.file, place, &mut sources, known)?;
+            warnings.extend_from_slice(&read.warnings);
+            Ok(read.api.clone())
         })
         .collect();
-    Ok(Loaded { document, apis, warnings })
+    Ok(Loaded { document, apis, warnings, sources })
 }
 
-/// `place`: where `gateway.toml` names the file; errors of reading it stand there.
-fn api(document: &Document, file: &Path, place: Place) -> Result<Imported, Vec<Diagnostic>> {
+/// `place`: where `gateway.toml` names the file; errors of reading it stand there. `known`: files as they were read
+/// once.
+fn api(
+    document: &Document,
+    file: &Path,
+    place: Place,
+    sources: &mut Sources,
+    known: Option<&Sources>,
+) -> Result<Arc<Source>, Vec<Diagnostic>> {
     let text = read_text(file, DOCUMENT_BYTES_MAX)
         .map_err(|(what, instead)| vec![unreadable(&document.file, place, what, instead)])?;
-    openapi::import(file, &text)
+    sources.read(file, text, known)
 }
 
 fn unreadable(file: &Path, place: Place, what: String, instead: String) -> Diagnostic {

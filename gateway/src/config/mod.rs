@@ -2,17 +2,20 @@
 
 mod check;
 mod compile;
+mod digest;
 mod document;
 mod load;
 mod read;
+mod source;
 #[cfg(test)]
 mod tests;
 mod toml;
 
 pub use check::check;
-pub use compile::compile;
+pub use compile::{Before, Compiled, Part, compile, compile_after};
 pub use document::{ApiEntry, Bans, Control, Document, Listener, Node, Owner, Vpc, Xdp, XdpMode};
-pub use load::load;
+pub use load::{load, load_after};
+pub use source::Sources;
 
 use crate::model::{Diagnostic, EndpointType, LimitChoices, RestApi};
 use std::collections::BTreeMap;
@@ -24,6 +27,8 @@ pub struct Loaded {
     pub document: Document,
     pub apis: Vec<Result<Arc<RestApi>, Vec<Diagnostic>>>,
     pub warnings: Vec<Diagnostic>,
+    /// For the next time that they are read.
+    pub sources: Sources,
 }
 
 /// A stage of an API that was made through the AWS API.
@@ -49,7 +54,7 @@ impl Loaded {
             document.apis.push(entry.clone());
             apis.push(Ok(Arc::clone(api)));
         }
-        Self { document, apis, warnings: self.warnings.clone() }
+        Self { document, apis, warnings: self.warnings.clone(), sources: self.sources.clone() }
     }
 }
 

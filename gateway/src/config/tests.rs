@@ -85,7 +85,7 @@ fn a_whole_file_is_read_and_a_broken_api_takes_no_other_down() {
     let folder = Folder::new("whole");
     folder.write("orders.yaml", ORDERS);
     folder.write("broken.yaml", "swagger: '2.0'\n");
-    let Loaded { document, apis, warnings } = load(&folder.write("gateway.toml", WHOLE)).unwrap();
+    let Loaded { document, apis, warnings, .. } = load(&folder.write("gateway.toml", WHOLE)).unwrap();
     assert_eq!(
         (document.node.region.as_str(), document.node.account.as_str()),
         ("eu-central-1", "123456789012")
@@ -210,4 +210,30 @@ fn a_listeners_limit_stands_over_the_default_key_by_key() {
     ] {
         assert_eq!(shown(default, own), expected, "{default} {own}");
     }
+}
+
+#[test]
+fn a_file_that_says_the_same_is_not_taken_apart_again() {
+    let folder = Folder::new("again");
+    folder.write("orders.yaml", ORDERS);
+    folder.write("broken.yaml", ORDERS);
+    let file = folder.write("gateway.toml", WHOLE);
+    let first = load(&file).unwrap();
+    let source = |loaded: &Loaded, at: usize| loaded.apis[at].as_ref().unwrap().clone();
+    let same = load_after(&file, Some(&first)).unwrap();
+    assert!((0..2).all(|at| Arc::ptr_eq(&source(&first, at), &source(&same, at))));
+    assert!(!Arc::ptr_eq(&source(&first, 0), &source(&first, 1)), "the same text in another file");
+    assert_eq!(
+        (same.digest(), &same.warnings),
+        (first.digest(), &first.warnings),
+        "its warnings are told again"
+    );
+    folder.write("orders.yaml", ORDERS.replace("  /:", "  /more:"));
+    let other = load_after(&file, Some(&first)).unwrap();
+    assert_eq!(source(&other, 0).resources[0].path, "/more");
+    assert!(Arc::ptr_eq(&source(&first, 1), &source(&other, 1)));
+    assert_ne!(other.digest(), first.digest());
+    assert_eq!(other.digest(), load(&file).unwrap().digest(), "as if it were read for the first time");
+    folder.write("orders.yaml", ORDERS);
+    assert_eq!(load_after(&file, Some(&other)).unwrap().digest(), first.digest());
 }

@@ -11,14 +11,15 @@ pub(super) fn stats(node: &Node) -> CacheStats {
     CacheStats {
         bytes: cache.bytes(),
         bytes_max: cache.bytes_max(),
-        stages: running.snapshot.apis.iter().filter_map(figures).collect(),
+        stages: running.snapshot.apis.iter().filter_map(|api| figures(api)).collect(),
     }
 }
 
 /// From now on nobody is answered from what was cached before.
 pub(super) fn flush(node: &Node, request: &FlushRequest) -> Result<CacheFlushed, Problem> {
     let running = node.running();
-    let named: Vec<&Api> = running.snapshot.apis.iter().filter(|api| api.name == request.api).collect();
+    let apis = running.snapshot.apis.iter().map(|api| &**api);
+    let named: Vec<&Api> = apis.filter(|api| api.name == request.api).collect();
     if named.is_empty() {
         return Err(super::candidate::unknown_api(&request.api, &running.loaded.document));
     }

@@ -1,7 +1,7 @@
 //! A document read and compiled, not yet in force: what `check`, a plan and a change all start from.
 
 use super::types::{Finding, Kind, Problem, findings};
-use crate::config::{self, Document, Loaded, Remembered, StoredApi};
+use crate::config::{self, Before, Compiled, Document, Loaded, Part, Remembered, StoredApi};
 use crate::model::{Diagnostic, EndpointType, Place, Severity};
 use crate::snapshot::Snapshot;
 use std::collections::BTreeSet;
@@ -9,7 +9,7 @@ use std::fs::File;
 use std::io::Read;
 use std::net::SocketAddr;
 use std::path::Path;
-use std::rc::Rc;
+use std::sync::Arc;
 
 /// As AWS draws them: `a1b2c3d4e5`.
 const ID_LENGTH: usize = 10;
@@ -17,17 +17,24 @@ const ID_ALPHABET: &[u8; 36] = b"abcdefghijklmnopqrstuvwxyz0123456789";
 
 /// What serves, with everything that it was made from.
 pub(super) struct Running {
-    pub(super) loaded: Rc<Loaded>,
+    pub(super) loaded: Arc<Loaded>,
     pub(super) remembered: Remembered,
-    pub(super) snapshot: std::sync::Arc<Snapshot>,
+    pub(super) snapshot: Arc<Snapshot>,
+    pub(super) parts: Vec<Part>,
+    /// The digest of the files.
+    pub(super) files: String,
     pub(super) warnings: Vec<Finding>,
 }
 
 pub(super) struct Candidate {
-    pub(super) loaded: Rc<Loaded>,
+    pub(super) loaded: Arc<Loaded>,
     pub(super) remembered: Remembered,
     /// Listeners that stay have the real addresses of the running ones.
     pub(super) snapshot: Snapshot,
+    /// For the compilation after it.
+    pub(super) parts: Vec<Part>,
+    /// The digest of the files.
+    pub(super) files: String,
     pub(super) warnings: Vec<Finding>,
     /// Where `set-endpoint` wins over a file.
     pub(super) overruled: Vec<Finding>,
@@ -41,12 +48,13 @@ impl Candidate {
     }
 }
 
-/// Reads the files. An API with errors stands as Err in the answer.
-pub(super) fn load(file: &Path) -> Result<Loaded, Problem> {
+/// Reads the files; those that say what they said `before` are not taken apart again. An API with errors stands as Err
+/// in the answer.
+pub(super) fn load(file: &Path, before: Option<&Loaded>) -> Result<Loaded, Problem> {
     let refused = |diagnostics: &[Diagnostic]| {
         Problem::documents(format!("{} is refused", file.display()), findings(diagnostics))
     };
-    let loaded = config::load(file).map_err(|diagnostics| refused(&diagnostics))?;
+    let loaded = config::load_after(file, before).map_err(|diagnostics| refused(&diagnostics))?;
     match unsafe_control_address(&loaded.document) {
         Some(diagnostic) => Err(refused(&[diagnostic])),
         None => Ok(loaded),
@@ -54,8 +62,8 @@ pub(super) fn load(file: &Path) -> Result<Loaded, Problem> {
 }
 
 /// Reads the files; one API with errors refuses all.
-pub(super) fn load_whole(file: &Path) -> Result<Loaded, Problem> {
-    let loaded = load(file)?;
+pub(super) fn load_whole(file: &Path, before: Option<&Loaded>) -> Result<Loaded, Problem> {
+    let loaded = load(file, before)?;
     let failed: Vec<_> = loaded.apis.iter().filter_map(|api| api.as_ref().err()).flatten().collect();
     if failed.is_empty() {
         return Ok(loaded);
@@ -100,18 +108,15 @@ pub(super) fn compile(
     generation: u64,
     running: Option<&Running>,
 ) -> Result<Candidate, Problem> {
-    let loaded = Rc::new(loaded.with_stored(stored));
+    let loaded = Arc::new(loaded.with_stored(stored));
     draw_ids(&loaded.document, &mut remembered)?;
-    let compiled = config::compile(&loaded, &remembered, generation);
-    let (mut snapshot, diagnostics) = compiled.map_err(|diagnostics| {
+    let before = running.map(|running| Before { parts: &running.parts, cache: &running.snapshot.cache });
+    let compiled = config::compile_after(&loaded, &remembered, generation, before);
+    let Compiled { mut snapshot, warnings: diagnostics, parts } = compiled.map_err(|diagnostics| {
         let found = diagnostics.iter().chain(&loaded.warnings).map(Finding::from).collect();
         Problem::documents(format!("{} does not compile", loaded.document.file.display()), found)
     })?;
     let unbound = keep_addresses(&mut snapshot, &loaded.document, running);
-    if let Some(running) = running {
-        snapshot.adopt_targets(&running.snapshot);
-        snapshot.adopt_caches(&running.snapshot);
-    }
     let mut warnings = findings(&loaded.warnings);
     for diagnostic in &diagnostics {
         if !warnings.contains(&Finding::from(diagnostic)) {
@@ -119,7 +124,8 @@ pub(super) fn compile(
         }
     }
     let overruled = findings(&overruled(&loaded, &remembered));
-    Ok(Candidate { loaded, remembered, snapshot, warnings, overruled, unbound })
+    let files = loaded.digest();
+    Ok(Candidate { loaded, remembered, snapshot, parts, files, warnings, overruled, unbound })
 }
 
 /// The API's file as it was read; None when it is unknown or has errors.

@@ -2,7 +2,6 @@
 
 use super::candidate::{self, Candidate, type_name};
 use super::confirm::{self, Undo};
-use super::digest::digest;
 use super::kernel::Kernel;
 use super::node::Node;
 use super::notify;
@@ -13,7 +12,7 @@ use super::types::{ApplyRequest, Changed, Detached, EndpointRequest, Kind, Plan,
 use crate::config::{Loaded, Remembered};
 use crate::model::EndpointType;
 use crate::observe::log;
-use std::rc::Rc;
+use std::sync::Arc;
 
 const FILES_STAY: &str =
     "the files stay as they are: a restart takes them, also before the change is confirmed";
@@ -71,9 +70,14 @@ async fn apply_locked(node: &Node, request: &ApplyRequest) -> Result<Changed, Pr
     let terms = Terms { plan: request.plan, generation: request.generation, confirm_s: request.confirm_s };
     begin(node, terms)?;
     let running = node.running();
-    let loaded = Rc::new(candidate::load_whole(&node.config)?);
-    same_files(request.files.as_deref(), &loaded)?;
-    let next = compile(node, loaded, running.remembered.clone(), terms)?;
+    let (config, before) = (node.config.clone(), running.clone());
+    let shown = request.files.clone();
+    let load = move || {
+        let loaded = candidate::load_whole(&config, Some(&before.loaded))?;
+        same_files(shown.as_deref(), &loaded).map(|()| loaded)
+    };
+    let loaded = Arc::new(node.aside.run(load).await??);
+    let next = compile(node, loaded, running.remembered.clone(), terms).await?;
     let warnings = next.all_warnings();
     let mut changed = change(node, next, terms, "the files are applied").await?;
     if terms.confirm_s.is_some() {
@@ -112,7 +116,7 @@ pub(super) async fn set_endpoint(
     }
     let mut remembered = running.remembered.clone();
     let follows =
-        remembered.endpoint_types.contains_key(name) && file_says(node, name, request.endpoint_type);
+        remembered.endpoint_types.contains_key(name) && file_says(node, name, request.endpoint_type).await;
     if api.endpoint_type == request.endpoint_type && !follows && !node.astray.get() {
         let plan = Plan { generation: running.snapshot.generation, ..Plan::default() };
         return Ok(unchanged(node, plan));
@@ -122,7 +126,7 @@ pub(super) async fn set_endpoint(
     } else if api.endpoint_type != request.endpoint_type {
         remembered.endpoint_types.insert(name.into(), request.endpoint_type);
     }
-    let next = compile(node, running.loaded.clone(), remembered, terms)?;
+    let next = compile(node, running.loaded.clone(), remembered, terms).await?;
     // The documents' own warnings are old; only what the switch brings is news.
     let mut news = next.warnings.clone();
     news.retain(|warning| !running.warnings.contains(warning));
@@ -136,12 +140,18 @@ pub(super) async fn set_endpoint(
 
 /// Says the API's file so, both as it was read and as it stands now? Only then may a switch to that type be forgotten:
 /// a start reads the file anew, and an edit that nobody applied would open what was just closed.
-fn file_says(node: &Node, name: &str, endpoint_type: EndpointType) -> bool {
+async fn file_says(node: &Node, name: &str, endpoint_type: EndpointType) -> bool {
     let says = |loaded: &Loaded| {
         let api = candidate::model(loaded, name);
         api.is_some_and(|api| api.endpoint_type.unwrap_or(EndpointType::Edge) == endpoint_type)
     };
-    says(&node.running().loaded) && candidate::load(&node.config).is_ok_and(|loaded| says(&loaded))
+    says(&node.running().loaded) && files(node).await.is_ok_and(|loaded| says(&loaded))
+}
+
+/// The files as they stand now.
+pub(super) async fn files(node: &Node) -> Result<Loaded, Problem> {
+    let (config, before) = (node.config.clone(), node.running());
+    node.aside.run(move || candidate::load(&config, Some(&before.loaded))).await?
 }
 
 /// May a change begin on these terms? The caller holds `node.changing`.
@@ -151,15 +161,18 @@ pub(super) fn begin(node: &Node, terms: Terms) -> Result<(), Problem> {
     if terms.plan { Ok(()) } else { node.confirm.nothing_waits() }
 }
 
-pub(super) fn compile(
+pub(super) async fn compile(
     node: &Node,
-    loaded: Rc<Loaded>,
+    loaded: Arc<Loaded>,
     remembered: Remembered,
     terms: Terms,
 ) -> Result<Candidate, Problem> {
     let running = node.running();
     let generation = if terms.plan { running.snapshot.generation + 1 } else { node.next_generation() };
-    let mut next = candidate::compile(&loaded, &node.aws.serving(), remembered, generation, Some(&running))?;
+    // What is made through the AWS API is taken as it is now.
+    let stored = node.aws.serving().to_vec();
+    let compile = move || candidate::compile(&loaded, &stored, remembered, generation, Some(&running));
+    let mut next = node.aside.run(compile).await??;
     node.peers.trust(&mut next.snapshot);
     Ok(next)
 }
@@ -173,6 +186,7 @@ pub(super) async fn change(
 ) -> Result<Changed, Problem> {
     let plan = plan(node, &next, &orders::open_connections(&node.workers).await?);
     if terms.plan || !plan.differs {
+        node.aside.free(next);
         return Ok(unchanged(node, plan));
     }
     let (before, within) = (node.running(), confirm::within(terms.confirm_s)?);
@@ -191,7 +205,7 @@ pub(super) async fn trust_peers(node: &Node) -> Result<(), Problem> {
     if node.peers.are_trusted(&running.snapshot) {
         return Ok(());
     }
-    let next = compile(node, running.loaded.clone(), running.remembered.clone(), Terms::default())?;
+    let next = compile(node, running.loaded.clone(), running.remembered.clone(), Terms::default()).await?;
     // A change that waits for its confirmation is not kept by this.
     publish(node, next, Keep::WhenConfirmed).await.map(drop)
 }
@@ -215,7 +229,7 @@ fn same_generation(node: &Node, shown: Option<u64>) -> Result<(), Problem> {
 
 fn same_files(shown: Option<&str>, loaded: &Loaded) -> Result<(), Problem> {
     match shown {
-        Some(shown) if shown != digest(loaded) => {
+        Some(shown) if shown != loaded.digest() => {
             let what = "the files changed since the plan was made";
             Err(Problem::new(Kind::Conflict, what, "look at the plan again"))
         }

@@ -2,8 +2,8 @@
 //! cannot. Nothing of them is remembered until then: a gateway that dies starts with what was before.
 
 use super::bans;
-use super::candidate::{self, Running};
-use super::digest::digest;
+use super::candidate::Running;
+use super::change::{Terms, compile};
 use super::node::Node;
 use super::publish::{Keep, publish};
 use super::types::{ConfirmRequest, Confirmed, Kind, PendingChange, Problem};
@@ -12,6 +12,7 @@ use crate::observe::log;
 use std::cell::{Cell, RefCell};
 use std::ops::RangeInclusive;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::Instant;
@@ -42,7 +43,7 @@ struct Pending {
 /// What was before the change.
 #[derive(Clone)]
 pub(super) enum Undo {
-    Configuration(Rc<Running>),
+    Configuration(Arc<Running>),
     Bans(Rc<bans::Undo>),
 }
 
@@ -201,13 +202,10 @@ async fn roll_back(node: &Node, why: &str) -> Result<(), Problem> {
 
 async fn configuration(node: &Node, before: &Running, what: &str) -> Result<(), Problem> {
     let running = node.running();
-    let (loaded, remembered) = (&before.loaded, before.remembered.clone());
-    // What was made through the AWS API meanwhile stays.
-    let stored = node.aws.serving();
-    let mut next = candidate::compile(loaded, &stored, remembered, node.next_generation(), Some(&running))?;
-    node.peers.trust(&mut next.snapshot);
+    let (loaded, remembered) = (before.loaded.clone(), before.remembered.clone());
+    let next = compile(node, loaded, remembered, Terms::default()).await?;
     publish(node, next, Keep::Now).await?;
-    if digest(&before.loaded) != digest(&running.loaded) {
+    if before.files != running.files {
         let what = format!("the change \"{what}\" was rolled back: the files say what does not run");
         let mend = "mend the files and `gateway apply`; a restart takes them as they are";
         node.set_refused(Some(&Problem::new(Kind::Conflict, what, mend)));

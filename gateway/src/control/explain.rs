@@ -34,7 +34,7 @@ pub(super) fn explain(
             let Refused { refusal, api, matched } = &**stop;
             let answer = refusal.answer(&RefusedRequest {
                 request_id: "00000000-0000-0000-0000-000000000000",
-                api: api.map(|api| &snapshot.apis[api]),
+                api: api.map(|api| &*snapshot.apis[api]),
                 head: Some(&walk.head),
                 matched: matched.as_ref(),
                 source: from,
@@ -225,7 +225,7 @@ impl Walk<'_> {
                     0 => String::new(),
                     n => format!(", {n} required parameters are there"),
                 };
-                let answers = integration(snapshot, &permit.method.integration);
+                let answers = integration(permit.api, &permit.method.integration);
                 self.step("guard", "pass", format!("{policy}, no authorization{validated}"));
                 if let Integration::Unsupported(why) = permit.method.integration {
                     self.step("integration", "refuse", answers);

@@ -1,7 +1,7 @@
 //! Limits and dry runs of listeners, changed live: they are remembered, and win over the file until they say the same.
 
-use super::candidate::{self, on_off};
-use super::change::{Terms, begin, change, compile, unchanged};
+use super::candidate::on_off;
+use super::change::{Terms, begin, change, compile, files, unchanged};
 use super::node::Node;
 use super::types::{Changed, DryRunRequest, Kind, LimitRequest, ListenerLimits, Plan, Problem};
 use crate::config::{Document, Listener, Loaded, Remembered};
@@ -117,7 +117,7 @@ async fn edit(
     let (Some(read), Some(serves)) = (configured(document, name), serves) else {
         return Err(unknown_listener(name, document));
     };
-    let stands = candidate::load(&node.config).ok();
+    let stands = files(node).await.ok();
     let stands = stands.and_then(|Loaded { document, .. }| configured(&document, name).cloned());
     let now = Now { limits: serves.limits, read: read.clone(), stands };
     let mut remembered = running.remembered.clone();
@@ -126,7 +126,7 @@ async fn edit(
         let plan = Plan { generation: running.snapshot.generation, ..Plan::default() };
         return Ok(unchanged(node, plan));
     }
-    let next = compile(node, running.loaded.clone(), remembered, terms)?;
+    let next = compile(node, running.loaded.clone(), remembered, terms).await?;
     let changed = change(node, next, terms, &what).await?;
     if changed.done {
         log("info", "xdp", format_args!("{what}; {} connections closed", changed.connections_closed));

@@ -2,13 +2,13 @@
 //! on one thread owns it all; nothing in it can block a worker.
 
 mod api;
+mod aside;
 mod aws;
 mod bans;
 mod cache;
 mod candidate;
 mod change;
 mod confirm;
-mod digest;
 mod explain;
 mod handover;
 mod kernel;
@@ -150,7 +150,7 @@ pub fn selftest() -> Result<Vec<Proved>, Problem> {
 }
 
 fn offline(config: &Path) -> Result<candidate::Candidate, Problem> {
-    let loaded = candidate::load_whole(config)?;
+    let loaded = candidate::load_whole(config, None)?;
     // Whoever may not read the store still learns whether the files are right.
     let remembered = store::read(&loaded.document.control.store).unwrap_or_else(|_| Remembered::default());
     candidate::compile(&loaded, &[], remembered, 1, None)
@@ -306,6 +306,7 @@ async fn watch(node: &Node) -> Problem {
         addresses.watch(node);
         tokio::time::sleep(WATCH_EVERY).await;
         let mut kernel = node.kernel.borrow_mut();
+        node.bury();
         kernel.reattach();
         top::drain(node, &mut kernel);
         let lost = kernel.off().filter(|_| kernel.is_on());

@@ -1,5 +1,6 @@
 //! The running node: what serves, what was refused, the workers and the kernel guard. One thread owns it.
 
+use super::aside::Aside;
 use super::aws::Aws;
 use super::bans::Bans;
 use super::candidate::Running;
@@ -16,7 +17,7 @@ use crate::observe;
 use crate::worker::Handle;
 use std::cell::{Cell, OnceCell, RefCell};
 use std::path::PathBuf;
-use std::rc::Rc;
+use std::sync::Arc;
 use std::time::SystemTime;
 
 pub(super) struct Node {
@@ -26,13 +27,14 @@ pub(super) struct Node {
     pub(super) io: IoKind,
     pub(super) started: SystemTime,
     /// Of it, what only a restart changes is in force: pins, interfaces, workers, addresses of the control plane.
-    pub(super) started_with: Rc<Loaded>,
+    pub(super) started_with: Arc<Loaded>,
     /// Changes come one after the other.
     pub(super) changing: tokio::sync::Mutex<()>,
     /// Never borrowed over an await.
     pub(super) kernel: RefCell<Kernel>,
     pub(super) bans: Bans,
     pub(super) aws: Aws,
+    pub(super) aside: Aside,
     /// A change that is in force and not kept yet.
     pub(super) confirm: Confirm,
     pub(super) peers: Peers,
@@ -42,7 +44,10 @@ pub(super) struct Node {
     pub(super) astray: Cell<bool>,
     /// Set once it serves.
     pub(super) means: OnceCell<Means>,
-    running: RefCell<Rc<Running>>,
+    running: RefCell<Arc<Running>>,
+    /// Workers may serve by these still. Kept so that none of them has to free one: that takes as long as thousands of
+    /// requests.
+    retired: RefCell<Vec<Arc<Running>>>,
     refused: RefCell<Option<RefusedChange>>,
     generation: Cell<u64>,
 }
@@ -67,23 +72,43 @@ impl Node {
             kernel: RefCell::new(kernel),
             bans,
             aws,
+            aside: Aside::start(),
             confirm: Confirm::default(),
             peers: Peers::default(),
             top: RefCell::default(),
             astray: Cell::new(false),
             means: OnceCell::new(),
             generation: Cell::new(running.snapshot.generation),
-            running: RefCell::new(Rc::new(running)),
+            running: RefCell::new(Arc::new(running)),
+            retired: RefCell::default(),
             refused: RefCell::new(None),
         }
     }
 
-    pub(super) fn running(&self) -> Rc<Running> {
+    pub(super) fn running(&self) -> Arc<Running> {
         self.running.borrow().clone()
     }
 
     pub(super) fn runs(&self, running: Running) {
-        *self.running.borrow_mut() = Rc::new(running);
+        let before = self.running.replace(Arc::new(running));
+        self.retire(before);
+    }
+
+    /// To be freed when nobody serves by it any more.
+    pub(super) fn retire(&self, running: Arc<Running>) {
+        self.retired.borrow_mut().push(running);
+        self.bury();
+    }
+
+    /// Frees what is retired and in nobody's hands.
+    pub(super) fn bury(&self) {
+        let idle = |running: &mut Arc<Running>| {
+            Arc::strong_count(running) == 1 && Arc::strong_count(&running.snapshot) == 1
+        };
+        let idle: Vec<_> = self.retired.borrow_mut().extract_if(.., idle).collect();
+        if !idle.is_empty() {
+            self.aside.free(idle);
+        }
     }
 
     /// Private listeners that packets can reach past the guard, where there is one.

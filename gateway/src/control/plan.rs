@@ -1,7 +1,6 @@
 //! What a change will do, before it does it.
 
 use super::candidate::{Candidate, Running, model, on_off, type_name};
-use super::digest::digest;
 use super::kernel::Kernel;
 use super::node::Node;
 use super::status::{kernel_rule, serves, serving};
@@ -13,8 +12,9 @@ use crate::model::{EndpointType, SourceLimits, duration_text};
 use crate::snapshot::{Api, Listener, Snapshot};
 use crate::worker::OpenConnection;
 use ipnet::IpNet;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
 /// `open`: the client connections of now.
 pub(super) fn plan(node: &Node, next: &Candidate, open: &[OpenConnection]) -> Plan {
@@ -31,8 +31,8 @@ pub(super) fn plan(node: &Node, next: &Candidate, open: &[OpenConnection]) -> Pl
     let mut warnings = privacy(old, new, kernel);
     warnings.extend(limits_without_xdp(old, new, kernel));
     warnings.extend(restart(&node.started_with.document, &next.loaded.document));
-    let files = digest(&next.loaded);
-    let same = files == digest(&running.loaded) && next.remembered == running.remembered;
+    let files = next.files.clone();
+    let same = files == running.files && next.remembered == running.remembered;
     Plan {
         generation: old.generation,
         files,
@@ -209,10 +209,11 @@ fn limits_without_xdp(old: &Snapshot, new: &Snapshot, kernel: &Kernel) -> Option
 
 fn apis(running: &Running, next: &Candidate) -> Vec<Change> {
     let (old, new) = (&running.snapshot, &next.snapshot);
+    let (befores, afters) = (by_name(old), by_name(new));
     let mut changes = Vec::new();
     for api in &new.apis {
         let mut push = |what| changes.push(change("api", &api.name, what));
-        let Some(before) = old.apis.iter().find(|before| before.name == api.name) else {
+        let Some(before) = befores.get(api.name.as_str()) else {
             push(format!("added: {}, id {}, stage {}", type_name(api.endpoint_type), api.id, api.stage));
             continue;
         };
@@ -223,22 +224,36 @@ fn apis(running: &Running, next: &Candidate) -> Vec<Change> {
             (false, true) => push("`set-endpoint` wins over its file from now on".into()),
             _ => {}
         }
-        let documents = (model(&running.loaded, &api.name), model(&next.loaded, &api.name));
-        let policy = |api: Option<&crate::model::RestApi>| {
-            api.and_then(|api| api.policy.as_ref()).map(|(policy, _)| policy.clone())
-        };
-        match (policy(documents.0), policy(documents.1)) {
-            (before, after) if before == after => {}
-            (None, Some(_)) => push("resource policy added".into()),
-            (Some(_), None) => push("resource policy removed".into()),
-            (_, _) => push("resource policy changed".into()),
-        }
-        if documents.0 != documents.1 || before.stage_variables != api.stage_variables {
-            push(format!("document or stage variables changed, {} methods", api.methods.len()));
+        // One and the same: compiled from the same document.
+        if !Arc::ptr_eq(before, api) {
+            documents(running, next, (before, api)).into_iter().for_each(&mut push);
         }
     }
-    let gone = old.apis.iter().filter(|api| new.apis.iter().all(|after| after.name != api.name));
+    let gone = old.apis.iter().filter(|api| !afters.contains_key(api.name.as_str()));
     changes.extend(gone.map(|api| change("api", &api.name, "removed".into())));
+    changes
+}
+
+fn by_name(snapshot: &Snapshot) -> HashMap<&str, &Arc<Api>> {
+    snapshot.apis.iter().map(|api| (api.name.as_str(), api)).collect()
+}
+
+/// What changed in the document that an API is made of.
+fn documents(running: &Running, next: &Candidate, (before, api): (&Api, &Api)) -> Vec<String> {
+    let mut changes = Vec::new();
+    let documents = (model(&running.loaded, &api.name), model(&next.loaded, &api.name));
+    let policy = |api: Option<&crate::model::RestApi>| {
+        api.and_then(|api| api.policy.as_ref()).map(|(policy, _)| policy.clone())
+    };
+    match (policy(documents.0), policy(documents.1)) {
+        (before, after) if before == after => {}
+        (None, Some(_)) => changes.push("resource policy added".into()),
+        (Some(_), None) => changes.push("resource policy removed".into()),
+        (_, _) => changes.push("resource policy changed".into()),
+    }
+    if documents.0 != documents.1 || before.stage_variables != api.stage_variables {
+        changes.push(format!("document or stage variables changed, {} methods", api.methods.len()));
+    }
     changes
 }
 

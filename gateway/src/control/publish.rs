@@ -49,7 +49,11 @@ pub(super) async fn publish(node: &Node, candidate: Candidate, keep: Keep) -> Re
             node.astray.set(false);
             Ok(closed)
         }
-        Err(problem) => Err(back(node, &old, &next, begun, problem).await),
+        Err(problem) => {
+            let problem = back(node, &old, &next, begun, problem).await;
+            node.retire(Arc::new(next));
+            Err(problem)
+        }
     }
 }
 
@@ -61,7 +65,7 @@ pub(super) fn bind(
     mut inherited: Vec<Inherited>,
 ) -> Result<(Running, Vec<(usize, Bound)>), Problem> {
     let warnings = candidate.all_warnings();
-    let Candidate { loaded, remembered, mut snapshot, unbound, .. } = candidate;
+    let Candidate { loaded, remembered, mut snapshot, parts, files, unbound, .. } = candidate;
     let mut bound: Vec<(usize, Bound)> = Vec::new();
     let shared: Vec<u16> = inherited.iter().map(|inherited| inherited.address.port()).collect();
     for index in unbound {
@@ -74,7 +78,7 @@ pub(super) fn bind(
         listener.address = sockets.address;
         bound.push((index, sockets));
     }
-    Ok((Running { loaded, remembered, snapshot: Arc::new(snapshot), warnings }, bound))
+    Ok((Running { loaded, remembered, snapshot: Arc::new(snapshot), parts, files, warnings }, bound))
 }
 
 pub(super) fn listen(bound: &[(usize, Bound)], snapshot: &Snapshot) -> Result<(), Problem> {
@@ -139,7 +143,7 @@ async fn forward(
 
 /// Does an API stop being private?
 fn opens(old: &Snapshot, next: &Snapshot) -> bool {
-    let private = |api: &&crate::snapshot::Api| api.endpoint_type == EndpointType::Private;
+    let private = |api: &&Arc<crate::snapshot::Api>| api.endpoint_type == EndpointType::Private;
     old.apis.iter().filter(private).any(|before| {
         next.apis
             .iter()

@@ -43,7 +43,7 @@ pub(super) struct Started {
 pub(super) async fn start(options: &Options, heritage: Heritage) -> Result<Started, Problem> {
     // As the process sees it now: a later change of the working directory must not change the meaning of a reload.
     let config = std::path::absolute(&options.config).unwrap_or_else(|_| options.config.clone());
-    let loaded = candidate::load(&config)?;
+    let loaded = candidate::load(&config, None)?;
     let document = loaded.document.clone();
     let Heritage { store, pins, operator, status, listeners } = heritage;
     let folder = &document.control.store;

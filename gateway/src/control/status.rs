@@ -90,7 +90,7 @@ pub(super) fn kernel_rule(snapshot: &Snapshot, listener: &Listener) -> String {
     rule
 }
 
-pub(super) fn integration(snapshot: &Snapshot, integration: &Integration) -> String {
+pub(super) fn integration(api: &Api, integration: &Integration) -> String {
     let (kind, backend) = match integration {
         Integration::HttpProxy(backend) => ("HTTP_PROXY", backend),
         Integration::Http(backend) => ("HTTP", backend),
@@ -98,7 +98,7 @@ pub(super) fn integration(snapshot: &Snapshot, integration: &Integration) -> Str
         Integration::Unsupported(what) => return format!("not supported yet: {what}"),
     };
     let timeout = backend.timeout.as_millis();
-    match snapshot.targets.get(backend.target) {
+    match api.targets.get(backend.target) {
         Some(target) => format!("{kind} {}:{}, {timeout} ms", target.host, target.port),
         None => format!("{kind}, {timeout} ms"),
     }
@@ -218,12 +218,13 @@ fn reached_by_any_host(snapshot: &Snapshot, listener: &Listener, api: ApiIndex) 
 }
 
 fn routes(snapshot: &Snapshot, index: ApiIndex) -> Vec<RouteStatus> {
-    let methods = snapshot.apis[index].methods.iter();
+    let api = &snapshot.apis[index];
+    let methods = api.methods.iter();
     methods
         .map(|method| RouteStatus {
             method: method.http_method.clone(),
             path: method.resource_path.clone(),
-            integration: integration(snapshot, &method.integration),
+            integration: integration(api, &method.integration),
         })
         .collect()
 }

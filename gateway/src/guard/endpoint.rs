@@ -5,6 +5,7 @@ use crate::refusal::Refusal;
 use crate::snapshot::{ApiIndex, Listener, ListenerIndex, Snapshot};
 use ipnet::IpNet;
 use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
 
 /// A set of CIDRs; IPv4-mapped IPv6 addresses count as IPv4.
 #[derive(Clone, Debug, Default)]
@@ -114,6 +115,26 @@ pub fn admit_connection(snapshot: &Snapshot, listener: ListenerIndex, source: Ip
         .listeners
         .get(listener)
         .is_some_and(|listener| !listener.kernel_private || inside(snapshot, listener, source))
+}
+
+/// Do both rules say the same of every listener, API and source, under the same indices, and is no listener private to
+/// its connections (which may hold outsiders, let in by a dry run)? Then a change of snapshots ends no connection.
+pub fn admits_the_same(old: &Snapshot, new: &Snapshot) -> bool {
+    fn all<T>(old: &[T], new: &[T], same: impl Fn(&T, &T) -> bool) -> bool {
+        old.len() == new.len() && old.iter().zip(new).all(|(old, new)| same(old, new))
+    }
+    let listeners = all(&old.listeners, &new.listeners, |old, new| {
+        let same =
+            (&old.name, old.address, old.vpc, &old.apis) == (&new.name, new.address, new.vpc, &new.apis);
+        same && !old.kernel_private && !new.kernel_private
+    });
+    let apis = || {
+        all(&old.apis, &new.apis, |old, new| {
+            Arc::ptr_eq(old, new)
+                || (&old.id, &old.stage, old.endpoint_type) == (&new.id, &new.stage, new.endpoint_type)
+        })
+    };
+    listeners && all(&old.vpcs, &new.vpcs, |old, new| old.cidrs.cidrs() == new.cidrs.cidrs()) && apis()
 }
 
 /// Without a VPC nobody is inside.

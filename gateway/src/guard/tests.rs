@@ -1,6 +1,8 @@
 //! The endpoint rule over every listener and type, and the order of the guards.
 
-use super::endpoint::{CidrSet, Enforcement, admit, admit_connection, kernel_enforced, serves};
+use super::endpoint::{
+    CidrSet, Enforcement, admit, admit_connection, admits_the_same, kernel_enforced, serves,
+};
 use super::*;
 use crate::http::HeadLimits;
 use crate::integrate::Integration;
@@ -11,6 +13,7 @@ use crate::route::{ApiDoor, Asked, Table, Tree, parameters_of};
 use crate::snapshot::{ApiIndex, Listener, Vpc};
 use proptest::prelude::*;
 use serde_json::json;
+use std::sync::Arc;
 
 const INSIDE: &str = "10.0.3.4";
 const OUTSIDE: &str = "203.0.113.9";
@@ -38,6 +41,7 @@ fn api(endpoint_type: EndpointType, methods: Vec<Method>) -> Api {
         binary_media_types: Vec::new(),
         methods,
         cache: None,
+        targets: Vec::new(),
     }
 }
 
@@ -73,7 +77,7 @@ fn node() -> Snapshot {
         trusted: Vec::new(),
         offences: None,
         vpcs: vec![Vpc { id: "vpc-main".to_owned(), cidrs: cidrs(&["10.0.0.0/16", "fd00:10::/48"]) }],
-        apis: [Regional, Edge, Private].map(|kind| api(kind, Vec::new())).into(),
+        apis: [Regional, Edge, Private].map(|kind| api(kind, Vec::new()).into()).into(),
         routes: Table::default(),
         targets: Vec::new(),
         cache: crate::cache::Store::new(0),
@@ -183,6 +187,33 @@ proptest! {
     }
 }
 
+#[test]
+fn only_what_the_rule_looks_at_makes_a_connection_be_judged_again() {
+    let type_of = |endpoint_type| Arc::new(api(endpoint_type, Vec::new()));
+    type Change<'c> = (bool, &'c dyn Fn(&mut Snapshot));
+    let changes: [Change<'_>; 9] = [
+        (true, &|node| node.generation += 1),
+        (true, &|node| node.apis[0] = type_of(Regional)),
+        (false, &|node| node.apis[0] = type_of(Private)),
+        (false, &|node| node.apis.truncate(2)),
+        (false, &|node| node.apis.swap(0, 2)),
+        (false, &|node| node.listeners[0].address.set_port(2)),
+        (false, &|node| node.listeners[0].apis = Some(vec![0])),
+        (false, &|node| node.listeners[1].kernel_private = true),
+        (false, &|node| node.vpcs[0].cidrs = CidrSet::new(&["10.9.0.0/16".parse().unwrap()])),
+    ];
+    for (at, (same, change)) in changes.into_iter().enumerate() {
+        let open = || {
+            let mut node = node();
+            node.listeners.iter_mut().for_each(|listener| listener.kernel_private = false);
+            node
+        };
+        let mut changed = open();
+        change(&mut changed);
+        assert_eq!(admits_the_same(&open(), &changed), same, "change {at}");
+    }
+}
+
 fn method(change: impl FnOnce(&mut Method)) -> Method {
     let mut method = Method {
         resource_path: "/pets/{id}".to_owned(),
@@ -211,9 +242,14 @@ fn verdict_of(method: Method, policy: Option<serde_json::Value>, request: &[u8])
     let mut api = api(Regional, vec![method]);
     let owner = policy::Owner { region: "us-east-1", account: "123456789012", api: "a1" };
     api.policy = policy.map(|document| policy::Policy::parse(&document, owner).unwrap().policy);
-    let door = ApiDoor { id: "a1".to_owned(), stage: "prod".to_owned(), hosts: Vec::new(), tree };
+    let door = ApiDoor {
+        id: "a1".to_owned(),
+        stage: "prod".to_owned(),
+        hosts: Vec::new(),
+        tree: tree.pack().into(),
+    };
     node.routes = Table::new(vec![door], &node.listeners, &[Some(0)]);
-    node.apis[0] = api;
+    node.apis[0] = api.into();
     let mut head = RequestHead::new();
     head.parse(request, &HeadLimits::default()).unwrap();
     let asked = Asked { listener: 0, host: "x", path: head.path(), method: head.method(), api_id: None };

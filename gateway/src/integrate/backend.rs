@@ -1,7 +1,7 @@
 //! HTTP and HTTP_PROXY: the request to the backend.
 
 use super::response::Responses;
-use super::uri::Uri;
+use super::uri::{self, Piece};
 use super::{BackendRequest, Facts, fields, known, request_template};
 use crate::guard::Permit;
 use crate::http::{self, Framing, Malformed, Method, RequestHead};
@@ -9,26 +9,32 @@ use crate::mapping::{Known, Source, encode_component};
 use crate::model::Passthrough;
 use crate::refusal::Refusal;
 use std::borrow::Cow;
+use std::sync::Arc;
 use std::time::Duration;
 
-/// How a HTTP backend is called.
+/// How a HTTP backend is called. What each request reads stands first, together: with many routes it is rarely in a
+/// near cache.
 #[derive(Debug)]
+#[repr(C)]
 pub struct Backend {
-    /// Index into `Snapshot::targets`.
+    /// Index into `snapshot::Api::targets`.
     pub target: usize,
     pub timeout: Duration,
     /// HTTP_PROXY: the client's message goes on; HTTP: only what is mapped.
     pub(super) proxy: bool,
     /// None: the client's.
     pub(super) method: Option<Method>,
-    pub(super) uri: Uri,
-    pub(super) queries: Vec<(String, Source)>,
+    pub(super) passthrough: Passthrough,
+    pub(super) path: Box<[Piece]>,
+    /// As it stands in the URI, for Host; one text for all who write it.
+    pub(super) authority: Arc<str>,
+    pub(super) query: Box<[Piece]>,
+    pub(super) queries: Box<[(String, Source)]>,
     /// What `Host` is mapped from.
     pub(super) host: Option<Source>,
     /// The other mapped fields.
-    pub(super) headers: Vec<(String, Source)>,
-    pub(super) passthrough: Passthrough,
-    pub(super) templates: Vec<(String, Payload)>,
+    pub(super) headers: Box<[(String, Source)]>,
+    pub(super) templates: Box<[(String, Payload)]>,
     pub(super) responses: Responses,
 }
 
@@ -58,7 +64,7 @@ impl Backend {
         let method = self.method.unwrap_or_else(|| head.method());
         out.extend_from_slice(method.as_str().as_bytes());
         out.push(b' ');
-        self.uri.write_path(&known, out)?;
+        uri::write_path(&self.path, &known, out)?;
         self.write_query(&known, head, out);
         out.extend_from_slice(b" HTTP/1.1\r\n");
         field(out, "Host", &self.host(&known)?)?;
@@ -67,7 +73,7 @@ impl Backend {
         } else {
             self.write_own_fields(permit, method, head, out)?;
         }
-        for (name, source) in &self.headers {
+        for (name, source) in &*self.headers {
             for value in source.values(&known) {
                 field(out, name, &value)?;
             }
@@ -97,7 +103,7 @@ impl Backend {
     /// One `Host`, always: the mapped one, or the URI's where the mapping finds none.
     fn host<'a>(&'a self, known: &Known<'a>) -> Result<Cow<'a, [u8]>, Refusal> {
         match self.host.as_ref().and_then(|source| source.value(known)) {
-            None => Ok(Cow::Borrowed(self.uri.authority.as_bytes())),
+            None => Ok(Cow::Borrowed(self.authority.as_bytes())),
             Some(host) if http::is_authority(&host) => Ok(host),
             Some(_) => Err(Refusal::Malformed(Malformed::Syntax("a mapped Host that is none"))),
         }
@@ -110,15 +116,15 @@ impl Backend {
             out.push(separator);
             separator = b'&';
         };
-        if !self.uri.query.is_empty() {
+        if !self.query.is_empty() {
             begin(out);
-            self.uri.write_query(known, out);
+            uri::write_query(&self.query, known, out);
         }
         if let Some(query) = head.query().filter(|query| self.proxy && !query.is_empty()) {
             begin(out);
             out.extend_from_slice(query.as_bytes());
         }
-        for (name, source) in &self.queries {
+        for (name, source) in &*self.queries {
             for value in source.values(known) {
                 begin(out);
                 let mut text = String::new();

@@ -10,6 +10,7 @@ use crate::mapping::{Side, Source, Template, Unread};
 use crate::model::{self, IntegrationType, Place, Severity};
 use regex_lite::Regex;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// What a method's integration stands in.
@@ -17,9 +18,12 @@ pub struct Surroundings<'a> {
     /// Names of the resource path's parameters, in their order.
     pub parameters: &'a [String],
     pub stage_variables: &'a BTreeMap<String, String>,
-    /// Index of the target with that host and port in the snapshot.
-    pub target: &'a mut dyn FnMut(&str, u16) -> usize,
+    pub target: &'a mut TargetOf<'a>,
 }
+
+/// Host, port and authority → the target's index in `snapshot::Api::targets`, and the authority that all share who
+/// write it.
+pub type TargetOf<'a> = dyn FnMut(&str, u16, &str) -> (usize, Arc<str>) + 'a;
 
 #[derive(Debug)]
 pub struct Compiled {
@@ -112,17 +116,21 @@ impl Compiler<'_> {
                 return Integration::Unsupported("the URI cannot be called");
             }
         };
+        let Uri { authority, host, port, path, query } = uri;
+        let (target, authority) = (around.target)(&host, port, &authority);
         let backend = Backend {
-            target: (around.target)(&uri.host, uri.port),
+            target,
             timeout: Duration::from_millis(u64::from(model.timeout_ms)),
             proxy,
             method,
-            uri,
-            queries: mapped.query,
-            host: mapped.host,
-            headers: mapped.header,
             passthrough: model.passthrough_behavior,
-            templates,
+            path: path.into(),
+            authority,
+            query: query.into(),
+            queries: mapped.query.into(),
+            host: mapped.host,
+            headers: mapped.header.into(),
+            templates: templates.into(),
             responses,
         };
         if proxy { Integration::HttpProxy(backend) } else { Integration::Http(backend) }

@@ -10,7 +10,7 @@ mod uri;
 
 pub use backend::Backend;
 pub use cache_key::CacheKey;
-pub use compile::{Compiled, Finding, Surroundings, compile, is_token};
+pub use compile::{Compiled, Finding, Surroundings, TargetOf, compile, is_token};
 pub use mock::Mock;
 
 use crate::guard::Permit;

@@ -12,7 +12,7 @@ pub(super) struct Uri {
     pub(super) authority: String,
     pub(super) host: String,
     pub(super) port: u16,
-    path: Vec<Piece>,
+    pub(super) path: Vec<Piece>,
     pub(super) query: Vec<Piece>,
 }
 
@@ -77,37 +77,37 @@ impl Uri {
             query: pieces(query, names, false)?,
         })
     }
+}
 
-    /// The path, in normal form. Err: a mapped value would leave the path that the configuration gives.
-    pub(super) fn write_path(&self, known: &Known<'_>, out: &mut Vec<u8>) -> Result<(), Refusal> {
-        let start = out.len();
-        for piece in &self.path {
-            match piece {
-                Piece::Text(text) => out.extend_from_slice(text.as_bytes()),
-                // Already in normal form, its slashes its own.
-                Piece::Capture(index) => out.extend_from_slice(capture(known, *index).as_bytes()),
-                Piece::Value(source) => write_encoded(source, known, out),
-            }
+/// The path, in normal form. Err: a mapped value would leave the path that the configuration gives.
+pub(super) fn write_path(path: &[Piece], known: &Known<'_>, out: &mut Vec<u8>) -> Result<(), Refusal> {
+    let start = out.len();
+    for piece in path {
+        match piece {
+            Piece::Text(text) => out.extend_from_slice(text.as_bytes()),
+            // Already in normal form, its slashes its own.
+            Piece::Capture(index) => out.extend_from_slice(capture(known, *index).as_bytes()),
+            Piece::Value(source) => write_encoded(source, known, out),
         }
-        let dynamic = self.path.len() > 1;
-        if dynamic && has_dot_segment(&out[start..]) {
-            return Err(Refusal::Malformed(Malformed::Syntax("a parameter makes a dot segment")));
-        }
-        Ok(())
     }
+    let dynamic = path.len() > 1;
+    if dynamic && has_dot_segment(&out[start..]) {
+        return Err(Refusal::Malformed(Malformed::Syntax("a parameter makes a dot segment")));
+    }
+    Ok(())
+}
 
-    pub(super) fn write_query(&self, known: &Known<'_>, out: &mut Vec<u8>) {
-        for piece in &self.query {
-            match piece {
-                Piece::Text(text) => out.extend_from_slice(text.as_bytes()),
-                // `&` and `=` are plain in a path, and would make parameters here.
-                Piece::Capture(index) => {
-                    let mut text = String::new();
-                    encode_component(&mut text, &crate::mapping::decode(capture(known, *index)));
-                    out.extend_from_slice(text.as_bytes());
-                }
-                Piece::Value(source) => write_encoded(source, known, out),
+pub(super) fn write_query(query: &[Piece], known: &Known<'_>, out: &mut Vec<u8>) {
+    for piece in query {
+        match piece {
+            Piece::Text(text) => out.extend_from_slice(text.as_bytes()),
+            // `&` and `=` are plain in a path, and would make parameters here.
+            Piece::Capture(index) => {
+                let mut text = String::new();
+                encode_component(&mut text, &crate::mapping::decode(capture(known, *index)));
+                out.extend_from_slice(text.as_bytes());
             }
+            Piece::Value(source) => write_encoded(source, known, out),
         }
     }
 }

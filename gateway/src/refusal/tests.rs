@@ -39,6 +39,7 @@ fn api(gateway_responses: GatewayResponses) -> Api {
             caching: None,
         }],
         cache: None,
+        targets: Vec::new(),
     }
 }
 
@@ -146,7 +147,7 @@ fn malformed_heads_have_the_codec_s_status() {
 fn matched(head: &RequestHead) -> Match {
     let mut tree = Tree::default();
     tree.insert("/pets/{id}", "ANY", 0).unwrap();
-    let (method, captures) = tree.find(head.path(), 5..head.path().len(), head.method()).unwrap();
+    let (method, captures) = tree.pack().find(head.path(), 5..head.path().len(), head.method()).unwrap();
     Match { api: 0, method, path: 5..head.path().len(), captures }
 }
 

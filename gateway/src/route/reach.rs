@@ -1,20 +1,23 @@
 //! Host and first path segments → API and stage: AWS's URLs, an API's own hosts, and the forms for local work.
 
-use super::{Asked, Reached, Tree};
+use super::literal::{Names, number};
+use super::{Asked, Packed, Reached};
 use crate::refusal::Refusal;
 use crate::snapshot::{ApiIndex, Listener};
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::ops::Range;
+use std::sync::Arc;
 
 /// Hosts, ids, base paths and resource trees of all APIs, compiled.
 #[derive(Debug, Default)]
 pub struct Table {
-    /// api id → its stages
-    ids: HashMap<String, Vec<ApiIndex>>,
+    /// api id → its place in `stages_of`
+    ids: Names,
+    stages_of: Vec<Vec<ApiIndex>>,
     /// own host, lower case → API
-    hosts: HashMap<String, ApiIndex>,
+    hosts: Names,
     stages: Vec<String>,
-    trees: Vec<Tree>,
+    trees: Vec<Arc<Packed>>,
     doors: Vec<Door>,
 }
 
@@ -34,7 +37,7 @@ pub struct ApiDoor {
     pub stage: String,
     /// Without port; compared in lower case.
     pub hosts: Vec<String>,
-    pub tree: Tree,
+    pub tree: Arc<Packed>,
 }
 
 /// A host label is at most this long (RFC 1035); longer ones name no API.
@@ -46,33 +49,42 @@ const NO_STAGE: Refusal = Refusal::Forbidden("no such stage");
 impl Table {
     /// `only`: per listener the one API that any host means there, if there is one.
     pub fn new(apis: Vec<ApiDoor>, listeners: &[Listener], only: &[Option<ApiIndex>]) -> Self {
-        let mut table = Self::default();
-        let mut ids = Vec::with_capacity(apis.len());
-        for (index, api) in apis.into_iter().enumerate() {
-            table.ids.entry(api.id.clone()).or_default().push(index);
-            ids.push(api.id);
-            table.hosts.extend(api.hosts.into_iter().map(|host| (host.to_ascii_lowercase(), index)));
+        let mut ids: BTreeMap<&str, Vec<ApiIndex>> = BTreeMap::new();
+        let mut hosts = Vec::new();
+        for (index, api) in apis.iter().enumerate() {
+            ids.entry(&api.id).or_default().push(index);
+            hosts.extend(api.hosts.iter().map(|host| (host.to_ascii_lowercase(), number(index))));
+        }
+        let mut table = Self {
+            ids: Names::new(ids.keys().zip(0..).map(|(id, at)| (*id, at))),
+            stages_of: ids.into_values().collect(),
+            hosts: Names::new(hosts.iter().map(|(host, index)| (host.as_str(), *index))),
+            ..Self::default()
+        };
+        let all_stages = |index: usize| {
+            let api = only.get(index).copied().flatten().and_then(|only| apis.get(only))?;
+            table.by_id(&api.id).map(<[_]>::to_vec)
+        };
+        let doors = listeners.iter().enumerate().map(|(index, listener)| Door {
+            vpc: listener.vpc.is_some(),
+            apis: listener.apis.clone(),
+            only: all_stages(index),
+        });
+        table.doors = doors.collect();
+        for api in apis {
             table.stages.push(api.stage);
             table.trees.push(api.tree);
         }
-        table.doors = listeners
-            .iter()
-            .enumerate()
-            .map(|(index, listener)| Door {
-                vpc: listener.vpc.is_some(),
-                apis: listener.apis.clone(),
-                only: only
-                    .get(index)
-                    .copied()
-                    .flatten()
-                    .and_then(|api| table.ids.get(ids.get(api)?).cloned()),
-            })
-            .collect();
         table
     }
 
-    pub(super) fn tree(&self, api: ApiIndex) -> Option<&Tree> {
-        self.trees.get(api)
+    pub(super) fn tree(&self, api: ApiIndex) -> Option<&Packed> {
+        self.trees.get(api).map(|tree| &**tree)
+    }
+
+    /// The APIs with that id, one a stage.
+    fn by_id(&self, id: &str) -> Option<&[ApiIndex]> {
+        self.ids.get(id).and_then(|at| self.stages_of.get(at)).map(Vec::as_slice)
     }
 
     /// Err: `Refusal::Forbidden` (no such API or stage on this listener).
@@ -94,14 +106,14 @@ impl Table {
         if let Some(stages) = endpoint.and_then(|label| self.by_label(label)) {
             return self.stage_of(stages, path, 0);
         }
-        if let Some(&api) = self.hosts.get(asked.host) {
+        if let Some(api) = self.hosts.get(asked.host) {
             return Ok(Reached { api, path: collapse(path, 0) });
         }
         if let Some(id) = asked.api_id.filter(|_| door.vpc) {
-            return self.stage_of(self.ids.get(id).ok_or(NO_API)?, path, 0);
+            return self.stage_of(self.by_id(id).ok_or(NO_API)?, path, 0);
         }
         if let Some((id, after)) = local_form(path, "restapis") {
-            let reached = self.stage_of(self.ids.get(id).ok_or(NO_API)?, path, after)?;
+            let reached = self.stage_of(self.by_id(id).ok_or(NO_API)?, path, after)?;
             return match first_segment(path, reached.path.start) {
                 Some(mark) if &path[mark.clone()] == "_user_request_" => {
                     Ok(Reached { path: collapse(path, mark.end), ..reached })
@@ -110,7 +122,7 @@ impl Table {
             };
         }
         if let Some((id, after)) = local_form(path, "_aws/execute-api") {
-            return self.stage_of(self.ids.get(id).ok_or(NO_API)?, path, after);
+            return self.stage_of(self.by_id(id).ok_or(NO_API)?, path, after);
         }
         // A host of AWS's form names its API itself: another one must not answer in its place.
         let only = door.only.as_ref().filter(|_| endpoint.is_none()).ok_or(NO_API)?;
@@ -118,12 +130,12 @@ impl Table {
     }
 
     /// `{api-id}` or `{api-id}-{vpce}`; ids may hold dashes, so the longest one wins.
-    fn by_label(&self, label: &str) -> Option<&Vec<ApiIndex>> {
+    fn by_label(&self, label: &str) -> Option<&[ApiIndex]> {
         if label.len() > LABEL_MAX {
             return None;
         }
         let shorter = label.rmatch_indices('-').map(|(dash, _)| &label[..dash]);
-        std::iter::once(label).chain(shorter).find_map(|id| self.ids.get(id))
+        std::iter::once(label).chain(shorter).find_map(|id| self.by_id(id))
     }
 
     /// The first segment behind `from` is the stage.
@@ -176,9 +188,14 @@ mod tests {
 
     #[test]
     fn the_asterisk_form_reaches_no_api() {
-        let mut tree = Tree::default();
+        let mut tree = super::super::Tree::default();
         assert!(tree.insert("/{proxy+}", "ANY", 0).is_ok());
-        let door = ApiDoor { id: "a".into(), stage: "prod".into(), hosts: vec!["h".into()], tree };
+        let door = ApiDoor {
+            id: "a".into(),
+            stage: "prod".into(),
+            hosts: vec!["h".into()],
+            tree: Arc::new(tree.pack()),
+        };
         let listener = Listener {
             name: "l".into(),
             address: ([127, 0, 0, 1], 80).into(),

@@ -4,6 +4,7 @@ use super::*;
 use crate::model::SourceLimits;
 use crate::snapshot::Listener;
 use proptest::prelude::*;
+use std::sync::Arc;
 
 const METHODS: [Method; 8] = [
     Method::Get,
@@ -16,7 +17,11 @@ const METHODS: [Method; 8] = [
     Method::Other,
 ];
 
-fn tree(resources: &[(&str, &str)]) -> Tree {
+fn tree(resources: &[(&str, &str)]) -> Packed {
+    growing(resources).pack()
+}
+
+fn growing(resources: &[(&str, &str)]) -> Tree {
     let mut tree = Tree::default();
     for (index, (method, path)) in resources.iter().enumerate() {
         tree.insert(path, method, index).unwrap();
@@ -25,7 +30,7 @@ fn tree(resources: &[(&str, &str)]) -> Tree {
 }
 
 /// The index of the resource that owns the request, and what it captured.
-fn found(tree: &Tree, method: Method, path: &str) -> Option<(usize, Vec<String>)> {
+fn found(tree: &Packed, method: Method, path: &str) -> Option<(usize, Vec<String>)> {
     let (index, captures) = tree.find(path, 0..path.len(), method)?;
     let texts = (0..captures.len()).map(|i| path[captures.range(i).unwrap()].to_owned());
     Some((index, texts.collect()))
@@ -128,7 +133,7 @@ fn resources_that_cannot_stand() {
         ("TRACE", "/x", Invalid::Method),
         ("GET", "/pets/{other}", Invalid::Duplicate),
     ] {
-        let mut tree = tree(&[("GET", "/pets/{petId}")]);
+        let mut tree = growing(&[("GET", "/pets/{petId}")]);
         assert_eq!(tree.insert(path, method, 1), Err(why), "{path}");
     }
     assert_eq!(parameters_of("/a/{b}/{c-d.e}/{f+}").unwrap(), ["b", "c-d.e", "f"]);
@@ -154,6 +159,7 @@ fn an_adversarial_tree_is_walked_once() {
         let path: String = (0..depth).map(|i| if bits >> i & 1 == 1 { "/{p}" } else { "/a" }).collect();
         tree.insert(&path, "GET", bits).unwrap();
     }
+    let tree = tree.pack();
     let path = "/a".repeat(depth);
     let visits = tree.visits(&path, Method::Post);
     assert_eq!(visits, (1 << (depth + 1)) - 1, "each of the nodes once");
@@ -207,6 +213,7 @@ proptest! {
                 resources.push((method, path));
             }
         }
+        let tree = tree.pack();
         for path in paths {
             for method in METHODS {
                 let found = found(&tree, method, &path).map(|(index, _)| index);
@@ -237,7 +244,7 @@ fn table(any_host: Option<ApiIndex>) -> Table {
         id: id.to_owned(),
         stage: stage.to_owned(),
         hosts: host.iter().map(|host| (*host).to_owned()).collect(),
-        tree: Tree::default(),
+        tree: Arc::new(Tree::default().pack()),
     };
     let doors = vec![
         door("one", "prod", &["One.example.com"]),

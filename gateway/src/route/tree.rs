@@ -1,33 +1,30 @@
-//! One API's resources as a tree: literal beats `{param}` beats `{proxy+}` at every level, and the search goes back
-//! when what it found lacks the method.
+//! One API's resources as a tree: literal beats `{param}` beats `{proxy+}` at every level, and the search (`packed`)
+//! goes back when what it found lacks the method.
 
-use super::Captures;
+use super::Packed;
 use crate::http::{Method, has_dot_segment};
 use crate::snapshot::MethodIndex;
-use std::ops::Range;
 
 /// Levels of a resource path; deeper ones are refused at compile, so the search's recursion is bounded.
 const MAX_DEPTH: usize = 64;
 
 const ROOT: usize = 0;
-const METHODS: usize = 7;
+/// The slot behind those of the methods.
+pub(super) const ANY: usize = 7;
 
-/// The resource tree. Each node has one parent, so a search visits each node once at most: its cost is bounded by the
-/// number of resources, whatever a request asks for.
+/// The resource tree while it grows.
 #[derive(Debug)]
 pub struct Tree {
-    nodes: Vec<Node>,
+    pub(super) nodes: Vec<Node>,
 }
 
 #[derive(Debug, Default)]
-struct Node {
+pub(super) struct Node {
     /// Sorted by segment.
-    literals: Vec<(Box<str>, usize)>,
-    parameter: Option<usize>,
-    /// `{proxy+}`: takes all that is left.
-    greedy: Option<usize>,
-    methods: [Option<MethodIndex>; METHODS],
-    any: Option<MethodIndex>,
+    pub(super) literals: Vec<(Box<str>, usize)>,
+    pub(super) parameter: Option<usize>,
+    pub(super) greedy: Option<usize>,
+    pub(super) methods: [Option<MethodIndex>; ANY + 1],
 }
 
 /// Why a resource cannot stand in the tree.
@@ -62,18 +59,14 @@ impl Tree {
     /// `path` as in OpenAPI: `/pets/{petId}`, `/{proxy+}`, `/`.
     pub fn insert(&mut self, path: &str, http_method: &str, method: MethodIndex) -> Result<(), Invalid> {
         let slot = match Method::parse(http_method) {
-            _ if http_method == "ANY" => None,
-            known => Some(slot_of(known).ok_or(Invalid::Method)?),
+            _ if http_method == "ANY" => ANY,
+            known => slot_of(known).ok_or(Invalid::Method)?,
         };
         let mut at = ROOT;
         for segment in segments(path)? {
             at = self.child(at, segment);
         }
-        let node = &mut self.nodes[at];
-        let place = match slot {
-            Some(slot) => &mut node.methods[slot],
-            None => &mut node.any,
-        };
+        let place = &mut self.nodes[at].methods[slot];
         if place.is_some() {
             return Err(Invalid::Duplicate);
         }
@@ -81,23 +74,9 @@ impl Tree {
         Ok(())
     }
 
-    /// The method that owns `path[range]`, with its captures as ranges of `path`.
-    pub fn find(&self, path: &str, range: Range<usize>, method: Method) -> Option<(MethodIndex, Captures)> {
-        let mut search = self.search(path, range.end, method);
-        let found = search.run(range)?;
-        Some((found, search.captures))
-    }
-
-    fn search<'a>(&'a self, path: &'a str, end: usize, method: Method) -> Search<'a> {
-        Search { tree: self, path, end, method, captures: Captures::default(), visits: 0 }
-    }
-
-    /// How many nodes a search looks at.
-    #[cfg(test)]
-    pub(super) fn visits(&self, path: &str, method: Method) -> usize {
-        let mut search = self.search(path, path.len(), method);
-        search.run(0..path.len());
-        search.visits
+    /// As requests walk it.
+    pub fn pack(&self) -> Packed {
+        Packed::new(self)
     }
 
     fn child(&mut self, at: usize, segment: Segment<'_>) -> usize {
@@ -120,68 +99,6 @@ impl Tree {
             self.nodes.push(Node::default());
         }
         next
-    }
-}
-
-struct Search<'a> {
-    tree: &'a Tree,
-    path: &'a str,
-    end: usize,
-    method: Method,
-    captures: Captures,
-    /// Counted for the bound that the tests hold it to; a word on the stack.
-    visits: usize,
-}
-
-impl Search<'_> {
-    fn run(&mut self, range: Range<usize>) -> Option<MethodIndex> {
-        let seen = self.path.get(range.clone())?;
-        // One trailing slash does not count; neither does the leading one.
-        if seen.len() > 1 && seen.ends_with('/') {
-            self.end -= 1;
-        }
-        let start = range.start + usize::from(seen.starts_with('/'));
-        self.below(ROOT, (start < self.end).then_some(start))
-    }
-
-    /// `at`: where the next segment starts; None: the path ends here.
-    fn below(&mut self, node: usize, at: Option<usize>) -> Option<MethodIndex> {
-        self.visits += 1;
-        let node = &self.tree.nodes[node];
-        let Some(at) = at else { return self.method_of(node) };
-        let rest = &self.path[at..self.end];
-        let length = memchr::memchr(b'/', rest.as_bytes()).unwrap_or(rest.len());
-        let segment = &rest[..length];
-        let next = (length < rest.len()).then_some(at + length + 1);
-        if let Ok(found) = node.literals.binary_search_by(|(known, _)| (**known).cmp(segment))
-            && let Some(method) = self.below(node.literals[found].1, next)
-        {
-            return Some(method);
-        }
-        if let Some(child) = node.parameter
-            && length > 0
-            && let Some(method) = self.captured(child, at..at + length, next)
-        {
-            return Some(method);
-        }
-        let child = node.greedy?;
-        if rest.is_empty() { None } else { self.captured(child, at..self.end, None) }
-    }
-
-    fn captured(&mut self, child: usize, range: Range<usize>, next: Option<usize>) -> Option<MethodIndex> {
-        if !self.captures.push(&range) {
-            return None;
-        }
-        let found = self.below(child, next);
-        if found.is_none() {
-            self.captures.pop();
-        }
-        found
-    }
-
-    fn method_of(&self, node: &Node) -> Option<MethodIndex> {
-        let slot = slot_of(self.method)?;
-        node.methods[slot].or(node.any)
     }
 }
 
@@ -255,7 +172,7 @@ fn normal_literal(text: &str) -> Option<String> {
     (!out.is_empty() && !has_dot_segment(&out)).then_some(out)
 }
 
-fn slot_of(method: Method) -> Option<usize> {
+pub(super) fn slot_of(method: Method) -> Option<usize> {
     match method {
         Method::Get => Some(0),
         Method::Head => Some(1),

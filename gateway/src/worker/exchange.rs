@@ -40,7 +40,7 @@ pub(super) async fn exchange(client: &mut Client, scratch: &mut Scratch) -> Afte
     let after = match pass(&snapshot, client, &scratch.head, listener, origin.source) {
         Ok(permit) => {
             client.open.serving.set(Some(permit.matched.api));
-            match reply(client, scratch, &snapshot, &permit, &facts).await {
+            match reply(client, scratch, &permit, &facts).await {
                 Ok(after) => after,
                 Err(refusal) => {
                     say(client, &permit, &facts, &refusal);
@@ -86,7 +86,6 @@ fn pass<'s>(
 async fn reply(
     client: &mut Client,
     scratch: &mut Scratch,
-    snapshot: &Snapshot,
     permit: &Permit<'_>,
     facts: &Facts<'_>,
 ) -> Result<After, Refusal> {
@@ -97,7 +96,7 @@ async fn reply(
     };
     match &permit.method.integration {
         Integration::HttpProxy(backend) | Integration::Http(backend) => {
-            proxy::proxy(client, scratch, snapshot, permit, (backend, &door), facts).await
+            proxy::proxy(client, scratch, permit, (backend, &door), facts).await
         }
         Integration::Mock(mock) => {
             let mut answer = integrate::mock(permit, mock, &scratch.head, facts)?;

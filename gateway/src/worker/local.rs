@@ -10,7 +10,7 @@ use crate::guard::offence::{Offence, Offences};
 use crate::net::{self, Stream};
 use crate::observe::{self, Counters};
 use crate::refusal::Refusal;
-use crate::snapshot::{ApiIndex, ListenerIndex, Snapshot};
+use crate::snapshot::{Api, ApiIndex, ListenerIndex, Snapshot};
 use crate::upstream::Pool;
 use slab::Slab;
 use std::cell::{Cell, RefCell};
@@ -308,19 +308,27 @@ impl Local {
     /// Serves by `new` from now on and closes the connections that it no longer allows.
     pub(super) fn adopt(&self, new: Arc<Snapshot>) -> Adopted {
         let old = self.snapshot.replace(Rc::new(Current(new.clone())));
+        // Most changes let in whom the old one did: then no connection need be looked at.
+        let closed = if endpoint::admits_the_same(&old, &new) { 0 } else { self.judge(&old, &new) };
+        Adopted { connections_closed: closed + self.cut_banned() }
+    }
+
+    /// Closes the connections that `new` no longer allows. Returns how many.
+    fn judge(&self, old: &Snapshot, new: &Snapshot) -> usize {
         let mut closed = 0;
-        let table = self.open.borrow();
-        for (_, open) in table.iter() {
-            let listener = open.listener.get().and_then(|index| same_listener(&old, index, &new));
+        let mut apis: Vec<Option<Option<ApiIndex>>> = vec![None; old.apis.len()];
+        let mut moved = |api: ApiIndex| *apis.get_mut(api)?.get_or_insert_with(|| same_api(old, api, new));
+        for (_, open) in self.open.borrow().iter() {
+            let listener = open.listener.get().and_then(|index| same_listener(old, index, new));
             let served = open.serving.get();
-            let serving = served.and_then(|api| same_api(&old, api, &new));
+            let serving = served.and_then(&mut moved);
             open.listener.set(listener);
             open.serving.set(serving);
-            if served.is_some() && !open.may_end_well(&new, serving) {
+            if served.is_some() && !open.may_end_well(new, serving) {
                 open.end();
                 closed += 1;
             } else if let Some(listener) = listener {
-                if !endpoint::admit_connection(&new, listener, open.peer.ip()) {
+                if !endpoint::admit_connection(new, listener, open.peer.ip()) {
                     open.end();
                     closed += 1;
                 }
@@ -329,8 +337,7 @@ impl Local {
                 closed += usize::from(open.end_if_idle());
             }
         }
-        drop(table);
-        Adopted { connections_closed: closed + self.cut_banned() }
+        closed
     }
 
     /// Each connection is told with its next answer that it ends.
@@ -374,5 +381,7 @@ pub(super) fn same_listener(old: &Snapshot, index: ListenerIndex, new: &Snapshot
 
 fn same_api(old: &Snapshot, index: ApiIndex, new: &Snapshot) -> Option<ApiIndex> {
     let was = old.apis.get(index)?;
-    new.apis.iter().position(|is| is.id == was.id)
+    let same_stage = |is: &Arc<Api>| is.id == was.id && is.stage == was.stage;
+    let apis = &new.apis;
+    apis.iter().position(same_stage).or_else(|| apis.iter().position(|is| is.id == was.id))
 }

@@ -14,7 +14,6 @@ use crate::integrate::{self, Backend, BackendRequest, Facts};
 use crate::net::{self, Either, Inbound, Outgoing, Stream};
 use crate::observe;
 use crate::refusal::Refusal;
-use crate::snapshot::Snapshot;
 use crate::upstream::{self, Link, RelayError, RelayLimits, Sink, Target};
 use std::cell::Cell;
 use std::io;
@@ -50,13 +49,12 @@ impl From<Refusal> for Failure {
 pub(super) async fn proxy(
     client: &mut Client,
     scratch: &mut Scratch,
-    snapshot: &Snapshot,
     permit: &Permit<'_>,
     (backend, door): (&Backend, &Door),
     facts: &Facts<'_>,
 ) -> Result<After, Refusal> {
     let deadline = net::now() + backend.timeout;
-    let target = &snapshot.targets[backend.target];
+    let target = &permit.api.targets[backend.target];
     let request = write_request(scratch, permit, backend, facts)?;
     let repeatable = request.is_empty() && request.method.is_idempotent();
     let idle = client.local.pool.idle(target, repeatable);

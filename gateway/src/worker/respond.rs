@@ -32,7 +32,7 @@ pub(super) async fn refuse(
     note(client, facts.source, refusal);
     let asked = Asked::of(snapshot, listener, &scratch.head);
     let reached = snapshot.routes.reach(&asked).ok();
-    let api = reached.as_ref().map(|reached| &snapshot.apis[reached.api]);
+    let api = reached.as_ref().map(|reached| &*snapshot.apis[reached.api]);
     let matched = reached.and_then(|reached| snapshot.routes.find(&asked, reached).ok());
     let answer_ = refusal.answer(&RefusedRequest {
         request_id: facts.request_id,

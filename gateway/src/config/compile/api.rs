@@ -1,23 +1,20 @@
 //! One API: its methods, its resource tree, its policy and its gateway responses.
 
 use super::Compiler;
-use crate::config::{self, ApiEntry};
+use super::part::MadeFrom;
+use crate::config::ApiEntry;
 use crate::guard::policy::{Owner, Policy, Warning};
 use crate::integrate::{self, Integration, Surroundings};
 use crate::mapping::{Side, Source, Template, Unread};
-use crate::model::{self, EndpointType, Place, RestApi, Severity};
+use crate::model::{self, Place, RestApi, Severity};
 use crate::refusal::{self, GatewayResponses, ResponseType};
 use crate::route::{Invalid, Tree, parameters_of};
 use crate::snapshot;
 
 impl Compiler<'_> {
-    pub(super) fn api(
-        &mut self,
-        entry: &ApiEntry,
-        api: &RestApi,
-        id: String,
-        endpoint_type: EndpointType,
-    ) -> (snapshot::Api, Tree) {
+    pub(super) fn api(&mut self, made_from: &MadeFrom) -> (snapshot::Api, Tree) {
+        let MadeFrom { model, entry, id, endpoint_type, region, account, .. } = made_from;
+        let api: &RestApi = model;
         let mut tree = Tree::default();
         let mut methods = Vec::new();
         for resource in &api.resources {
@@ -36,21 +33,21 @@ impl Compiler<'_> {
                 methods.push(self.method(entry, api, &resource.path, &parameters, method));
             }
         }
-        let owner = self.owner(entry);
         let compiled = snapshot::Api {
             name: entry.name.clone(),
-            policy: self.policy(api, &owner, &id),
-            cache: self.cluster(entry, api, &id),
-            id,
-            account: owner.account,
-            region: owner.region,
+            policy: self.policy(api, Owner { region, account, api: id }),
+            cache: self.cluster(entry, api, id),
+            id: id.clone(),
+            account: account.clone(),
+            region: region.clone(),
             stage: entry.stage.clone(),
             hosts: entry.hosts.clone(),
-            endpoint_type,
+            endpoint_type: *endpoint_type,
             stage_variables: entry.stage_variables.clone().into_iter().collect(),
             gateway_responses: self.gateway_responses(entry, api),
             binary_media_types: api.binary_media_types.clone(),
             methods,
+            targets: self.targets.take(),
         };
         (compiled, tree)
     }
@@ -115,7 +112,7 @@ impl Compiler<'_> {
         let mut around = Surroundings {
             parameters,
             stage_variables: &entry.stage_variables,
-            target: &mut |host, port| targets.index_of(host, port),
+            target: &mut |host, port, authority| targets.index_of(host, port, authority),
         };
         let compiled = integrate::compile(integration, &mut around);
         let unusable = compiled.findings.iter().any(|finding| finding.severity == Severity::Error);
@@ -129,15 +126,9 @@ impl Compiler<'_> {
         }
     }
 
-    fn owner(&self, entry: &ApiEntry) -> config::Owner {
-        let node = &self.document.node;
-        let nodes = || config::Owner { account: node.account.clone(), region: node.region.clone() };
-        entry.owner.clone().unwrap_or_else(nodes)
-    }
-
-    fn policy(&mut self, api: &RestApi, owner: &config::Owner, id: &str) -> Option<Policy> {
+    fn policy(&mut self, api: &RestApi, owner: Owner<'_>) -> Option<Policy> {
         let (document, place) = api.policy.as_ref()?;
-        match Policy::parse(document, Owner { region: &owner.region, account: &owner.account, api: id }) {
+        match Policy::parse(document, owner) {
             Ok(parsed) => {
                 for Warning { what, instead } in parsed.warnings {
                     self.find(Severity::Warning, &api.file, *place, what, &instead);

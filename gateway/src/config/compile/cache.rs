@@ -20,13 +20,13 @@ impl Compiler<'_> {
         self.check_method_settings(entry, api);
         let settings = &entry.settings;
         let size = settings.cache_cluster_size.filter(|_| settings.cache_cluster_enabled)?;
-        let bytes = size.bytes();
-        if bytes > self.cache.bytes_max() {
+        let (bytes, bytes_max) = (size.bytes(), self.document.node.cache_megabytes << 20);
+        if bytes > bytes_max {
             let what = format!(
                 "the cache of `{}` may hold {} GB; the node's caches together hold {} MiB",
                 entry.name,
                 size.as_str(),
-                self.cache.bytes_max() >> 20
+                bytes_max >> 20
             );
             let instead = "write more under [node] cache_megabytes, or a smaller cache_cluster_size";
             self.warning(entry.place, what, instead);

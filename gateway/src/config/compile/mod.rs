@@ -2,7 +2,11 @@
 
 mod api;
 mod cache;
+mod part;
 mod served;
+mod targets;
+
+pub use part::Part;
 
 use super::{ApiEntry, Document, Listener, Loaded, Remembered, Xdp};
 use crate::cache::Store;
@@ -12,12 +16,13 @@ use crate::guard::origin::Front;
 use crate::model::{Diagnostic, EndpointType, Place, RestApi, Severity, SourceLimits};
 use crate::route::{ApiDoor, Table};
 use crate::snapshot::{self, ApiIndex, Snapshot};
-use crate::upstream::Target;
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+use part::MadeFrom;
 use std::collections::HashMap;
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::path::Path;
 use std::sync::Arc;
+use targets::Targets;
 
 const LOOPBACK: [IpNet; 2] = [
     IpNet::V4(Ipv4Net::new_assert(Ipv4Addr::new(127, 0, 0, 0), 8)),
@@ -32,23 +37,61 @@ pub fn compile(
     remembered: &Remembered,
     generation: u64,
 ) -> Result<(Snapshot, Vec<Diagnostic>), Vec<Diagnostic>> {
+    let Compiled { snapshot, warnings, .. } = compile_after(loaded, remembered, generation, None)?;
+    Ok((snapshot, warnings))
+}
+
+/// What a compilation takes over from the one before it.
+#[derive(Clone, Copy, Debug)]
+pub struct Before<'b> {
+    pub parts: &'b [Part],
+    /// Of the process: each stage that keeps its cluster's size keeps what it has cached.
+    pub cache: &'b Store,
+}
+
+/// What `compile_after` gives.
+#[derive(Debug)]
+pub struct Compiled {
+    pub snapshot: Snapshot,
+    pub warnings: Vec<Diagnostic>,
+    /// For the next time.
+    pub parts: Vec<Part>,
+}
+
+/// As `compile`, but takes over what stays as it was `before`: APIs of which nothing changed that they are compiled
+/// from, and backends with the same host and port, with the addresses that they resolved to.
+pub fn compile_after(
+    loaded: &Loaded,
+    remembered: &Remembered,
+    generation: u64,
+    before: Option<Before<'_>>,
+) -> Result<Compiled, Vec<Diagnostic>> {
     let document = &loaded.document;
-    let cache = Store::new(document.node.cache_megabytes << 20);
-    let mut compiler =
-        Compiler { document, findings: Vec::new(), targets: Targets::default(), cache, lenient: false };
+    let targets =
+        Targets::known(before.iter().flat_map(|before| before.parts).flat_map(|part| &part.api.targets));
+    let new = || Store::new(document.node.cache_megabytes << 20);
+    let cache = before.map_or_else(new, |before| before.cache.clone());
+    let mut compiler = Compiler { document, findings: Vec::new(), targets, cache, lenient: false };
+    let known = before.iter().flat_map(|before| before.parts);
+    let known: HashMap<&str, &Part> = known.map(|part| (part.name(), part)).collect();
+    let mut parts: Vec<Part> = Vec::new();
     let mut apis = Vec::new();
     let mut doors = Vec::new();
     let mut index_of = HashMap::new();
     for (entry, api) in document.apis.iter().zip(&loaded.apis) {
         let Ok(api) = api else { continue };
         let Some(id) = compiler.id_of(entry, remembered) else { continue };
-        let endpoint_type = endpoint_type(entry, api, remembered);
-        compiler.lenient = entry.owner.is_some();
-        let (api, tree) = compiler.api(entry, api, id, endpoint_type);
-        compiler.lenient = false;
+        let made_from = MadeFrom::new(document, entry, api, id, endpoint_type(entry, api, remembered));
+        let part = match known.get(entry.name.as_str()).filter(|part| part.made_from == made_from) {
+            Some(part) => (*part).clone(),
+            None => compiler.part(made_from),
+        };
+        compiler.findings.extend_from_slice(&part.findings);
+        let (api, tree) = (part.api.clone(), part.tree.clone());
         doors.push(ApiDoor { id: api.id.clone(), stage: api.stage.clone(), hosts: api.hosts.clone(), tree });
         index_of.insert(entry.name.as_str(), apis.len());
         apis.push(api);
+        parts.push(part);
     }
     let listeners: Vec<_> = document
         .listeners
@@ -80,12 +123,12 @@ pub fn compile(
         vpcs: document.vpcs.iter().map(vpc).collect(),
         trusted: trusted(&document.xdp),
         offences: offences(document),
+        targets: targets::of_all(&apis),
         apis,
         routes,
-        targets: compiler.targets.list,
         cache: compiler.cache,
     };
-    Ok((snapshot, warnings))
+    Ok(Compiled { snapshot, warnings, parts })
 }
 
 /// Switched > the file's > AWS's default.
@@ -123,23 +166,6 @@ struct Compiler<'a> {
     lenient: bool,
 }
 
-/// Each host and port once.
-#[derive(Default)]
-struct Targets {
-    list: Vec<Arc<Target>>,
-    index: HashMap<(String, u16), usize>,
-}
-
-impl Targets {
-    fn index_of(&mut self, host: &str, port: u16) -> usize {
-        let list = &mut self.list;
-        *self.index.entry((host.to_owned(), port)).or_insert_with(|| {
-            list.push(Arc::new(Target::new(host.to_owned(), port)));
-            list.len() - 1
-        })
-    }
-}
-
 impl Compiler<'_> {
     fn find(&mut self, severity: Severity, file: &Path, place: Place, what: String, instead: &str) {
         let (file, instead) = (file.to_owned(), instead.to_owned());
@@ -168,7 +194,7 @@ impl Compiler<'_> {
         listener: &Listener,
         remembered: &Remembered,
         index_of: &HashMap<&str, ApiIndex>,
-        apis: &[snapshot::Api],
+        apis: &[Arc<snapshot::Api>],
     ) -> snapshot::Listener {
         let vpc = listener.vpc.as_ref().and_then(|name| {
             let found = self.document.vpcs.iter().position(|vpc| vpc.id == *name);

@@ -5,11 +5,12 @@ use crate::config::{Listener, XdpMode};
 use crate::guard::endpoint::serves;
 use crate::model::{EndpointType, Severity, SourceLimits};
 use crate::snapshot::{self, ApiIndex};
+use std::sync::Arc;
 
 /// The APIs that the listener serves, whoever asks.
 fn served<'a>(
     listener: &'a snapshot::Listener,
-    apis: &'a [snapshot::Api],
+    apis: &'a [Arc<snapshot::Api>],
 ) -> impl Iterator<Item = ApiIndex> + 'a {
     let named = |index: &ApiIndex| listener.apis.as_ref().is_none_or(|apis| apis.contains(index));
     let kind = |index: &ApiIndex| {
@@ -19,7 +20,7 @@ fn served<'a>(
 }
 
 /// All stages that the listener serves are of one API: the first of them.
-fn only_id(listener: &snapshot::Listener, apis: &[snapshot::Api]) -> Option<ApiIndex> {
+fn only_id(listener: &snapshot::Listener, apis: &[Arc<snapshot::Api>]) -> Option<ApiIndex> {
     let first = served(listener, apis).next()?;
     served(listener, apis).all(|index| apis[index].id == apis[first].id).then_some(first)
 }
@@ -30,7 +31,7 @@ impl Compiler<'_> {
     pub(super) fn only_apis(
         &self,
         listeners: &[snapshot::Listener],
-        apis: &[snapshot::Api],
+        apis: &[Arc<snapshot::Api>],
     ) -> Vec<Option<ApiIndex>> {
         let written = self.document.apis.iter().filter(|entry| entry.owner.is_none()).count();
         if written == 0 {
@@ -38,7 +39,7 @@ impl Compiler<'_> {
         }
         // What is made through the AWS API later takes nothing from whoever calls a file's API without its host. The
         // files' APIs go first.
-        let is_written = |api: &&snapshot::Api| {
+        let is_written = |api: &&Arc<snapshot::Api>| {
             let entry = self.document.apis.iter().find(|entry| entry.name == api.name);
             entry.is_some_and(|entry| entry.owner.is_none())
         };
@@ -62,14 +63,14 @@ impl Compiler<'_> {
     }
 
     /// A PRIVATE API beside public ones: outsiders get as far as the worker.
-    pub(super) fn check_shared(&mut self, listeners: &[snapshot::Listener], apis: &[snapshot::Api]) {
+    pub(super) fn check_shared(&mut self, listeners: &[snapshot::Listener], apis: &[Arc<snapshot::Api>]) {
         let document = self.document;
         for (entry, listener) in document.listeners.iter().zip(listeners) {
             if listener.kernel_private {
                 continue;
             }
             let (private, others): (Vec<_>, Vec<_>) = served(listener, apis)
-                .map(|index| &apis[index])
+                .map(|index| &*apis[index])
                 .partition(|api| api.endpoint_type == EndpointType::Private);
             let (Some(first), Some(vpc)) = (private.first(), &entry.vpc) else { continue };
             let names = |apis: &[&snapshot::Api]| {
@@ -105,7 +106,7 @@ impl Compiler<'_> {
     }
 
     /// An API that no listener serves.
-    pub(super) fn check_reachable(&mut self, listeners: &[snapshot::Listener], apis: &[snapshot::Api]) {
+    pub(super) fn check_reachable(&mut self, listeners: &[snapshot::Listener], apis: &[Arc<snapshot::Api>]) {
         let document = self.document;
         for (index, api) in apis.iter().enumerate() {
             if listeners.iter().any(|listener| served(listener, apis).any(|served| served == index)) {

@@ -1,7 +1,7 @@
 //! Documents compiled, and requests carried through all pure rooms.
 
 use super::*;
-use crate::config::{Control, Node, Vpc, Xdp, XdpMode, load};
+use crate::config::{Control, Node, Owner, Sources, Vpc, Xdp, XdpMode, load};
 use crate::guard::origin::Via;
 use crate::guard::{self, endpoint};
 use crate::http::{HeadLimits, RequestHead};
@@ -76,7 +76,7 @@ fn walk(snapshot: &Snapshot, listener: &str, source: &str, request: &str) -> Out
         Ok(Some(answer)) => Outcome::Answered(answer),
         Err(refusal) => Outcome::Answered(refusal.answer(&RefusedRequest {
             request_id: "r-1",
-            api,
+            api: api.map(|api| &**api),
             head: Some(&head),
             matched: matched.as_ref(),
             source,
@@ -158,9 +158,60 @@ fn a_switched_type_moves_the_kernel_rule() {
     remembered.endpoint_types.insert("catalog".to_owned(), EndpointType::Private);
     let errors = compile(&loaded, &remembered, 8).unwrap_err();
     assert!(errors[0].instead.contains("vpc =") && errors[0].place.line > 0, "{errors:?}");
-    let mut next = compiled(&loaded, &Remembered::default());
-    next.adopt_targets(&open);
-    assert!(Arc::ptr_eq(&next.targets[0], &open.targets[0]), "the backend stays the same");
+}
+
+#[test]
+fn what_stays_as_it_was_is_taken_over() {
+    let get = |path: &str| {
+        let integration = "{type: http_proxy, httpMethod: GET, uri: 'http://b:1/x'}";
+        format!("paths: {{{path}: {{get: {{x-amazon-apigateway-integration: {integration}}}}}}}")
+    };
+    let remembered = Remembered::default();
+    let mut loaded = node(&[("l", None, None)], &[("a", &get("/a")), ("b", &get("/b"))]);
+    let first = compile_after(&loaded, &remembered, 1, None).unwrap();
+    let taken = |loaded: &Loaded, remembered: &Remembered| {
+        let before = Before { parts: &first.parts, cache: &first.snapshot.cache };
+        let next = compile_after(loaded, remembered, 2, Some(before)).unwrap();
+        let (before, now) = (&first.snapshot, &next.snapshot);
+        assert!(Arc::ptr_eq(&before.targets[0], &now.targets[0]), "the backend stays the same");
+        assert_eq!(now.targets.len(), 1);
+        now.apis.iter().zip(&before.apis).map(|(now, before)| Arc::ptr_eq(now, before)).collect::<Vec<_>>()
+    };
+    assert_eq!(taken(&loaded, &remembered), [true, true]);
+    loaded.document.listeners[0].name = "other".to_owned();
+    assert_eq!(taken(&loaded, &remembered), [true, true], "of that no API is made");
+    let switched = Remembered {
+        endpoint_types: [("a".to_owned(), EndpointType::Regional)].into(),
+        ..Remembered::default()
+    };
+    assert_eq!(taken(&loaded, &switched), [false, true]);
+    for change in [
+        (|loaded| loaded.document.apis[1].stage = "beta".to_owned()) as fn(&mut Loaded),
+        |loaded| drop(loaded.document.apis[1].stage_variables.insert("x".to_owned(), "y".to_owned())),
+        |loaded| loaded.document.apis[1].id = Some("other".to_owned()),
+        |loaded| loaded.document.apis[1].hosts.push("h".to_owned()),
+        |loaded| loaded.document.apis[1].settings.cache_cluster_enabled = true,
+        |loaded| loaded.document.apis[1].place.line += 1,
+        |loaded| {
+            let (account, region) = ("2".to_owned(), "r".to_owned());
+            loaded.document.apis[1].owner = Some(Owner { account, region });
+        },
+        |loaded| loaded.apis[1] = node(&[], &[("b", "paths: {}")]).apis.remove(0),
+    ] {
+        let mut changed = Loaded {
+            document: loaded.document.clone(),
+            apis: loaded.apis.clone(),
+            warnings: loaded.warnings.clone(),
+            sources: Sources::default(),
+        };
+        change(&mut changed);
+        assert_eq!(taken(&changed, &remembered), [true, false]);
+    }
+    loaded.document.node.cache_megabytes += 1;
+    assert_eq!(taken(&loaded, &remembered), [false, false]);
+    loaded.document.node.cache_megabytes -= 1;
+    loaded.document.node.account = "999999999999".to_owned();
+    assert_eq!(taken(&loaded, &remembered), [false, false]);
 }
 
 /// name, vpc, apis
@@ -212,7 +263,8 @@ fn node(listeners: Listeners<'_>, apis: &[(&str, &str)]) -> Loaded {
         let file = PathBuf::from(format!("{name}.yaml"));
         Ok(Arc::new(openapi::import(&file, &text).unwrap_or_else(|errors| panic!("{errors:#?}")).api))
     };
-    Loaded { apis: apis.iter().map(read).collect(), document, warnings: Vec::new() }
+    let (warnings, sources) = (Vec::new(), Sources::default());
+    Loaded { apis: apis.iter().map(read).collect(), document, warnings, sources }
 }
 
 const PUBLIC: Listeners<'static> = &[("public", None, None)];

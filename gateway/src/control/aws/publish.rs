@@ -177,13 +177,14 @@ async fn all(node: &Node) -> bool {
         }
     };
     let running = node.running();
-    let compile =
-        || change::compile(node, running.loaded.clone(), running.remembered.clone(), Terms::default());
-    let result = match aws.differs.get().then(compile) {
-        None => Ok(0),
-        // A change of the operator's that waits for its confirmation is not kept by this.
-        Some(Ok(next)) => publish(node, next, Keep::WhenConfirmed).await,
-        Some(Err(problem)) => Err(problem),
+    let (loaded, remembered) = (running.loaded.clone(), running.remembered.clone());
+    let result = match aws.differs.get() {
+        false => Ok(0),
+        true => match change::compile(node, loaded, remembered, Terms::default()).await {
+            // A change of the operator's that waits for its confirmation is not kept by this.
+            Ok(next) => publish(node, next, Keep::WhenConfirmed).await,
+            Err(problem) => Err(problem),
+        },
     };
     match result {
         Ok(_) => {

@@ -381,3 +381,26 @@ fn an_edit_that_was_not_applied_keeps_the_switch() {
         assert_eq!(serve(&folder).await.ask("orders", OUTSIDE), 403);
     });
 }
+
+#[test]
+fn what_nobody_serves_by_any_more_is_freed_aside_and_nothing_before() {
+    block_on(async {
+        let folder = files("REGIONAL");
+        let served = serve(&folder).await;
+        let (node, first) = (&served.node, served.node.running());
+        let watched = Arc::downgrade(&first.snapshot);
+        // As a worker does while a request is under way.
+        let in_use = first.snapshot.clone();
+        drop(first);
+        folder.write("catalog.yaml", &document("catalog", "REGIONAL").replace("ping", "pong"));
+        assert!(apply(node, &ApplyRequest::default()).await.unwrap().done);
+        assert_eq!(Arc::strong_count(&in_use), 2, "control keeps it");
+        let kept = |at: usize| Arc::ptr_eq(&in_use.apis[at], &node.running().snapshot.apis[at]);
+        assert_eq!([kept(0), kept(1)], [false, true], "only what changed is compiled again");
+        drop(in_use);
+        node.bury();
+        // Jobs are done in their order.
+        node.aside.run(|| ()).await.unwrap();
+        assert_eq!(watched.strong_count(), 0);
+    });
+}

@@ -150,7 +150,7 @@ impl Told {
 }
 
 async fn serve(folder: &Folder) -> Served {
-    let loaded = candidate::load(&folder.path("gateway.toml")).unwrap();
+    let loaded = candidate::load(&folder.path("gateway.toml"), None).unwrap();
     let store = Store::open(&folder.path("store")).unwrap();
     let remembered = store.remembered().unwrap();
     let aws = Aws::open(store.folder(), Auth::Keys).unwrap();
@@ -190,7 +190,7 @@ fn recorder(told: Rc<RefCell<Told>>, state: PathBuf) -> super::kernel::Recorder 
     })
 }
 
-fn block_on<T>(future: impl Future<Output = T>) -> T {
+pub(super) fn block_on<T>(future: impl Future<Output = T>) -> T {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     tokio::task::LocalSet::new().block_on(&runtime, future)
 }

@@ -52,7 +52,7 @@ fn response(pattern: Option<&str>, status: u16, fields: &[(&str, &str)]) -> mode
 
 fn compiled(path: &str, integration: &model::Integration) -> Compiled {
     let parameters = parameters_of(path).unwrap();
-    let (variables, mut target) = (variables(), |_: &str, _| 0);
+    let (variables, mut target) = (variables(), |_: &str, _, authority: &str| (0, authority.into()));
     let mut around =
         Surroundings { parameters: &parameters, stage_variables: &variables, target: &mut target };
     compile(integration, &mut around)
@@ -93,6 +93,7 @@ fn snapshot(path: &str, integration: &model::Integration) -> Snapshot {
         binary_media_types: Vec::new(),
         methods: vec![method],
         cache: None,
+        targets: vec![Arc::new(Target::new("127.0.0.1".to_owned(), 8090))],
     };
     let listener = snapshot::Listener {
         name: "public".to_owned(),
@@ -104,7 +105,12 @@ fn snapshot(path: &str, integration: &model::Integration) -> Snapshot {
         dry_run: false,
         front: Default::default(),
     };
-    let door = ApiDoor { id: "a1".to_owned(), stage: "prod".to_owned(), hosts: Vec::new(), tree };
+    let door = ApiDoor {
+        id: "a1".to_owned(),
+        stage: "prod".to_owned(),
+        hosts: Vec::new(),
+        tree: tree.pack().into(),
+    };
     Snapshot {
         generation: 1,
         region: api.region.clone(),
@@ -114,8 +120,8 @@ fn snapshot(path: &str, integration: &model::Integration) -> Snapshot {
         vpcs: Vec::new(),
         trusted: Vec::new(),
         offences: None,
-        apis: vec![api],
-        targets: vec![Arc::new(Target::new("127.0.0.1".to_owned(), 8090))],
+        targets: api.targets.clone(),
+        apis: vec![Arc::new(api)],
         cache: crate::cache::Store::new(0),
     }
 }

@@ -1,0 +1,81 @@
+//! One API, compiled, with all that it was compiled from: as long as that stays, so does what came of it.
+
+use super::Compiler;
+use crate::config::{ApiEntry, Document, Owner};
+use crate::model::{Diagnostic, EndpointType, RestApi};
+use crate::route::Packed;
+use crate::snapshot;
+use std::sync::Arc;
+
+#[derive(Clone, Debug)]
+pub struct Part {
+    pub(super) made_from: Arc<MadeFrom>,
+    pub(super) api: Arc<snapshot::Api>,
+    pub(super) tree: Arc<Packed>,
+    pub(super) findings: Vec<Diagnostic>,
+}
+
+impl Part {
+    pub(super) fn name(&self) -> &str {
+        &self.made_from.entry.name
+    }
+}
+
+/// Everything that `Compiler::part` looks at.
+#[derive(Debug)]
+pub(super) struct MadeFrom {
+    pub(super) model: Arc<RestApi>,
+    /// With its places: where findings of its settings stand.
+    pub(super) entry: ApiEntry,
+    pub(super) id: String,
+    pub(super) endpoint_type: EndpointType,
+    pub(super) region: String,
+    pub(super) account: String,
+    pub(super) cache_megabytes: u64,
+}
+
+impl MadeFrom {
+    pub(super) fn new(
+        document: &Document,
+        entry: &ApiEntry,
+        model: &Arc<RestApi>,
+        id: String,
+        endpoint_type: EndpointType,
+    ) -> Arc<Self> {
+        let nodes = || Owner { account: document.node.account.clone(), region: document.node.region.clone() };
+        let owner = entry.owner.clone().unwrap_or_else(nodes);
+        Arc::new(Self {
+            model: model.clone(),
+            entry: entry.clone(),
+            id,
+            endpoint_type,
+            region: owner.region,
+            account: owner.account,
+            cache_megabytes: document.node.cache_megabytes,
+        })
+    }
+}
+
+impl PartialEq for MadeFrom {
+    fn eq(&self, other: &Self) -> bool {
+        let Self { model, entry, id, endpoint_type, region, account, cache_megabytes } = self;
+        Arc::ptr_eq(model, &other.model)
+            && *entry == other.entry
+            && *id == other.id
+            && *endpoint_type == other.endpoint_type
+            && *region == other.region
+            && *account == other.account
+            && *cache_megabytes == other.cache_megabytes
+    }
+}
+
+impl Compiler<'_> {
+    pub(super) fn part(&mut self, made_from: Arc<MadeFrom>) -> Part {
+        let others = std::mem::take(&mut self.findings);
+        self.lenient = made_from.entry.owner.is_some();
+        let (api, tree) = self.api(&made_from);
+        self.lenient = false;
+        let findings = std::mem::replace(&mut self.findings, others);
+        Part { made_from, api: Arc::new(api), tree: Arc::new(tree.pack()), findings }
+    }
+}
