@@ -2,8 +2,10 @@
 
 use super::super::pipe::PIPES_MAX;
 use super::*;
+use std::cell::Cell;
 use std::io::{ErrorKind, Read, Write};
 use std::net::Shutdown;
+use std::rc::Rc;
 
 fn assert_no_pipe_is_out() {
     assert_eq!(Core::with(|core| core.pipes.out()), 0, "pipes are out");
@@ -213,22 +215,30 @@ fn shutdown_ends_a_wait_for_bytes_and_a_wait_for_room() {
         let (from, mut source) = with_std().await;
         let (to, _sink) = with_std().await;
         let writing = std::thread::spawn(move || {
-            let _ = source.write_all(&patterned(0, 32 << 20));
+            let _ = source.write_all(&vec![0; 32 << 20]);
         });
-        let stuffing = async {
-            loop {
-                let pipe = from.recv_pipe(1 << 20).await.unwrap();
-                if let Err(error) = to.send_pipe(Outgoing::Empty, pipe).await {
-                    break error;
+        // A task of its own: only the end itself wakes it.
+        let (to, ended, taken) = (Rc::new(to), Rc::new(Cell::new(false)), Rc::new(Cell::new(0)));
+        let (stuffed, told, counts) = (to.clone(), ended.clone(), taken.clone());
+        spawn(async move {
+            while let Some(pipe) = from.recv_pipe(1 << 20).await {
+                counts.set(counts.get() + pipe.len());
+                if stuffed.send_pipe(Outgoing::Empty, pipe).await.is_err() {
+                    break;
                 }
             }
-        };
-        let shut = async {
-            sleep_until(now() + Duration::from_millis(100)).await;
-            to.shutdown();
-        };
-        join(stuffing, shut).await;
-        drop(from);
+            told.set(true);
+        });
+        let mut seen = 0;
+        while seen == 0 || seen < taken.get() {
+            seen = taken.get();
+            sleep_until(now() + Duration::from_millis(200)).await;
+        }
+        assert!(!ended.get() && seen < 32 << 20, "it waits for room");
+        to.shutdown();
+        while !ended.get() {
+            sleep_until(now() + Duration::from_millis(1)).await;
+        }
         while !writing.is_finished() {
             sleep_until(now() + Duration::from_millis(1)).await;
         }
