@@ -1,6 +1,6 @@
 //! What may be cached and for how long, and what a request's `Cache-Control` is worth: AWS's rules as pure functions.
 
-use crate::http::RequestHead;
+use crate::http::{Framing, Method, RequestHead};
 use std::fmt;
 use std::time::Duration;
 
@@ -59,6 +59,12 @@ pub enum Bypass {
     Range,
     /// `Upgrade`
     Upgrade,
+    /// GET, HEAD or OPTIONS with a body, which is in no key
+    Body,
+    /// `;` in the query, which some servers take for `&`: the key and the backend could read it differently
+    Semicolon,
+    /// The answer to the same request, a moment ago, was none to keep.
+    NotKept,
     /// As many wait for the same answer as may.
     Crowded,
     /// The answer that was waited for did not come in time.
@@ -73,6 +79,9 @@ impl fmt::Display for Bypass {
             Self::TtlZero => "cache_ttl_in_seconds is 0",
             Self::Range => "the request has a Range",
             Self::Upgrade => "the request offers an upgrade",
+            Self::Body => "the request has a body",
+            Self::Semicolon => "the query has a `;`, which not all servers read alike",
+            Self::NotKept => "the answer to the same request could not be kept a moment ago",
             Self::Crowded => "too many requests wait for the same answer",
             Self::Waited => "the answer that others had asked for did not come in time",
         })
@@ -95,6 +104,14 @@ pub fn plan(has_cluster: bool, policy: Option<&Policy>, head: &RequestHead) -> P
     }
     if head.upgrade().is_some() {
         return Plan::Bypass(Bypass::Upgrade);
+    }
+    // Of other methods it is the operator's choice, as in AWS.
+    let bare = matches!(head.method(), Method::Get | Method::Head | Method::Options);
+    if bare && !matches!(head.framing(), Framing::None | Framing::Length(0)) {
+        return Plan::Bypass(Bypass::Body);
+    }
+    if head.query().is_some_and(|query| query.contains(';')) {
+        return Plan::Bypass(Bypass::Semicolon);
     }
     if !wants_renewal(head) {
         return Plan::Look { ttl, warn: false };
@@ -124,7 +141,8 @@ fn wants_renewal(head: &RequestHead) -> bool {
 /// Why an answer is not kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Uncacheable {
-    /// An interim one, a part (206), one that means something to its asker alone (304), or a failure of the backend.
+    /// An interim one, a part (206), one that means something to its asker alone (304), a failure of the backend, or
+    /// what somebody's own request earned him (4xx but 404 and 410).
     Status,
     /// `Set-Cookie` is one client's.
     SetCookie,
@@ -135,7 +153,7 @@ pub enum Uncacheable {
 /// The backend's `Cache-Control` is for the client: AWS's stage cache does not heed it.
 pub fn may_store(status: u16, sets_cookie: bool, length: Option<u64>) -> Result<(), Uncacheable> {
     match (status, length) {
-        (0..=199 | 206 | 304 | 500.., _) => Err(Uncacheable::Status),
+        (0..=199 | 206 | 304 | 400..=403 | 405..=409 | 411.., _) => Err(Uncacheable::Status),
         _ if sets_cookie => Err(Uncacheable::SetCookie),
         (_, Some(length)) if length > ANSWER_BYTES_MAX as u64 => Err(Uncacheable::TooLarge),
         _ => Ok(()),
@@ -177,6 +195,9 @@ mod tests {
             ("Cache-Control: s-max-age=0\r\n", look),
             ("Pragma: no-cache\r\n", look),
             ("Range: bytes=0-1\r\n", Plan::Bypass(Bypass::Range)),
+            ("Content-Length: 3\r\n", Plan::Bypass(Bypass::Body)),
+            ("Transfer-Encoding: chunked\r\n", Plan::Bypass(Bypass::Body)),
+            ("Content-Length: 0\r\n", look),
             ("Connection: upgrade\r\nUpgrade: websocket\r\n", Plan::Bypass(Bypass::Upgrade)),
         ] {
             assert_eq!(plan(true, Some(&OPEN), &head(fields)), expected, "{fields}");
@@ -213,7 +234,10 @@ mod tests {
             (204, false, None, Ok(())),
             (301, false, Some(0), Ok(())),
             (404, false, Some(20), Ok(())),
-            (429, false, Some(20), Ok(())),
+            (410, false, Some(20), Ok(())),
+            (400, false, Some(20), Err(Uncacheable::Status)),
+            (412, false, Some(20), Err(Uncacheable::Status)),
+            (429, false, Some(20), Err(Uncacheable::Status)),
             (206, false, Some(1), Err(Uncacheable::Status)),
             (304, false, None, Err(Uncacheable::Status)),
             (101, false, None, Err(Uncacheable::Status)),

@@ -12,6 +12,12 @@ use std::time::{Duration, Instant};
 
 /// Requests that may wait for one answer. More ask the backend themselves.
 pub(super) const WAITERS_MAX: usize = 1024;
+/// So long after somebody has asked, others begin to wait for his answer; later ones ask themselves.
+pub(super) const PATIENCE: Duration = Duration::from_secs(5);
+/// For so long nobody waits for an answer that was none to keep the last time.
+pub(super) const UNKEPT_FOR: Duration = Duration::from_secs(5);
+/// Requests under way, and keys whose answers are not kept, in a shard; with more, the latter are forgotten.
+pub(super) const PENDING_MAX: usize = 1024;
 
 /// A request under way on behalf of all who want the same.
 #[derive(Debug)]
@@ -20,6 +26,10 @@ pub(super) struct Pending {
     /// Tells it from an earlier one of the same key.
     pub(super) serial: u64,
     pub(super) generation: u64,
+    /// Who asks now has asked since; past `PATIENCE` nobody waits for him.
+    pub(super) since: Instant,
+    /// Until then nobody asks on behalf of others: the last answer was none to keep.
+    pub(super) unkept_until: Option<Instant>,
     next_waiter: u64,
     /// The waiter that the slot fell to and who has not taken it yet.
     granted: Option<u64>,
@@ -27,8 +37,9 @@ pub(super) struct Pending {
 }
 
 impl Pending {
-    pub(super) fn new(key: Box<[u8]>, serial: u64, generation: u64) -> Self {
-        Self { key, serial, generation, next_waiter: 0, granted: None, waiters: VecDeque::new() }
+    pub(super) fn new(key: Box<[u8]>, serial: u64, generation: u64, since: Instant) -> Self {
+        let (unkept_until, next_waiter, granted, waiters) = Default::default();
+        Self { key, serial, generation, since, unkept_until, next_waiter, granted, waiters }
     }
 
     /// None: as many wait as may.
@@ -50,6 +61,10 @@ impl Pending {
         Ok(waker)
     }
 
+    pub(super) fn take_waiters(&mut self) -> VecDeque<(u64, Waker)> {
+        std::mem::take(&mut self.waiters)
+    }
+
     pub(super) fn into_wakers(self) -> impl Iterator<Item = Waker> {
         self.waiters.into_iter().map(|(_, waker)| waker)
     }
@@ -67,12 +82,23 @@ pub struct Slot {
 }
 
 impl Slot {
+    /// The answer is none to keep: all who wait ask for themselves, and so does whoever comes within a moment.
+    pub fn give_up(mut self, now: Instant) {
+        self.release(now);
+    }
+
+    fn release(&mut self, now: Instant) {
+        if let Some(serial) = self.serial.take() {
+            self.stage.release(self.hash, serial, now);
+        }
+    }
+
     /// Begins to keep an answer whose status line and fields are `head`. None: there is no memory for it.
     pub fn record(self, head: &[u8]) -> Option<Recording> {
         let charge = Charge::none_of(self.stage.recordings());
         let mut recording =
             Recording { slot: self, head: 0, bytes: Vec::new(), body: 0, charge, whole: true };
-        recording.add_bytes(head);
+        recording.add_bytes(head, recording.slot.asked);
         recording.head = head.len();
         recording.whole.then_some(recording)
     }
@@ -105,12 +131,12 @@ pub struct Recording {
 
 impl Recording {
     /// More of the body.
-    pub fn add(&mut self, piece: &[u8]) {
+    pub fn add(&mut self, piece: &[u8], now: Instant) {
         self.body += piece.len();
-        self.add_bytes(piece);
+        self.add_bytes(piece, now);
     }
 
-    fn add_bytes(&mut self, piece: &[u8]) {
+    fn add_bytes(&mut self, piece: &[u8], now: Instant) {
         if !self.whole {
             return;
         }
@@ -121,6 +147,7 @@ impl Recording {
         } else {
             self.whole = false;
             self.bytes = Vec::new();
+            self.slot.release(now);
         }
     }
 

@@ -3,7 +3,7 @@
 use super::budget::{Budget, Charge, Full};
 use super::key::Seed;
 use super::shard::{ENTRY_OVERHEAD, New, Shard};
-use super::slot::{Pending, Slot, Ticket, Turn};
+use super::slot::{PATIENCE, PENDING_MAX, Pending, Slot, Ticket, Turn, UNKEPT_FOR};
 use super::store::Node;
 use super::{Bypass, Lookup, Stored};
 use std::fmt;
@@ -93,18 +93,24 @@ impl Stage {
     ) -> (Lookup, Option<Pending>) {
         if let Some(pending) = shard.pending.get_mut(&hash)
             && pending.generation == generation
+            && pending.unkept_until.is_none_or(|until| now < until)
         {
-            let waiter = (*pending.key == *key).then(|| pending.join()).flatten();
+            let bypass = match pending.unkept_until {
+                Some(_) => Some(Bypass::NotKept),
+                None if now.saturating_duration_since(pending.since) >= PATIENCE => Some(Bypass::Waited),
+                None => None,
+            };
+            let waiter = (*pending.key == *key && bypass.is_none()).then(|| pending.join()).flatten();
             let Some(waiter) = waiter else {
                 shard.misses += 1;
-                return (Lookup::Bypass(Bypass::Crowded), None);
+                return (Lookup::Bypass(bypass.unwrap_or(Bypass::Crowded)), None);
             };
             let (stage, key, serial) = (self.clone(), key.into(), pending.serial);
             return (Lookup::Pending(Ticket { stage, key, hash, serial, waiter, done: false }), None);
         }
         shard.misses += 1;
         let serial = self.serial.fetch_add(1, Relaxed);
-        let outdated = shard.pending.insert(hash, Pending::new(key.into(), serial, generation));
+        let outdated = shard.pending.insert(hash, Pending::new(key.into(), serial, generation, now));
         let (stage, key) = (self.clone(), key.into());
         let slot = Slot { stage, key, hash, serial: Some(serial), generation, asked: now };
         (Lookup::Miss(slot), outdated)
@@ -237,6 +243,30 @@ impl Stage {
         }
     }
 
+    #[cfg(test)]
+    pub(super) fn pending(&self) -> usize {
+        self.shards.iter().map(|shard| lock(shard).pending.len()).sum()
+    }
+
+    /// The answer is none to keep: whoever waits for it asks himself.
+    pub(super) fn release(&self, hash: u64, serial: u64, now: Instant) {
+        let mut shard = self.shard(hash);
+        if shard.pending.len() >= PENDING_MAX {
+            shard.pending.retain(|_, pending| pending.unkept_until.is_none_or(|until| now < until));
+        }
+        let crowded = shard.pending.len() >= PENDING_MAX;
+        let Some(pending) = shard.pending.get_mut(&hash).filter(|pending| pending.serial == serial) else {
+            return;
+        };
+        pending.unkept_until = Some(now + UNKEPT_FOR);
+        let waiters = pending.take_waiters();
+        if crowded {
+            shard.pending.remove(&hash);
+        }
+        drop(shard);
+        waiters.into_iter().for_each(|(_, waker)| waker.wake());
+    }
+
     pub(super) fn poll(self: &Arc<Self>, ticket: &mut Ticket, waker: &Waker, now: Instant) -> Poll<Lookup> {
         let mut shard = self.shard(ticket.hash);
         let pending = shard.pending.get_mut(&ticket.hash).filter(|pending| pending.serial == ticket.serial);
@@ -245,10 +275,17 @@ impl Stage {
             ticket.done = true;
             return Poll::Ready(self.lookup(&ticket.key, now));
         };
+        if pending.unkept_until.is_some() {
+            drop(shard);
+            ticket.done = true;
+            return Poll::Ready(Lookup::Bypass(Bypass::NotKept));
+        }
         match pending.turn(ticket.waiter, waker) {
             Turn::Waiting => Poll::Pending,
             Turn::Granted => {
-                let generation = pending.generation;
+                // What is asked for now is no older than the last flush.
+                let generation = self.generation.load(Relaxed);
+                (pending.generation, pending.since) = (generation, now);
                 shard.misses += 1;
                 drop(shard);
                 ticket.done = true;

@@ -18,7 +18,7 @@ fn stage(bytes: u64) -> Arc<Stage> {
 
 fn fill(slot: Slot, body: &[u8], now: Instant) {
     let mut recording = slot.record(b"HTTP/1.1 200 OK\r\n").unwrap();
-    recording.add(body);
+    recording.add(body, now);
     recording.finish(format!("Content-Length: {}\r\n", body.len()).as_bytes(), TTL, now);
 }
 
@@ -127,7 +127,7 @@ fn what_is_too_large_is_not_kept_and_costs_nothing() {
         let key = length.to_le_bytes();
         let mut recording = slot(stage.lookup(&key, now)).record(head).unwrap();
         for piece in vec![b'x'; length].chunks(10_000) {
-            recording.add(piece);
+            recording.add(piece, now);
         }
         assert_eq!(recording.body_len(), length);
         recording.finish(b"", TTL, now);
@@ -138,13 +138,63 @@ fn what_is_too_large_is_not_kept_and_costs_nothing() {
 }
 
 #[test]
+fn an_answer_that_is_none_to_keep_holds_up_nobody() {
+    let (stage, now) = (stage(ROOMY * 8), Instant::now());
+    for too_large in [false, true] {
+        let key: &[u8] = if too_large { b"large" } else { b"cookie" };
+        let leader = slot(stage.lookup(key, now));
+        let mut waiting = Vec::new();
+        for _ in 0..3 {
+            let Lookup::Pending(ticket) = stage.lookup(key, now) else { panic!("one asks already") };
+            waiting.push(ticket);
+        }
+        if too_large {
+            let mut recording = leader.record(b"").unwrap();
+            recording.add(&vec![0; ANSWER_BYTES_MAX + 1], now);
+        } else {
+            leader.give_up(now);
+        }
+        for mut ticket in waiting {
+            let found = ticket.poll(Waker::noop(), now);
+            assert!(matches!(found, Poll::Ready(Lookup::Bypass(Bypass::NotKept))), "{found:?}");
+        }
+        assert!(matches!(stage.lookup(key, now), Lookup::Bypass(Bypass::NotKept)));
+        let later = now + Duration::from_secs(6);
+        fill(slot(stage.lookup(key, later)), b"kept at last", later);
+        assert!(matches!(stage.lookup(key, later), Lookup::Hit(_)));
+    }
+}
+
+#[test]
+fn nobody_waits_for_one_who_has_asked_for_long() {
+    let (stage, now) = (stage(ROOMY), Instant::now());
+    let leader = slot(stage.lookup(b"slow", now));
+    assert!(matches!(stage.lookup(b"slow", now + Duration::from_secs(4)), Lookup::Pending(_)));
+    let late = now + Duration::from_secs(5);
+    assert!(matches!(stage.lookup(b"slow", late), Lookup::Bypass(Bypass::Waited)));
+    fill(leader, b"slow", late);
+    assert!(matches!(stage.lookup(b"slow", late), Lookup::Hit(_)));
+}
+
+#[test]
+fn keys_whose_answers_are_not_kept_are_bounded() {
+    let (stage, now) = (stage(ROOMY), Instant::now());
+    for n in 0..100_000u32 {
+        if let Lookup::Miss(slot) = stage.lookup(&n.to_le_bytes(), now) {
+            slot.give_up(now);
+        }
+    }
+    assert!(stage.pending() <= 16 * super::slot::PENDING_MAX, "{}", stage.pending());
+}
+
+#[test]
 fn recordings_together_are_bounded() {
     let (stage, now) = (stage(ROOMY), Instant::now());
     let whole = vec![0; ANSWER_BYTES_MAX - 1];
     let mut recordings = Vec::new();
     for n in 0..100u32 {
         let Some(mut recording) = slot(stage.lookup(&n.to_le_bytes(), now)).record(b"") else { break };
-        recording.add(&whole);
+        recording.add(&whole, now);
         recordings.push(recording);
     }
     let most = stage.recordings().most();

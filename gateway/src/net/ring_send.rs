@@ -72,6 +72,16 @@ impl Connection {
         self.sending.borrow().op.is_some()
     }
 
+    /// Waits until nothing is on its way any more.
+    pub(super) fn poll_idle(&self, cx: &Context<'_>) -> Poll<()> {
+        let mut state = self.sending.borrow_mut();
+        if state.op.is_none() {
+            return Poll::Ready(());
+        }
+        keep(&mut state.waker, cx);
+        Poll::Pending
+    }
+
     /// Has all that was posted gone out?
     pub(super) fn is_sent(&self) -> bool {
         let state = self.sending.borrow();
@@ -102,6 +112,8 @@ impl Connection {
         if state.abandoned {
             state.forget();
         }
+        // Nobody hears of the error: what were sent next would stand where these bytes are due.
+        state.cut |= state.posted && state.error.is_some();
         if std::mem::take(&mut state.posted)
             && let [Outgoing::Vec(storage), ..] = state.finish()
         {
@@ -152,11 +164,9 @@ impl Sending {
         self.message.take().map(|message| message.parts).unwrap_or_default()
     }
 
-    /// The Stream is gone: a send goes on to its end, but nobody waits for room any more.
+    /// The Stream is gone: nobody waits for room any more, and a peer that takes nothing does not keep the descriptor.
     pub(super) fn stop(&self, ring: &Ring) {
-        if let Some(op) = self.room {
-            ring.cancel(op);
-        }
+        self.room.into_iter().chain(self.op.filter(|_| self.posted)).for_each(|op| ring.cancel(op));
     }
 
     /// Lets go of an abandoned send.

@@ -271,14 +271,18 @@ impl Connection {
             1.. => {
                 let unread = state.queue.len();
                 // Buffer select is set on every receive: bytes without a buffer do not exist.
-                if let Some(chunk) = chunk.filter(|_| !state.closed) {
+                // Behind what was lost for lack of memory nothing may come: the stream has ended there.
+                if let Some(chunk) = chunk.filter(|_| !state.closed && state.end.is_none()) {
                     // While buffers are scarce, only a reader who waits for one gets one.
                     let awaited = (state.waker.is_some() && !state.watching) || !core.pool(size).is_scarce();
                     let pooled = unread < UNREAD_POOLED_MAX && awaited;
                     if pooled || held_bytes() < HELD_MAX {
                         state.queue.push(if pooled { chunk } else { chunk.into_heap() });
                     } else {
-                        state.end = state.end.or(Some(libc::ENOBUFS));
+                        state.end = Some(libc::ENOBUFS);
+                        if state.op.is_some() {
+                            with_ring(|_, ring| state.stop(ring, op));
+                        }
                     }
                 }
                 if unread + 1 >= UNREAD_MAX && state.op.is_some() {

@@ -236,6 +236,13 @@ impl Stream {
         }
     }
 
+    /// Waits until the kernel has taken what was posted, or has given it up.
+    pub async fn posted(&self) {
+        if let Connection::Ring(connection) = &self.0 {
+            poll_fn(|cx| connection.poll_idle(cx)).await;
+        }
+    }
+
     /// Is something posted that the kernel has not taken yet?
     pub fn is_sending(&self) -> bool {
         match &self.0 {
@@ -346,6 +353,12 @@ impl Stream {
         self.submit_posted();
         // ENOTCONN: the peer has reset it, there is no side left to close.
         let _ = SockRef::from(&self.fd()).shutdown(Shutdown::Write);
+    }
+
+    /// Ends reading: whoever reads finds the end of the stream. What is on its way out goes on.
+    pub fn shutdown_read(&self) {
+        // ENOTCONN: it has ended already.
+        let _ = SockRef::from(&self.fd()).shutdown(Shutdown::Read);
     }
 
     /// Ends both directions at once: pending and later reads give None, writes fail. For closing from

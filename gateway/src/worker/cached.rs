@@ -5,7 +5,7 @@ use super::client::{After, Client};
 use super::departure::{Gone, unless_gone};
 use super::respond::{self, Rest};
 use super::scratch::Scratch;
-use crate::cache::{self, Bypass, Lookup, Plan, Recording, Slot, Stored, Ticket};
+use crate::cache::{self, Bypass, Lookup, Plan, Recording, Slot, Stored, Ticket, Uncacheable};
 use crate::guard::Permit;
 use crate::http::{self, Framing, Method, RequestHead};
 use crate::integrate::{Facts, Integration};
@@ -169,7 +169,15 @@ impl Door {
         let keeping = self.slot.take().and_then(|slot| {
             let (head, sets_cookie) = shared_head(out, matches!(integration, Integration::Http(_)));
             let length = if let Framing::Length(length) = body { Some(length) } else { None };
-            cache::may_store(status, sets_cookie, length.filter(|_| told.is_none())).ok()?;
+            match cache::may_store(status, sets_cookie, length.filter(|_| told.is_none())) {
+                Ok(()) => {}
+                // What this request alone earned: others may have an answer to keep, and one of them asks next.
+                Err(Uncacheable::Status) if status < 500 => return None,
+                Err(_) => {
+                    slot.give_up(net::now());
+                    return None;
+                }
+            }
             (*slot).record(&head).map(|recording| Box::new(Keeping { recording, told }))
         });
         if self.warn {
@@ -222,7 +230,7 @@ impl Door {
 
 impl Keeping {
     pub(super) fn add(&mut self, piece: &[u8]) {
-        self.recording.add(piece);
+        self.recording.add(piece, net::now());
     }
 }
 

@@ -177,6 +177,14 @@ impl Client {
     }
 
     async fn close(&mut self, after: After) {
+        // An answer that nobody waited for is due still, for as long as any.
+        if self.open.stream.is_sending() && after != After::Reset {
+            let posted = net::timeout(self.local.limits.send_timeout, self.open.stream.posted());
+            if Box::pin(posted).await.is_err() {
+                self.open.stream.shutdown();
+                return;
+            }
+        }
         match after {
             After::Reset => self.open.stream.reset_on_close(),
             // Closed over unread bytes, the kernel would reset it, and forget the answer's end.

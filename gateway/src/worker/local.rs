@@ -124,9 +124,18 @@ impl Open {
         })
     }
 
+    /// No exchange is under way, and no answer.
+    fn is_idle(&self) -> bool {
+        !self.busy.get() && !self.stream.is_sending()
+    }
+
     fn end_if_idle(&self) -> bool {
         let idle = !self.busy.get();
-        if idle {
+        if idle && self.stream.is_sending() {
+            // Its last answer is on its way: the connection ends behind it.
+            self.closing.set(Closing::Soon);
+            self.stream.shutdown_read();
+        } else if idle {
             self.end();
         }
         idle
@@ -245,7 +254,7 @@ impl Local {
         for _ in 0..LOOKED_AT {
             let place = self.hand.get();
             self.hand.set((place + 1) % table.capacity().max(1));
-            let Some(open) = table.get(place).filter(|open| !open.busy.get() && !open.cut.is_raised()) else {
+            let Some(open) = table.get(place).filter(|open| open.is_idle() && !open.cut.is_raised()) else {
                 continue;
             };
             if now.saturating_duration_since(open.waiting_since.get()) >= YIELDS_AFTER {
@@ -271,7 +280,7 @@ impl Local {
             .filter_map(|_| {
                 let place = self.hand.get();
                 self.hand.set((place + 1) % table.capacity().max(1));
-                let open = table.get(place).filter(|open| !open.busy.get() && !open.cut.is_raised())?;
+                let open = table.get(place).filter(|open| open.is_idle() && !open.cut.is_raised())?;
                 Some((open.head_since.get()?, open))
             })
             .min_by_key(|(since, _)| *since);

@@ -126,6 +126,44 @@ fn shutdown_ends_a_pending_recv_and_a_pending_send() {
 }
 
 #[test]
+fn what_was_posted_is_waited_for_before_a_side_is_shut() {
+    on_both(TINY, async |_| {
+        let (near, mut far) = with_std().await;
+        let mut sent = 0;
+        // Until the socket takes no more: on the ring the last one waits in the kernel, on epoll it comes back.
+        while !near.is_sending() && near.post(vec![b'x'; 64 * 1024]).is_ok() {
+            sent += 64 * 1024;
+            turn().await;
+        }
+        let reader = std::thread::spawn(move || {
+            let mut all = Vec::new();
+            far.read_to_end(&mut all).unwrap();
+            all.len()
+        });
+        near.posted().await;
+        assert!(!near.is_sending() && near.is_sent());
+        near.shutdown_write();
+        assert!(reader.join().unwrap() >= sent, "what was posted has arrived whole");
+    });
+}
+
+#[test]
+fn a_posted_send_ends_with_its_stream() {
+    on_both(TINY, async |_| {
+        let (near, mut far) = with_std().await;
+        while !near.is_sending() && near.post(vec![b'x'; 64 * 1024]).is_ok() {
+            turn().await;
+        }
+        drop(near);
+        // The peer took nothing until now: it finds what was in the socket's buffer, and then the end.
+        let reader = std::thread::spawn(move || far.read_to_end(&mut Vec::new()).is_ok());
+        while !reader.is_finished() {
+            sleep_until(now() + Duration::from_millis(1)).await;
+        }
+    });
+}
+
+#[test]
 fn nobody_listens() {
     on_both(TINY, async |_| {
         let address = {
