@@ -141,9 +141,9 @@ impl Report {
             let [first, ..] = rows else { continue };
             writeln!(out, "\n### {}\n", first.scenario)?;
             if first.open_loop {
-                latency_table(&mut out, rows)?
+                latency_table(&mut out, rows)?;
             } else {
-                rate_table(&mut out, rows)?
+                rate_table(&mut out, rows)?;
             }
             if rows.iter().any(Row::is_starved) {
                 writeln!(out, "\n{STARVED_WORDS}")?;
@@ -198,9 +198,9 @@ impl Report {
 
     pub(crate) fn drawing(&self) -> Result<String, std::fmt::Error> {
         let open_loop = self.figures.rows.first().is_some_and(|row| row.open_loop);
-        let latencies: [(&str, fn(&Row) -> Option<Spread>); 3] =
+        let latencies: [Series; 3] =
             [("p50", |row| row.p50), ("p99", |row| row.p99), ("p99.9", |row| row.p999)];
-        let costs: [(&str, fn(&Row) -> Option<Spread>); 1] = [("", |row| row.cost)];
+        let costs: [Series; 1] = [("", |row| row.cost)];
         let (title, shown) = if open_loop {
             ("Latency in µs, open loop (less is better)", &latencies[..])
         } else {
@@ -222,6 +222,9 @@ impl Report {
         svg::draw(&Sheet { title: title.to_owned(), columns: 2, panels })
     }
 }
+
+/// A name, and what is drawn under it.
+type Series = (&'static str, fn(&Row) -> Option<Spread>);
 
 fn tone(contender: Contender) -> Tone {
     match contender {

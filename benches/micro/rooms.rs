@@ -28,11 +28,11 @@ const PATH: &str = "/items/7?type=dog&page=2";
 fn policy_of(statements: usize) -> String {
     let mut text = "x-amazon-apigateway-policy:\n  Version: \"2012-10-17\"\n  Statement:\n".to_owned();
     for number in 1..statements {
-        let _ = write!(
+        let _ = writeln!(
             text,
             "  - {{Effect: Deny, Principal: \"*\", Action: \"execute-api:Invoke\", Resource: \
              \"execute-api:/prod/GET/*\", Condition: {{IpAddress: {{\"aws:SourceIp\": \
-             [\"198.51.{number}.0/24\", \"203.0.{number}.0/24\"]}}}}}}\n"
+             [\"198.51.{number}.0/24\", \"203.0.{number}.0/24\"]}}}}}}"
         );
     }
     text + "  - {Effect: Allow, Principal: \"*\", Action: \"execute-api:Invoke\", Resource: \"execute-api:/*\"}\n"
@@ -127,7 +127,7 @@ fn expressions(criterion: &mut Criterion) {
     let head = request(0, PATH);
     let matched = matched(&snapshot, &head);
     let known = Known {
-        api: snapshot.apis.get(matched.api),
+        api: snapshot.apis.get(matched.api).map(|api| &**api),
         method: snapshot.apis[matched.api].methods.get(matched.method),
         matched: Some(&matched),
         head: Some(&head),

@@ -113,7 +113,9 @@ fn is_sent_on_as_it_was_read(message: &Response) {
         write_field(&mut sent, name, value).expect("a field that was read cannot be written");
     }
     sent.extend_from_slice(b"\r\n");
-    let again = read(&mut ResponseHead::new(), &sent, Method::Get, &HeadLimits::default());
+    // A space behind each colon: what just fitted may be longer now.
+    let limits = HeadLimits { head_bytes: usize::MAX, ..HeadLimits::default() };
+    let again = read(&mut ResponseHead::new(), &sent, Method::Get, &limits);
     let expected = Reading::Complete { consumed: sent.len(), message: message.clone() };
     assert_eq!(again, expected, "sent on: {}", sent.escape_ascii());
 }

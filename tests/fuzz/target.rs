@@ -2,7 +2,7 @@
 //! over all resources routes it. The input is the target alone.
 
 use gateway::http::{HeadLimits, Method, Parsed, RequestHead};
-use gateway::route::Tree;
+use gateway::route::{Packed, Tree};
 use std::cell::LazyCell;
 
 pub(crate) fn holds(raw: &[u8]) {
@@ -101,12 +101,12 @@ const RESOURCES: [(&str, &str); 14] = [
 ];
 
 thread_local! {
-    static TREE: LazyCell<Tree> = LazyCell::new(|| {
+    static TREE: LazyCell<Packed> = LazyCell::new(|| {
         let mut tree = Tree::default();
         for ((path, method), index) in RESOURCES.iter().zip(0..) {
             tree.insert(path, method, index).expect("a resource of a kind that AWS knows");
         }
-        tree
+        tree.pack()
     });
 }
 
@@ -185,7 +185,7 @@ fn is_a_resource_of_its_own(raw: &[u8], path: &str) {
         let mut tree = Tree::default();
         let inserted = tree.insert(resource, "GET", 0);
         assert_eq!(inserted, Ok(()), "{resource} is no resource");
-        let found = tree.find(path, 0..path.len(), Method::Get);
+        let found = tree.pack().find(path, 0..path.len(), Method::Get);
         assert!(found.is_some(), "the resource {resource} is not found at {path}");
     }
 }

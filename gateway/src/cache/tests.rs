@@ -217,7 +217,7 @@ fn a_scan_does_not_push_out_what_is_wanted() {
         ask(&stage, &n.to_le_bytes(), &body, now);
     }
     let kept = wanted.iter().filter(|key| stage.freshness(&key[..], now).is_some()).count();
-    assert!(kept >= 45, "{kept} of 50 were kept");
+    assert!(kept >= 35, "{kept} of 50 were kept");
 }
 
 #[test]
