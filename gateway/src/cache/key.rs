@@ -58,6 +58,13 @@ impl Seed {
         Self { point: draw(0), factor: draw(1), offset: draw(2) }
     }
 
+    /// The same secret in each run.
+    #[cfg(test)]
+    pub(super) fn fixed(number: u64) -> Self {
+        let draw = |n: u64| 1 + (number * 3 + n + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15) % (PRIME - 1);
+        Self { point: draw(0), factor: draw(1), offset: draw(2) }
+    }
+
     /// 61 bits.
     pub(super) fn hash(&self, key: &[u8]) -> u64 {
         let mut sum = key.len() as u64;

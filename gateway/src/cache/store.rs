@@ -25,8 +25,12 @@ pub(super) struct Node {
 impl Store {
     /// `bytes`: for the answers of all stages together.
     pub fn new(bytes: u64) -> Self {
+        Self::seeded(bytes, Seed::random())
+    }
+
+    pub(super) fn seeded(bytes: u64, seed: Seed) -> Self {
         Self(Arc::new(Node {
-            seed: Seed::random(),
+            seed,
             budget: Arc::new(Budget::new(bytes)),
             recordings: Arc::new(Budget::new(RECORDINGS_BYTES_MAX)),
             stages: Mutex::default(),
