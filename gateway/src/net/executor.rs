@@ -118,9 +118,13 @@ pub fn spawn(task: impl Future<Output = ()> + 'static) {
     Core::with(|core| core.tasks.borrow_mut().add(task));
 }
 
-/// An empty Vec with the storage of something that was posted before, if there is one.
-pub fn spare() -> Vec<u8> {
-    Core::with(|core| core.spare.take())
+/// Empties `storage`. What was posted took its storage along: then it gets that of something posted before, if there is
+/// some.
+pub fn renew(storage: &mut Vec<u8>) {
+    storage.clear();
+    if storage.capacity() == 0 {
+        *storage = Core::with(|core| core.spare.take());
+    }
 }
 
 /// Everything that the parts of a runtime share on its thread.

@@ -27,7 +27,7 @@ mod waker;
 
 pub use affinity::{give_way, pin_thread};
 pub use buffer::{Chunk, Outgoing};
-pub use executor::{Runtime, spare, spawn};
+pub use executor::{Runtime, renew, spawn};
 pub use future::{Either, Elapsed, at_once, join, race, timeout, timeout_at};
 pub use held::{HELD_MAX, held_bytes};
 pub use inbound::Inbound;

@@ -220,7 +220,7 @@ impl Stream {
     }
 
     /// Puts bytes on their way without waiting for them: an error shows where one reads. What comes back has to be
-    /// sent with `send`: another send is under way, or the socket takes no more. The storage becomes a `spare` one.
+    /// sent with `send`: another send is under way, or the socket takes no more. Its storage is for `renew`.
     pub fn post(&self, bytes: Vec<u8>) -> Result<(), Vec<u8>> {
         match &self.0 {
             Connection::Ring(connection) => connection.post(bytes),

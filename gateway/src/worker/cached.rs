@@ -71,9 +71,7 @@ pub(super) async fn look(
         };
     };
     // The key stands where the answer will.
-    if scratch.out.capacity() == 0 {
-        scratch.out = net::spare();
-    }
+    net::renew(&mut scratch.out);
     caching.key.write(permit, &scratch.head, facts, &mut scratch.out);
     let (mut lookup, ttl, warn) = match plan {
         Plan::Renew { ttl } => (Lookup::Miss(stage.renew(&scratch.out, net::now())), ttl, false),

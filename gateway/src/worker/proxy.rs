@@ -119,7 +119,7 @@ fn write_request(
     backend: &Backend,
     facts: &Facts<'_>,
 ) -> Result<BackendRequest, Refusal> {
-    scratch.sent = net::spare();
+    net::renew(&mut scratch.sent);
     integrate::write_request(permit, backend, &scratch.head, facts, &mut scratch.sent)
 }
 
@@ -190,14 +190,17 @@ impl Call<'_> {
         }
         let whole = link.inbound.stream().is_sent();
         let Scratch { head, response, out, .. } = &mut *scratch;
-        *out = net::spare();
         let mut shown = self.write_head(&client.local, &client.open, head, response, out, true)?;
         shown.reusable &= whole;
         let unread = link.inbound.bytes();
         let length = match shown.carried {
             Framing::None => 0,
             Framing::Length(length) if length <= unread.len().min(GATHERED_MAX) as u64 => length as usize,
-            _ => return Ok(Box::pin(self.download(client, out, link, shown)).await),
+            _ => {
+                let way = (&*client.local, &*client.open.stream);
+                let nothing = (pin!(std::future::pending()), Upload::Done);
+                return Ok(Box::pin(self.download(way, out, link, shown, nothing)).await);
+            }
         };
         out.extend_from_slice(&unread[..length]);
         if let Some(mut kept) = shown.kept.take() {
@@ -224,7 +227,7 @@ impl Call<'_> {
         out: &mut Vec<u8>,
         keepable: bool,
     ) -> Result<Shown, Refusal> {
-        out.clear();
+        net::renew(out);
         let status = integrate::write_response(self.permit, head, response, self.facts, out)?;
         let body = response.framing();
         let bodiless = head.method() == Method::Head || matches!(status, 204 | 304);
@@ -240,27 +243,25 @@ impl Call<'_> {
         Ok(Shown { framing, carried, reusable, keep, kept })
     }
 
-    /// The rest of an answer that does not come in one piece; its head is in `out`.
+    /// The answer, whose head is in `out`, down to its end, while what is left of the request goes up.
     async fn download(
         &self,
-        client: &mut Client,
+        (local, stream): (&Local, &Stream),
         out: &mut Vec<u8>,
         mut link: Link,
         mut shown: Shown,
+        (upload, uploaded): (Pin<&mut impl Future<Output = Result<(), RelayError>>>, Upload),
     ) -> After {
         let limits = RelayLimits { idle: self.silence, rate: 0, bytes: u64::MAX };
-        let timeout = client.local.limits.send_timeout;
         let mut keep_piece;
-        let mut sink = Sink::new(&client.open.stream, std::mem::take(out), shown.framing, timeout);
+        let timeout = local.limits.send_timeout;
+        let mut sink = Sink::new(stream, std::mem::take(out), shown.framing, timeout);
         if let Some(kept) = &mut shown.kept {
             keep_piece = |piece: &[u8]| kept.add(piece);
             sink = sink.witnessed_by(&mut keep_piece);
         }
         let download = upstream::relay(&mut link.inbound, shown.carried, &mut sink, limits);
-        let downloaded = match unless_reset(&client.open.stream, download).await {
-            Ok(downloaded) => downloaded,
-            Err(Gone) => return After::Close,
-        };
+        let (downloaded, uploaded) = both(upload, uploaded, download, stream).await;
         *out = sink.into_storage();
         if let Err(error) = downloaded {
             return cut(&error, shown.framing);
@@ -268,10 +269,14 @@ impl Call<'_> {
         if let Some(kept) = shown.kept {
             self.door.close(*kept);
         }
-        if shown.reusable {
-            client.local.pool.keep(link);
+        if uploaded == Upload::Done && shown.reusable {
+            local.pool.keep(link);
         }
-        if shown.keep { After::KeepAlive } else { After::Close }
+        match (shown.keep, uploaded) {
+            (true, _) => After::KeepAlive,
+            (false, Upload::Done) => After::Close,
+            (false, Upload::Running | Upload::Broken) => After::Linger,
+        }
     }
 
     async fn attempt(
@@ -312,32 +317,9 @@ impl Call<'_> {
             }
             return Ok(Relayed::Upgrade(Box::new(link)));
         }
-        let mut shown = self.write_head(local, open, head, response, out, uploaded == Upload::Done)?;
-        let limits = RelayLimits { idle: self.silence, rate: 0, bytes: u64::MAX };
-        let timeout = local.limits.send_timeout;
-        let mut keep_piece;
-        let mut answer = Sink::new(&open.stream, std::mem::take(out), shown.framing, timeout);
-        if let Some(kept) = &mut shown.kept {
-            keep_piece = |piece: &[u8]| kept.add(piece);
-            answer = answer.witnessed_by(&mut keep_piece);
-        }
-        let download = upstream::relay(&mut link.inbound, shown.carried, &mut answer, limits);
-        let (downloaded, uploaded) = both(upload.as_mut(), uploaded, download, &open.stream).await;
-        *out = answer.into_storage();
-        if let Err(error) = downloaded {
-            return Ok(Relayed::Ended(cut(&error, shown.framing)));
-        }
-        if let Some(kept) = shown.kept {
-            self.door.close(*kept);
-        }
-        if uploaded == Upload::Done && shown.reusable {
-            local.pool.keep(link);
-        }
-        Ok(Relayed::Ended(match (shown.keep, uploaded) {
-            (true, _) => After::KeepAlive,
-            (false, Upload::Done) => After::Close,
-            (false, Upload::Running | Upload::Broken) => After::Linger,
-        }))
+        let shown = self.write_head(local, open, head, response, out, uploaded == Upload::Done)?;
+        let way = (&**local, &*open.stream);
+        Ok(Relayed::Ended(self.download(way, out, link, shown, (upload, uploaded)).await))
     }
 
     /// Sends the request's head and body.

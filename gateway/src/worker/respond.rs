@@ -80,7 +80,7 @@ pub(super) async fn answer(
 ) -> After {
     let (head, out) = (&scratch.head, &mut scratch.out);
     let rest = Rest::of(client, head, last);
-    *out = net::spare();
+    net::renew(out);
     write_answer(out, answer);
     write_date_and_ids(out, &client.local, facts.request_id, facts.extended_request_id);
     let bodiless = matches!(answer.status, 204 | 304);
