@@ -132,18 +132,14 @@ pub(super) enum Passed {
 
 pub(super) fn passed(name: &[u8]) -> Passed {
     let is = |known: &str| name.eq_ignore_ascii_case(known.as_bytes());
-    // Told apart by length first: nearly all fields are none of these.
-    match name.len() {
-        3 if is("via") => Passed::Dropped,
-        // The gateway writes its own.
-        14 if is("x-amz-apigw-id") => Passed::Dropped,
-        16 if is("x-amzn-requestid") => Passed::Under("x-amzn-Remapped-x-amzn-RequestId"),
-        4 | 6 | 10 | 14 => REMAPPED[..REMAPPED_ALWAYS]
-            .iter()
-            .find(|(known, _)| is(known))
-            .map_or(Passed::AsItIs, |(_, renamed)| Passed::Under(renamed)),
-        _ => Passed::AsItIs,
+    // The gateway writes its own ids.
+    if is("via") || is("x-amz-apigw-id") {
+        return Passed::Dropped;
     }
+    if is("x-amzn-requestid") {
+        return Passed::Under("x-amzn-Remapped-x-amzn-RequestId");
+    }
+    remapped(&REMAPPED[..REMAPPED_ALWAYS], name).map_or(Passed::AsItIs, Passed::Under)
 }
 
 /// The name under which a mapped field reaches the client; None: it does not.
@@ -151,11 +147,12 @@ pub(super) fn mapped_name(name: &str) -> Option<&str> {
     if name.eq_ignore_ascii_case("transfer-encoding") {
         return None;
     }
-    Some(remapped(REMAPPED, name).map_or(name, |(_, renamed)| renamed))
+    Some(remapped(REMAPPED, name.as_bytes()).unwrap_or(name))
 }
 
-fn remapped<'t>(table: &'t [(&str, &'static str)], name: &str) -> Option<(&'t str, &'static str)> {
-    table.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).copied()
+fn remapped(table: &[(&str, &'static str)], name: &[u8]) -> Option<&'static str> {
+    let found = table.iter().find(|(known, _)| name.eq_ignore_ascii_case(known.as_bytes()));
+    found.map(|(_, renamed)| *renamed)
 }
 
 /// `X-Amzn-Trace-Id`: the client's when it has a well-formed Root, else the request's own.
