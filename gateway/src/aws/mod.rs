@@ -28,6 +28,7 @@ pub use lower::{Served, served};
 pub use operations::{OPERATIONS, Operation, find};
 pub use sigv4::{Authorization, Credential, Signed};
 
+use crate::mapping::decode_form;
 use crate::store::{Failed, Transaction};
 use fields::Fields;
 use serde::Serialize;
@@ -202,30 +203,9 @@ fn patched<T: Serialize + DeserializeOwned>(
     serde_json::from_value(value).map_err(|error| Fault::bad_request(format!("Invalid patch value: {error}")))
 }
 
-/// Percent-decoded bytes; what is not an escape stays.
-fn decode(text: &str) -> Vec<u8> {
-    let bytes = text.as_bytes();
-    let mut decoded = Vec::with_capacity(bytes.len());
-    let mut at = 0;
-    while at < bytes.len() {
-        let escape = text.get(at + 1..at + 3).and_then(|digits| u8::from_str_radix(digits, 16).ok());
-        match escape.filter(|_| bytes[at] == b'%') {
-            Some(byte) => {
-                decoded.push(byte);
-                at += 3;
-            }
-            None => {
-                decoded.push(bytes[at]);
-                at += 1;
-            }
-        }
-    }
-    decoded
-}
-
 /// `name=value&...`, decoded.
 pub fn query(text: &str) -> Vec<(String, String)> {
-    let plain = |text: &str| String::from_utf8_lossy(&decode(&text.replace('+', " "))).into_owned();
+    let plain = |text: &str| String::from_utf8_lossy(&decode_form(text)).into_owned();
     let pair = |pair: &str| {
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
         (plain(name), plain(value))

@@ -5,6 +5,7 @@ use super::{
     Run, account, api_key, deployment, gateway_response, import, integration, integration_response, method,
     method_response, model, resource, rest_api, stage, usage_plan, validator,
 };
+use crate::mapping::decode;
 
 pub struct Operation {
     pub name: &'static str,
@@ -234,7 +235,7 @@ fn labels(pattern: &str, path: &str) -> Option<Vec<String>> {
         match (patterns.next(), segments.next()) {
             (None, None) => return Some(labels),
             (Some(pattern), Some(segment)) if pattern.starts_with('{') && !segment.is_empty() => {
-                labels.push(String::from_utf8(super::decode(segment)).ok()?);
+                labels.push(String::from_utf8(decode(segment).into_owned()).ok()?);
             }
             (Some(pattern), Some(segment)) if pattern == segment => {}
             _ => return None,

@@ -2,6 +2,7 @@
 //! request, the secret and the time. Source: AWS General Reference, "Create a signed AWS API request".
 
 use super::Fault;
+use crate::mapping::{decode, encode_component};
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
@@ -185,7 +186,7 @@ fn canonical_path(path: &str) -> String {
 fn canonical_query(query: &str) -> String {
     let pair = |pair: &str| {
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-        (encode(&super::decode(name)), encode(&super::decode(value)))
+        (encode(&decode(name)), encode(&decode(value)))
     };
     let mut pairs: Vec<(String, String)> =
         query.split('&').filter(|part| !part.is_empty()).map(pair).collect();
@@ -195,13 +196,7 @@ fn canonical_query(query: &str) -> String {
 
 fn encode(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(bytes.len());
-    for &byte in bytes {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-            text.push(char::from(byte));
-        } else {
-            text.push_str(&format!("%{byte:02X}"));
-        }
-    }
+    encode_component(&mut text, bytes);
     text
 }
 

@@ -9,7 +9,7 @@ pub fn decode(text: &str) -> Cow<'_, [u8]> {
 }
 
 /// As `decode`, and `+` is a space (form encoding, what query strings use).
-pub(super) fn decode_form(text: &str) -> Cow<'_, [u8]> {
+pub fn decode_form(text: &str) -> Cow<'_, [u8]> {
     decode_with(text, true)
 }
 

@@ -6,7 +6,7 @@ mod encode;
 mod template;
 
 pub use context::Variable;
-pub use encode::{decode, encode_component, json_string};
+pub use encode::{decode, decode_form, encode_component, json_string};
 pub use template::Template;
 
 use crate::http::{RequestHead, ResponseHead};

@@ -83,7 +83,11 @@ const ROOMS: &[Room] = &[
     // The watch of a store is tokio's channel; it is used by `control` alone.
     Room { name: "store", uses: &[], not: &["hyper", "clap", "aya"] },
     // Policies are judged where they are taken in.
-    Room { name: "aws", uses: &["guard", "model", "observe", "openapi", "store"], not: NO_RUNTIME },
+    Room {
+        name: "aws",
+        uses: &["guard", "mapping", "model", "observe", "openapi", "store"],
+        not: NO_RUNTIME,
+    },
     Room {
         name: "control",
         // The data plane's rooms for `explain`, which asks the same functions that a worker asks.
