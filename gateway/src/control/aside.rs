@@ -22,7 +22,8 @@ impl Aside {
         let (jobs, waiting) = sync_channel::<Job>(WAITING_MAX);
         let work = move || {
             net::give_way();
-            // Who asked for a job that panics learns of it: nobody answers. The next one has nothing to do with it.
+            // Where panics unwind (a release ends with the first one): whoever asked for a job that panics learns of
+            // it, for nobody answers, and the next job does not.
             waiting.into_iter().for_each(|job| drop(catch_unwind(AssertUnwindSafe(job))));
         };
         let thread = std::thread::Builder::new().name("aside".into()).spawn(work);
