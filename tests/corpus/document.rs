@@ -1,7 +1,8 @@
 //! docs/reference/strictness.md against the corpus, and against the tests that it names.
 
 use super::cases::cases;
-use super::decoded;
+use super::pieces::decode;
+use gateway::http::Framing;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
@@ -36,7 +37,10 @@ fn proven() -> BTreeMap<String, [String; 2]> {
                 ("proxy", true) => (Some("closed".into()), None),
                 ("responses", true) => (None, Some("502")),
                 (_, false) if folder == "responses" => (None, Some("passes")),
-                (_, true) => (Some(decoded(&[&case.bytes]).unwrap_err().status().to_string()), Some("cut")),
+                (_, true) => (
+                    Some(decode(Framing::Chunked, &[&case.bytes]).unwrap_err().status().to_string()),
+                    Some("cut"),
+                ),
                 (_, false) => (Some("passes".into()), Some("passes")),
             };
             let [requests, responses] = seen.entry(id).or_default();

@@ -15,13 +15,15 @@
 
 mod cases;
 mod document;
+#[path = "../fuzz/pieces.rs"]
+mod pieces;
 mod properties;
 
 use cases::{Case, cases, unescape};
 use gateway::http::{
-    BodyDecoder, Framing, HeadLimits, Malformed, Method, Parsed, ProxyHeader, RequestHead, ResponseHead,
-    proxy_header,
+    Framing, HeadLimits, Method, Parsed, ProxyHeader, RequestHead, ResponseHead, proxy_header,
 };
+use pieces::decode;
 
 /// `METHOD host target framing [close] [continue] [upgrade] [rest=N]` ("-" for no host), `ok`, `partial`, or the
 /// status of the refusal.
@@ -57,7 +59,7 @@ fn responses() {
 #[test]
 fn chunked() {
     for case in cases("chunked") {
-        let whole = decoded(&[&case.bytes]);
+        let whole = decode(Framing::Chunked, &[&case.bytes]);
         let seen = match &whole {
             Err(_) => "refused".to_owned(),
             Ok(body) => {
@@ -70,10 +72,10 @@ fn chunked() {
         assert_eq!(unescape(&case.want).trim_ascii_end(), unescape(&seen).trim_ascii_end(), "{case}");
         for cut in case.cuts() {
             let (first, second) = case.bytes.split_at(cut);
-            assert_eq!(decoded(&[first, second]), whole, "{case}, cut at {cut}");
+            assert_eq!(decode(Framing::Chunked, &[first, second]), whole, "{case}, cut at {cut}");
         }
         let bytes: Vec<&[u8]> = case.bytes.chunks(1).collect();
-        assert_eq!(decoded(&bytes), whole, "{case}, byte by byte");
+        assert_eq!(decode(Framing::Chunked, &bytes), whole, "{case}, byte by byte");
     }
 }
 
@@ -179,31 +181,4 @@ fn framing(framing: Framing) -> String {
         Framing::Chunked => "chunked".to_owned(),
         Framing::UntilClose => "until-close".to_owned(),
     }
-}
-
-#[derive(Debug, PartialEq, Eq)]
-struct Body {
-    data: Vec<u8>,
-    consumed: usize,
-    done: bool,
-}
-
-/// Decodes pieces as a worker does: what one piece leaves over is never lost.
-fn decoded(pieces: &[&[u8]]) -> Result<Body, Malformed> {
-    let mut decoder = BodyDecoder::new(Framing::Chunked);
-    let mut body = Body { data: Vec::new(), consumed: 0, done: false };
-    for piece in pieces {
-        let mut input = *piece;
-        while !input.is_empty() && !body.done {
-            let found = decoder.decode(input)?;
-            assert!(found.consumed > 0 && found.data.end <= found.consumed, "no progress: {found:?}");
-            body.data.extend_from_slice(&input[found.data]);
-            body.consumed += found.consumed;
-            body.done = found.done;
-            input = &input[found.consumed..];
-        }
-    }
-    assert_eq!(decoder.is_done(), body.done);
-    assert_eq!(decoder.end_of_stream(), body.done);
-    Ok(body)
 }

@@ -2,7 +2,7 @@
 
 use crate::harness::*;
 use std::sync::Mutex;
-use std::sync::mpsc::{Receiver, channel};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, SystemTime};
 
 on_both! {
@@ -15,6 +15,8 @@ on_both! {
     a_reset_while_the_answer_rests_frees_the_backend,
     a_client_gone_within_its_body_is_no_failure_of_the_backend,
 }
+
+const AT_ONCE: Duration = Duration::from_millis(500);
 
 /// What a thinking backend tells: that it has a request; that its connection has ended.
 #[derive(Debug, PartialEq, Eq)]
@@ -51,6 +53,30 @@ fn of_worker(gateway: &Gateway, counter: &str) -> u64 {
     gateway.json(&["status"])["workers"][0][counter].as_u64().unwrap()
 }
 
+/// Answers with what `text` says, after a word for each request of `target`.
+fn held_at(target: &'static str, text: fn(&Received) -> &str) -> (Upstream, Sender<()>) {
+    let (go, gone) = channel::<()>();
+    let gone = Mutex::new(gone);
+    let upstream = Upstream::start(move |connection| {
+        while let Some(request) = connection.request() {
+            if request.target == target {
+                gone.lock().unwrap().recv().unwrap();
+            }
+            connection.answer(200, text(&request));
+        }
+    });
+    (upstream, go)
+}
+
+/// The backend's connection ends within that time of the client's leaving.
+fn assert_freed(told: &Receiver<Told>, within: Duration, leave: impl FnOnce()) {
+    let begun = SystemTime::now();
+    leave();
+    assert_eq!(next(told), Told::Left);
+    let took = begun.elapsed().unwrap();
+    assert!(took < within, "noticed after {took:?}");
+}
+
 /// It is served still, on a connection that nobody has left anything on.
 fn assert_unharmed(gateway: &Gateway, upstream: &Upstream) {
     let before = upstream.connections();
@@ -70,11 +96,7 @@ fn a_reset_while_the_backend_thinks_frees_it_at_once(io: Io) {
         let mut client = gateway.client();
         client.send(request);
         assert_eq!(next(&told), Told::Asked);
-        let begun = SystemTime::now();
-        client.reset();
-        assert_eq!(next(&told), Told::Left);
-        let took = begun.elapsed().unwrap();
-        assert!(took < Duration::from_millis(500), "noticed after {took:?}");
+        assert_freed(&told, AT_ONCE, || client.reset());
         assert_unharmed(&gateway, &upstream);
     }
 }
@@ -85,25 +107,12 @@ fn a_close_while_the_backend_thinks_frees_it_soon(io: Io) {
     let mut client = gateway.client();
     client.send("GET /prod/x HTTP/1.1\r\nHost: a\r\n\r\n");
     assert_eq!(next(&told), Told::Asked);
-    let begun = SystemTime::now();
-    drop(client);
-    assert_eq!(next(&told), Told::Left);
-    let took = begun.elapsed().unwrap();
-    assert!(took < Duration::from_secs(3), "noticed after {took:?}");
+    assert_freed(&told, Duration::from_secs(3), || drop(client));
     assert_unharmed(&gateway, &upstream);
 }
 
 fn whoever_ends_only_his_side_is_answered(io: Io) {
-    let (go, gone) = channel::<()>();
-    let gone = Mutex::new(gone);
-    let upstream = Upstream::start(move |connection| {
-        while let Some(request) = connection.request() {
-            if request.target == "/slow" {
-                gone.lock().unwrap().recv().unwrap();
-            }
-            connection.answer(200, &request.method);
-        }
-    });
+    let (upstream, go) = held_at("/slow", |request| &request.method);
     let gateway = Setup::new(io).api(echo_api(upstream.address)).start();
     for method in ["GET", "POST"] {
         let mut quick = gateway.client();
@@ -136,16 +145,7 @@ fn http_1_0_is_sent_no_interim_answer(io: Io) {
 
 fn requests_that_wait_meanwhile_are_not_lost(io: Io) {
     const WAITING: usize = 40;
-    let (go, gone) = channel::<()>();
-    let gone = Mutex::new(gone);
-    let upstream = Upstream::start(move |connection| {
-        while let Some(request) = connection.request() {
-            if request.target == "/first" {
-                gone.lock().unwrap().recv().unwrap();
-            }
-            connection.answer(200, &request.target);
-        }
-    });
+    let (upstream, go) = held_at("/first", |request| &request.target);
     let gateway = Setup::new(io).api(echo_api(upstream.address)).start();
     let mut client = gateway.client();
     client.send("GET /prod/first HTTP/1.1\r\nHost: a\r\n\r\n");
@@ -189,11 +189,7 @@ fn a_reset_while_the_answer_rests_frees_the_backend(io: Io) {
         client.send("GET /prod/x HTTP/1.1\r\nHost: a\r\n\r\n");
         assert_eq!(next(&told), Told::Asked);
         assert_eq!(client.head().unwrap().0, 200);
-        let begun = SystemTime::now();
-        client.reset();
-        assert_eq!(next(&told), Told::Left);
-        let took = begun.elapsed().unwrap();
-        assert!(took < Duration::from_millis(500), "noticed after {took:?}");
+        assert_freed(&told, AT_ONCE, || client.reset());
         assert_unharmed(&gateway, &upstream);
     }
 }

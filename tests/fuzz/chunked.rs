@@ -1,18 +1,12 @@
 //! The chunked coding: one meaning in any pieces, the one of a second decoder, which has the whole input at hand.
 
 use crate::cuts::cuts;
-use gateway::http::{BodyDecoder, Framing, LAST_CHUNK, Malformed, write_chunk_size};
+use crate::pieces::{Body, decode};
+use gateway::http::{Framing, LAST_CHUNK, write_chunk_size};
 
 /// Bounds of the codec on what follows the last chunk.
 const TRAILER_BYTES: usize = 8 * 1024;
 const TRAILER_FIELDS: usize = 32;
-
-#[derive(Debug, PartialEq, Eq)]
-struct Body {
-    data: Vec<u8>,
-    consumed: usize,
-    done: bool,
-}
 
 pub(crate) fn holds(bytes: &[u8]) {
     let whole = decode(Framing::Chunked, &[bytes]);
@@ -33,27 +27,6 @@ pub(crate) fn holds(bytes: &[u8]) {
         (second, first) => panic!("{first:?}, but the second decoder says {second:?}"),
     }
     has_its_length(bytes);
-}
-
-/// Decodes pieces as a worker does: what one piece leaves over is never lost.
-fn decode(framing: Framing, pieces: &[&[u8]]) -> Result<Body, Malformed> {
-    let mut decoder = BodyDecoder::new(framing);
-    let mut body = Body { data: Vec::new(), consumed: 0, done: decoder.is_done() };
-    for piece in pieces {
-        let mut input = *piece;
-        while !input.is_empty() && !body.done {
-            let found = decoder.decode(input)?;
-            assert!(found.consumed > 0 && found.consumed <= input.len(), "{found:?} of {}", input.len());
-            assert!(found.data.start <= found.data.end && found.data.end <= found.consumed, "{found:?}");
-            body.data.extend_from_slice(&input[found.data]);
-            body.consumed += found.consumed;
-            body.done = found.done;
-            input = &input[found.consumed..];
-        }
-    }
-    assert_eq!(decoder.is_done(), body.done);
-    assert_eq!(decoder.end_of_stream(), body.done);
-    Ok(body)
 }
 
 #[derive(Debug)]

@@ -10,6 +10,7 @@ mod chunked;
 mod cuts;
 pub mod kept;
 mod openapi;
+mod pieces;
 mod proxy;
 mod request;
 mod response;

@@ -6,7 +6,7 @@ use gateway::http::{
 };
 
 /// Bounds that short inputs reach.
-const NARROW: HeadLimits = HeadLimits { head_bytes: 160, target_bytes: 24, fields: 4 };
+pub(crate) const NARROW: HeadLimits = HeadLimits { head_bytes: 160, target_bytes: 24, fields: 4 };
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Request {

@@ -1,12 +1,10 @@
 //! Heads of responses: one reading for a given request, the same as httparse's, and the same again when sent on.
 
 use crate::cuts::{Reading, read_in_pieces};
-use crate::request::{Fields, is_clean, owned, told};
+use crate::request::{Fields, NARROW, is_clean, owned, told};
 use gateway::http::{
     Framing, HeadLimits, Method, Parsed, ResponseHead, Version, write_field, write_status_line,
 };
-
-const NARROW: HeadLimits = HeadLimits { head_bytes: 160, target_bytes: 24, fields: 4 };
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Response {

@@ -10,7 +10,7 @@ pub(crate) use api::{Api, echo_api};
 pub(crate) use client::{Client, Response};
 pub(crate) use gateway::{Gateway, Setup};
 pub(crate) use role::Role;
-pub(crate) use upstream::{Connection, Upstream};
+pub(crate) use upstream::{Connection, Received, Upstream};
 
 use std::time::{Duration, SystemTime};
 
