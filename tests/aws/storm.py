@@ -9,6 +9,9 @@ from botocore.exceptions import ClientError, HTTPClientError
 from common import client
 
 
+SAYING = threading.Lock()
+
+
 def write():
     aws = client()
     while True:
@@ -17,7 +20,9 @@ def write():
             aws.create_resource(restApiId=api["id"], parentId=api["rootResourceId"], pathPart="x")
         except (HTTPClientError, ClientError):
             return
-        print(api["id"], flush=True)
+        # `print` writes the end of its line apart from it: another thread's id came between.
+        with SAYING:
+            print(api["id"], flush=True)
 
 
 if sys.argv[1] == "write":
