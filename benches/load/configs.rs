@@ -18,7 +18,7 @@ pub(crate) fn requests(work: Work, body: usize, many: bool) -> Vec<Vec<u8>> {
         let (api, route) = ((at * 37) % APIS, (at * 37 / APIS) % ROUTES);
         let start = match work {
             Work::Relay => format!("GET /r{route}/b/{body}"),
-            Work::Answer => format!("GET /{body}"),
+            Work::Mock | Work::Hit => format!("GET /{body}"),
         };
         format!("{start} HTTP/1.1\r\nHost: a{api}.test\r\nUser-Agent: bench\r\nAccept: */*\r\n\r\n")
             .into_bytes()
@@ -26,8 +26,13 @@ pub(crate) fn requests(work: Work, body: usize, many: bool) -> Vec<Vec<u8>> {
     (0..count).map(request).collect()
 }
 
+/// Of an API whose stage caches the answers of its GET methods.
+const CACHED: &str = "cache_cluster_size = \"0.5\"\n\n[api.method_settings.\"*/*\"]\ncaching_enabled = \
+                      true\ncache_ttl_in_seconds = 3600\n";
+
 /// `gateway.toml` and its documents.
 pub(crate) fn write_gateway(
+    work: Work,
     folder: &Path,
     listen: SocketAddr,
     backend: SocketAddr,
@@ -38,19 +43,30 @@ pub(crate) fn write_gateway(
         "[node]\nworkers = 1\n\n[control]\nstore = \"store\"\n\n[[listener]]\nname = \"all\"\naddress = \"{listen}\"\n"
     );
     for api in 0..apis {
-        let (file, document) = (format!("a{api}.yaml"), document(api, routes, backend)?);
+        let (file, document) = (format!("a{api}.yaml"), document(work, api, routes, backend)?);
         fs::write(folder.join(&file), document).with_context(|| format!("writing {file}"))?;
         write!(
             toml,
             "\n[[api]]\nname = \"a{api}\"\nid = \"bench{api:05}\"\nfile = \"{file}\"\nstage = \"prod\"\nhost = \
              [\"a{api}.test\"]\n"
         )?;
+        if work == Work::Hit {
+            toml.push_str(CACHED);
+        }
     }
     fs::write(folder.join("gateway.toml"), toml).context("writing gateway.toml")
 }
 
-fn document(api: usize, routes: usize, backend: SocketAddr) -> Result<String> {
-    let body = "x".repeat(128);
+fn document(work: Work, api: usize, routes: usize, backend: SocketAddr) -> Result<String> {
+    let answer = if work == Work::Hit {
+        format!("{{type: http_proxy, httpMethod: GET, uri: \"http://{backend}/128\"}}")
+    } else {
+        let body = "x".repeat(128);
+        format!(
+            "{{type: mock, requestTemplates: {{application/json: '{{\"statusCode\": 200}}'}}, responses: {{default: \
+             {{statusCode: \"200\", responseTemplates: {{application/json: \"{body}\"}}}}}}}}"
+        )
+    };
     let mut text = format!(
         r#"openapi: "3.0.1"
 info: {{title: "a{api}", version: "1"}}
@@ -59,13 +75,7 @@ paths:
   /128:
     get:
       responses: {{"200": {{description: "OK"}}}}
-      x-amazon-apigateway-integration:
-        type: mock
-        requestTemplates: {{application/json: '{{"statusCode": 200}}'}}
-        responses:
-          default:
-            statusCode: "200"
-            responseTemplates: {{application/json: "{body}"}}
+      x-amazon-apigateway-integration: {answer}
 "#
     );
     for route in 0..routes {
@@ -101,7 +111,7 @@ pub(crate) fn nginx(
     // Its cache are files: kept open, and read into the buffer that has the head rather than sent apart.
     let (zone, cache, sendfile) = match work {
         Work::Relay => (String::new(), "", "on"),
-        Work::Answer => (
+        Work::Mock | Work::Hit => (
             format!(
                 "proxy_cache_path {folder}/cache keys_zone=bench:1m max_size=16m inactive=1d;\n  \
                  open_file_cache max=1000 inactive=1d;\n  open_file_cache_valid 1d;"
@@ -130,7 +140,7 @@ pub(crate) fn haproxy(work: Work, listen: SocketAddr, backend: SocketAddr, buffe
     let buffer = buffer.max(16 * 1024);
     let (store, cache) = match work {
         Work::Relay => ("", ""),
-        Work::Answer => (
+        Work::Mock | Work::Hit => (
             "cache bench\n  total-max-size 16\n  max-age 3600\n",
             "  http-request cache-use bench\n  http-response cache-store bench\n",
         ),
@@ -147,7 +157,7 @@ pub(crate) fn haproxy(work: Work, listen: SocketAddr, backend: SocketAddr, buffe
 pub(crate) fn varnish(work: Work, backend: SocketAddr) -> String {
     let receive = match work {
         Work::Relay => "return (pass);",
-        Work::Answer => "return (hash);",
+        Work::Mock | Work::Hit => "return (hash);",
     };
     format!(
         "vcl 4.1;\nbackend one {{ .host = \"{}\"; .port = \"{}\"; }}\nsub vcl_recv {{ {receive} }}\n",

@@ -64,7 +64,7 @@ struct Options {
 enum What {
     /// Requests through to a backend: bodies from 128 B to 1 MiB, 16 to 256 connections, one route and 5,000
     Proxy,
-    /// Answers without a backend: the gateway's MOCK beside the caches of its peers (it has no cache of answers yet)
+    /// Answers without a backend: the gateway's MOCK, and its stage cache, beside the caches of its peers
     Cache,
     /// 10,000 requests a second whatever happens: how long they take, counted from when each was due
     Latency,

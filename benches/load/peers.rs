@@ -34,25 +34,28 @@ pub(crate) enum Contender {
 pub(crate) enum Work {
     /// To the backend and back
     Relay,
-    /// An answer of 128 bytes without the backend: MOCK, a cache's hit, the constant server
-    Answer,
+    /// An answer of 128 bytes without the backend: MOCK of the gateway, a cache's hit of its peers, the constant server
+    Mock,
+    /// The same, and a hit of the gateway's stage cache, too
+    Hit,
 }
 
 impl Contender {
     pub(crate) fn name(self, work: Work) -> &'static str {
         match (self, work) {
             (Self::Gateway, Work::Relay) => "gateway",
-            (Self::Gateway, Work::Answer) => "gateway, MOCK",
+            (Self::Gateway, Work::Mock) => "gateway, MOCK",
+            (Self::Gateway, Work::Hit) => "gateway, cache",
             (Self::GatewayEpoll, _) => "gateway on epoll",
             (Self::GatewayManyRoutes, _) => "gateway, 5,000 routes",
             (Self::Floor, Work::Relay) => "blind relay (floor)",
-            (Self::Floor, Work::Answer) => "constant server (floor)",
+            (Self::Floor, _) => "constant server (floor)",
             (Self::Nginx, Work::Relay) => "nginx",
-            (Self::Nginx, Work::Answer) => "nginx, cache",
+            (Self::Nginx, _) => "nginx, cache",
             (Self::Haproxy, Work::Relay) => "haproxy",
-            (Self::Haproxy, Work::Answer) => "haproxy, cache",
+            (Self::Haproxy, _) => "haproxy, cache",
             (Self::Varnish, Work::Relay) => "varnish, pass",
-            (Self::Varnish, Work::Answer) => "varnish, cache",
+            (Self::Varnish, _) => "varnish, cache",
             (Self::H2o, _) => "h2o",
             (Self::Pingora, _) => "pingora",
         }
@@ -127,8 +130,9 @@ impl Peer {
             Ok(Err(Missing { what, why: why.to_owned() }))
         };
         match (contender, setting.work) {
-            (Contender::H2o, Work::Answer) => return missing("it has no cache of answers"),
-            (Contender::Pingora, Work::Answer) => return missing("its cache is not built into the peer"),
+            (_, Work::Relay) => {}
+            (Contender::H2o, _) => return missing("it has no cache of answers"),
+            (Contender::Pingora, _) => return missing("its cache is not built into the peer"),
             _ => {}
         }
         let Some(program) = find(contender.program(), setting.programs) else {
@@ -241,7 +245,7 @@ fn arguments(
     Ok(match contender {
         Contender::Gateway | Contender::GatewayEpoll | Contender::GatewayManyRoutes => {
             let many = contender == Contender::GatewayManyRoutes;
-            configs::write_gateway(folder, listen, *backend, many)?;
+            configs::write_gateway(*work, folder, listen, *backend, many)?;
             let io = if contender == Contender::GatewayEpoll { "epoll" } else { "io_uring" };
             let config = folder.join("gateway.toml").display().to_string();
             [words("run --io"), vec![io.to_owned(), "--config".to_owned(), config]].concat()

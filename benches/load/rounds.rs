@@ -163,7 +163,7 @@ fn from_elsewhere(work: Work, plan: &Plan, answers: u64, asked: u64) -> Option<&
     let under_way = plan.connections as u64;
     match work {
         Work::Relay if asked + under_way < answers => Some("answers that are not the backend's"),
-        Work::Answer if asked > 0 => Some("answers that are the backend's"),
+        Work::Mock | Work::Hit if asked > 0 => Some("answers that are the backend's"),
         _ => None,
     }
 }
@@ -243,7 +243,7 @@ mod tests {
         let found = |work, answers, asked| from_elsewhere(work, &plan, answers, asked);
         assert_eq!(found(Work::Relay, 1000, 936), None, "64 may have been under way");
         assert_eq!(found(Work::Relay, 1000, 935), Some("answers that are not the backend's"));
-        assert_eq!(found(Work::Answer, 1000, 0), None);
-        assert_eq!(found(Work::Answer, 1000, 1), Some("answers that are the backend's"));
+        assert_eq!(found(Work::Hit, 1000, 0), None);
+        assert_eq!(found(Work::Hit, 1000, 1), Some("answers that are the backend's"));
     }
 }

@@ -96,16 +96,20 @@ pub(crate) fn cache() -> Vec<Scenario> {
         (Contender::Haproxy, Goal::AtLeast(1.8)),
         (Contender::Nginx, Goal::AtLeast(2.7)),
     ];
-    vec![Scenario {
-        name: "answers of 128 B, 64 connections".to_owned(),
-        work: Work::Answer,
+    let scenario = |name: &str, work: Work| Scenario {
+        name: name.to_owned(),
+        work,
         connections: 64,
         body: 128,
         pace: Pace::Closed,
         contenders: RELAYS.to_vec(),
-        goals,
+        goals: goals.clone(),
         epoll_goals: Vec::new(),
-    }]
+    };
+    vec![
+        scenario("MOCK of 128 B, 64 connections", Work::Mock),
+        scenario("cached answers of 128 B, 64 connections", Work::Hit),
+    ]
 }
 
 pub(crate) fn latency() -> Vec<Scenario> {

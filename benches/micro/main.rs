@@ -1,5 +1,6 @@
 //! Micro-benchmarks: the pure functions that a request passes through, each alone. `cargo xtask bench micro`.
 
+mod cache;
 mod codec;
 mod compiled;
 mod rate;
@@ -18,6 +19,7 @@ criterion_group!(
     rooms::policy,
     rooms::permit,
     rooms::mapping,
-    rate::gcra
+    rate::gcra,
+    cache::lookup
 );
 criterion_main!(micro);

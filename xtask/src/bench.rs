@@ -82,6 +82,9 @@ fn all(load: &Load) -> Result<()> {
         bail!("--json and --svg name a file for one part: `cargo xtask bench proxy --json FILE`");
     }
     let program = build()?;
+    if load.arguments.iter().any(|argument| ["-h", "--help"].contains(&argument.as_str())) {
+        return start(&program, &load.arguments);
+    }
     let mut failed = Vec::new();
     for what in ["proxy", "cache", "latency", "memory", "swaps"] {
         eprintln!("--- {what}");
