@@ -1,12 +1,13 @@
 //! Who used the processors: the proxy, its core's softirq thread, we ourselves, and whoever else disturbs.
 //!
-//! Times of processes are the scheduler's own sums in nanoseconds (`/proc/…/schedstat`), those of processors the ticks
-//! of `/proc/stat`. What a system call or a softirq does in a process's name counts as that process's: on loopback that
-//! is the kernel's receiving of what the process sends, for the proxy as for the load generator, and for all proxies
-//! alike. A kernel that accounts softirqs apart (`CONFIG_IRQ_TIME_ACCOUNTING`) would take that time out of the process:
-//! it then counts as others', and every window is a disturbed one.
+//! Times are the scheduler's own sums in nanoseconds (`/proc/…/schedstat`), of every thread there is: what `/proc/stat`
+//! says of processors are samples of a clock that ticks 250 times a second, and a core that sleeps for microseconds at a
+//! time is busy or idle in them by chance. A thread that came and went between two readings is in neither.
+//! What a system call or a softirq does in a process's name counts as that process's: on loopback that is the kernel's
+//! receiving of what the process sends, for the proxy as for the load generator, and for all proxies alike.
 
 use anyhow::{Context as _, Result};
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -20,8 +21,9 @@ pub(crate) struct Reading {
     softirq: Duration,
     ourselves: Duration,
     all_softirq: Duration,
-    idle: f64,
-    processors: f64,
+    /// Every thread of the machine, by its id.
+    threads: BTreeMap<u32, Duration>,
+    stolen: f64,
 }
 
 /// What lies between two readings, in seconds.
@@ -32,14 +34,13 @@ pub(crate) struct Usage {
     pub(crate) elapsed: f64,
     /// The load generator's and the backend's.
     pub(crate) load: f64,
-    /// Neither the proxy's nor ours, on all processors, with what the hypervisor took.
+    /// Neither the proxy's nor ours nor softirqs', on all processors, with what the hypervisor took.
     pub(crate) others: f64,
 }
 
 impl Reading {
     /// `proxy`: the root of its processes; `core`: where it is pinned.
     pub(crate) fn now(proxy: u32, core: usize) -> Result<Self> {
-        let (idle, processors) = processors()?;
         let softirq = softirq_threads()?;
         Ok(Self {
             at: Instant::now(),
@@ -47,21 +48,22 @@ impl Reading {
             softirq: softirq.iter().filter(|(of, _)| *of == core).map(|(_, time)| *time).sum(),
             ourselves: process(std::process::id()),
             all_softirq: softirq.iter().map(|(_, time)| *time).sum(),
-            idle,
-            processors,
+            threads: threads()?,
+            stolen: stolen()?,
         })
     }
 
     pub(crate) fn until(&self, later: &Self) -> Usage {
         let span = |of: fn(&Self) -> Duration| of(later).saturating_sub(of(self)).as_secs_f64();
         let known = span(|reading| reading.proxy + reading.ourselves + reading.all_softirq);
-        let elapsed = (later.at - self.at).as_secs_f64();
-        let busy = self.processors * elapsed - (later.idle - self.idle);
+        let ran = later.threads.iter().map(|(thread, time)| {
+            time.saturating_sub(self.threads.get(thread).copied().unwrap_or_default()).as_secs_f64()
+        });
         Usage {
             proxy: span(|reading| reading.proxy + reading.softirq),
-            elapsed,
+            elapsed: (later.at - self.at).as_secs_f64(),
             load: span(|reading| reading.ourselves),
-            others: (busy - known).max(0.0),
+            others: (ran.sum::<f64>() - known).max(0.0) + (later.stolen - self.stolen),
         }
     }
 }
@@ -109,16 +111,20 @@ fn softirq_threads() -> Result<Vec<(usize, Duration)>> {
     Ok(found)
 }
 
-/// Seconds that all processors were idle, and how many there are.
-fn processors() -> Result<(f64, f64)> {
+/// What every thread of the machine has run.
+fn threads() -> Result<BTreeMap<u32, Duration>> {
+    let number = |path: &Path| path.file_name()?.to_str()?.parse::<u32>().ok();
+    let processes = fs::read_dir("/proc").context("/proc")?.filter_map(|entry| number(&entry.ok()?.path()));
+    let threads = processes.flat_map(tasks).filter_map(|task| Some((number(&task)?, ran(&task)?)));
+    Ok(threads.collect())
+}
+
+/// Seconds in which the hypervisor ran somebody else.
+fn stolen() -> Result<f64> {
     let text = fs::read_to_string("/proc/stat")?;
     let line = text.lines().find(|line| line.starts_with("cpu ")).context("/proc/stat")?;
-    let ticks: Vec<f64> = line.split_whitespace().skip(1).filter_map(|word| word.parse().ok()).collect();
-    let [_user, _nice, _system, idle, iowait, ..] = ticks[..] else {
-        anyhow::bail!("/proc/stat has too few columns");
-    };
-    let count = text.lines().filter(|line| line.starts_with("cpu") && !line.starts_with("cpu ")).count();
-    Ok(((idle + iowait) / TICKS_PER_SECOND, count as f64))
+    let ticks = line.split_whitespace().nth(8).context("/proc/stat has too few columns")?;
+    Ok(ticks.parse::<f64>()? / TICKS_PER_SECOND)
 }
 
 /// Bytes of memory that a family of processes has for itself, and its share of what it has with others (PSS).
