@@ -206,3 +206,45 @@ pub(crate) fn h2o(listen: SocketAddr, backend: SocketAddr) -> String {
         listen.port()
     )
 }
+
+/// Without its access log, retries, tracing, and the fields that it adds.
+pub(crate) fn envoy(listen: SocketAddr, backend: SocketAddr) -> String {
+    let socket = |address: SocketAddr| {
+        format!("{{socket_address: {{address: {}, port_value: {}}}}}", address.ip(), address.port())
+    };
+    let types = "type.googleapis.com/envoy.extensions.filters";
+    format!(
+        r#"static_resources:
+  listeners:
+  - name: bench
+    address: {listen}
+    filter_chains:
+    - filters:
+      - name: envoy.filters.network.http_connection_manager
+        typed_config:
+          "@type": {types}.network.http_connection_manager.v3.HttpConnectionManager
+          stat_prefix: bench
+          codec_type: HTTP1
+          generate_request_id: false
+          route_config:
+            virtual_hosts:
+            - name: all
+              domains: ["*"]
+              routes: [{{match: {{prefix: "/"}}, route: {{cluster: backend, timeout: 0s}}}}]
+          http_filters:
+          - name: envoy.filters.http.router
+            typed_config:
+              "@type": {types}.http.router.v3.Router
+              suppress_envoy_headers: true
+  clusters:
+  - name: backend
+    type: STATIC
+    circuit_breakers: {{thresholds: [{{max_connections: 10000, max_pending_requests: 10000, max_requests: 10000}}]}}
+    load_assignment:
+      cluster_name: backend
+      endpoints: [{{lb_endpoints: [{{endpoint: {{address: {backend}}}}}]}}]
+"#,
+        listen = socket(listen),
+        backend = socket(backend)
+    )
+}

@@ -20,7 +20,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
-/// The gateway beside nginx, haproxy, varnish, h2o, Pingora and the floor, on the same work in one run.
+/// The gateway beside nginx, haproxy, varnish, h2o, Pingora, Envoy and the floor, on the same work in one run.
 ///
 /// The proxy has one core, load generator and backend have another. What is compared is CPU time of the proxy (all its
 /// processes and threads, and the softirq thread of its core) per request, in turns of short windows; ratios are those

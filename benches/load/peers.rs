@@ -27,6 +27,7 @@ pub(crate) enum Contender {
     Varnish,
     H2o,
     Pingora,
+    Envoy,
 }
 
 /// What they are asked to do.
@@ -58,6 +59,7 @@ impl Contender {
             (Self::Varnish, _) => "varnish, cache",
             (Self::H2o, _) => "h2o",
             (Self::Pingora, _) => "pingora",
+            (Self::Envoy, _) => "envoy",
         }
     }
 
@@ -74,13 +76,14 @@ impl Contender {
             Self::Varnish => "varnishd",
             Self::H2o => "h2o",
             Self::Pingora => "bench-pingora",
+            Self::Envoy => "envoy",
         }
     }
 
     /// What it says of its version.
     pub(crate) fn version(self, programs: &Path) -> Option<String> {
         let argument = match self {
-            Self::Gateway => "--version",
+            Self::Gateway | Self::Envoy => "--version",
             Self::Nginx | Self::Haproxy | Self::H2o => "-v",
             Self::Varnish => "-V",
             Self::Pingora => return pingora_version(),
@@ -89,7 +92,8 @@ impl Contender {
         let output = Command::new(find(self.program(), programs)?).arg(argument).output().ok()?;
         let text = [output.stdout, output.stderr].concat();
         let text = String::from_utf8_lossy(&text).into_owned();
-        Some(text.lines().next()?.trim().to_owned())
+        // The first is empty of some.
+        Some(text.lines().find(|line| !line.trim().is_empty())?.trim().to_owned())
     }
 }
 
@@ -131,7 +135,7 @@ impl Peer {
         };
         match (contender, setting.work) {
             (_, Work::Relay) => {}
-            (Contender::H2o, _) => return missing("it has no cache of answers"),
+            (Contender::H2o | Contender::Envoy, _) => return missing("it has no cache of answers"),
             (Contender::Pingora, _) => return missing("its cache is not built into the peer"),
             _ => {}
         }
@@ -273,6 +277,10 @@ fn arguments(
             ))
         }
         Contender::Pingora => words(&format!("{listen} {backend}")),
+        Contender::Envoy => {
+            let config = write("envoy.yaml", configs::envoy(listen, *backend))?;
+            words(&format!("--concurrency 1 --disable-hot-restart --log-level error -c {config}"))
+        }
         Contender::H2o => vec!["-c".to_owned(), write("h2o.conf", configs::h2o(listen, *backend))?],
     })
 }

@@ -125,6 +125,7 @@ impl Report {
             Contender::Varnish,
             Contender::H2o,
             Contender::Pingora,
+            Contender::Envoy,
         ];
         let versions = known.iter().filter_map(|contender| contender.version(programs)).collect();
         let load_average = std::fs::read_to_string("/proc/loadavg")?;

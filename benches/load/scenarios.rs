@@ -40,7 +40,7 @@ impl Goal {
     }
 }
 
-const RELAYS: [Contender; 8] = [
+const RELAYS: [Contender; 9] = [
     Contender::Gateway,
     Contender::GatewayEpoll,
     Contender::Floor,
@@ -49,6 +49,7 @@ const RELAYS: [Contender; 8] = [
     Contender::Varnish,
     Contender::H2o,
     Contender::Pingora,
+    Contender::Envoy,
 ];
 /// On epoll the gateway is to be no slower than either.
 const EPOLL: [(Contender, Goal); 2] =
@@ -69,8 +70,7 @@ pub(crate) fn proxy() -> Vec<Scenario> {
         vec![(Contender::Nginx, Goal::AtLeast(least)), (Contender::Haproxy, Goal::AtLeast(least))]
     };
     let small = |size: &str, body: usize, connections: usize| {
-        let mut goals =
-            vec![(Contender::Floor, Goal::AtLeast(0.85)), (Contender::Pingora, Goal::AtLeast(4.0))];
+        let mut goals = vec![(Contender::Floor, Goal::AtLeast(0.85)), (Contender::Envoy, Goal::AtLeast(4.0))];
         goals.extend(if connections == 64 { both(1.5) } else { Vec::new() });
         scenario(size, body, connections, goals)
     };

@@ -136,7 +136,7 @@ fn change(file: &Path) -> Result<u8> {
 fn serves(peer: &Peer, api: usize, letter: u8) -> Result<()> {
     let mut socket = client::connect(peer.address)?;
     socket.set_read_timeout(Some(Duration::from_secs(5)))?;
-    let request = format!("GET /mock HTTP/1.1\r\nHost: a{api}.test\r\nConnection: close\r\n\r\n");
+    let request = format!("GET /128 HTTP/1.1\r\nHost: a{api}.test\r\nConnection: close\r\n\r\n");
     socket.write_all(request.as_bytes())?;
     let mut answer = Vec::new();
     socket.read_to_end(&mut answer)?;
