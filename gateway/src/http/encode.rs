@@ -2,7 +2,8 @@
 
 use super::Malformed::{self, Syntax};
 use super::Method;
-use super::parse::{find_control, is_token};
+use super::parse::is_token;
+use super::scan::find_control;
 
 /// `GET /path?query HTTP/1.1\r\n`
 ///

@@ -1,7 +1,8 @@
 //! The field section of a head (RFC 9112 §5): read into storage that is used again, looked up without allocating.
 
 use super::Malformed::{self, HeadTooLarge, Syntax};
-use super::parse::{Step, TOKEN, ascii, elements, is_token, line_end, trim};
+use super::parse::{Step, ascii, elements, is_token, line_end};
+use super::scan::token_end;
 
 /// Fields that describe the connection and not the message (RFC 9110 §7.6.1), with those that only make sense
 /// beside them: we drop trailers, so `Trailer` would promise what does not come. Told apart by length first: this is
@@ -109,10 +110,8 @@ impl Fields {
     }
 
     fn read_line(&mut self, input: &[u8], at: usize, limit: usize) -> Step<Line> {
-        let Some(rest) = input.get(at..) else { return Ok(None) };
-        let Some(length) = rest.iter().position(|&b| !TOKEN[usize::from(b)]) else { return Ok(None) };
-        let name_end = at + length;
-        match (input[name_end], length) {
+        let Some(name_end) = token_end(input, at) else { return Ok(None) };
+        match (input[name_end], name_end - at) {
             (b':', 1..) => {}
             (b'\r', 0) => return Ok(line_end(input, at)?.map(|end| Line::Empty { next: end + 2 })),
             (b':', 0) => return Err(Syntax("field without a name")),
@@ -130,18 +129,21 @@ impl Fields {
     }
 
     fn push(&mut self, input: &[u8], name: std::ops::Range<usize>, end: usize) -> Result<(), Malformed> {
-        let raw = &input[name.end + 1..end];
-        let value = trim(raw);
-        let lead =
-            if value.is_empty() { raw.len() } else { raw.iter().position(|b| !is_ows(*b)).unwrap_or(0) };
-        let start = name.end + 1 + lead;
+        let (mut start, mut value_end) = (name.end + 1, end);
+        while start < value_end && is_ows(input[start]) {
+            start += 1;
+        }
+        while start < value_end && is_ows(input[value_end - 1]) {
+            value_end -= 1;
+        }
+        let value = &input[start..value_end];
         let index = self.spans.len() as u32;
         self.known.note(&input[name.clone()], value, index)?;
         self.spans.push(Span {
             name: place(name.start)?,
             name_end: place(name.end)?,
             value: place(start)?,
-            value_end: place(start + value.len())?,
+            value_end: place(value_end)?,
         });
         Ok(())
     }

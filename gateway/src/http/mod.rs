@@ -10,6 +10,7 @@ mod malformed;
 mod method;
 mod parse;
 mod proxy;
+mod scan;
 mod target;
 
 #[cfg(test)]

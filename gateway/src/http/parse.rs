@@ -5,6 +5,7 @@
 
 use super::Malformed;
 use super::Malformed::Syntax;
+use super::scan::{find_control, token_end};
 
 /// `None`: more bytes are needed to tell.
 pub(super) type Step<T> = Result<Option<T>, Malformed>;
@@ -39,7 +40,7 @@ pub(super) static TOKEN: [bool; 256] = {
 };
 
 pub(super) fn is_token(bytes: &[u8]) -> bool {
-    !bytes.is_empty() && bytes.iter().all(|&b| TOKEN[usize::from(b)])
+    !bytes.is_empty() && token_end(bytes, 0).is_none()
 }
 
 /// A byte that no line may contain: controls except HTAB.
@@ -57,32 +58,6 @@ pub(super) fn line_end(input: &[u8], from: usize) -> Step<usize> {
         (b'\n', _) => Err(Syntax("LF without CR")),
         _ => Err(Syntax("control byte")),
     }
-}
-
-/// The first control byte at or after `from`, eight bytes at a time.
-pub(super) fn find_control(input: &[u8], from: usize) -> Option<usize> {
-    let mut at = from;
-    while let Some(word) = input.get(at..).and_then(|rest| rest.first_chunk::<8>()) {
-        let hits = controls(u64::from_le_bytes(*word));
-        if hits != 0 {
-            return Some(at + (hits.trailing_zeros() / 8) as usize);
-        }
-        at += 8;
-    }
-    input.get(at..)?.iter().position(|&b| is_control(b)).map(|offset| at + offset)
-}
-
-/// The high bit of each byte that `is_control`. No carry crosses a byte, so every bit is exact.
-fn controls(word: u64) -> u64 {
-    const ONES: u64 = u64::MAX / 255;
-    const HIGH: u64 = ONES * 0x80;
-    const LOW: u64 = !HIGH;
-    let equals = |byte: u64| {
-        let differs = word ^ (ONES * byte);
-        !(((differs & LOW) + LOW) | differs) & HIGH
-    };
-    let below_space = !(((word & LOW) + ONES * 0x60) | word) & HIGH;
-    (below_space & !equals(0x09)) | equals(0x7f)
 }
 
 /// Optional whitespace off both ends (RFC 9110 §5.6.3).
@@ -110,20 +85,6 @@ pub(super) fn ascii(bytes: &[u8]) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn controls_are_found_wherever_they_stand() {
-        for byte in 0..=255u8 {
-            for place in 0..20 {
-                let mut input = *b"abcdefgh\tijkl \xffmnopqrst";
-                input[place] = byte;
-                let want = input.iter().position(|&b| is_control(b));
-                assert_eq!(find_control(&input, 0), want, "{byte:#x} at {place}");
-            }
-        }
-        assert_eq!(find_control(b"\x01ab", 1), None);
-        assert_eq!(find_control(b"", 0), None);
-    }
 
     #[test]
     fn a_line_ends_with_crlf_and_nothing_else() {

@@ -5,40 +5,28 @@ use crate::http::{FieldLine, RequestHead, write_decimal};
 use std::io::Write;
 use std::net::IpAddr;
 
-/// Client headers that never reach a backend, beside the hop-by-hop ones. `Content-Encoding` stays, unlike in AWS,
-/// because the body is not decoded on its way.
-const DROPPED: &[&str] = &[
-    "connection",
-    "content-length",
-    "content-md5",
-    "expect",
-    "forwarded",
-    "host",
-    "max-forwards",
-    "proxy-authenticate",
-    "server",
-    "te",
-    "trailer",
-    "transfer-encoding",
-    "upgrade",
-    "via",
-    "www-authenticate",
-    "x-amzn-apigateway-api-id",
-    "x-amzn-trace-id",
-    "x-forwarded-for",
-    "x-forwarded-port",
-    "x-forwarded-proto",
-];
-
-/// A bit for each length that one of them has.
-const DROPPED_LENGTHS: u64 = {
-    let (mut lengths, mut at) = (0, 0);
-    while at < DROPPED.len() {
-        lengths |= 1 << DROPPED[at].len();
-        at += 1;
+/// Client headers of that length that never reach a backend, beside the hop-by-hop ones. `Content-Encoding` stays, unlike
+/// in AWS, because the body is not decoded on its way.
+const fn dropped(length: usize) -> &'static [&'static str] {
+    match length {
+        2 => &["te"],
+        3 => &["via"],
+        4 => &["host"],
+        6 => &["expect", "server"],
+        7 => &["trailer", "upgrade"],
+        9 => &["forwarded"],
+        10 => &["connection"],
+        11 => &["content-md5"],
+        12 => &["max-forwards"],
+        14 => &["content-length"],
+        15 => &["x-amzn-trace-id", "x-forwarded-for"],
+        16 => &["www-authenticate", "x-forwarded-port"],
+        17 => &["transfer-encoding", "x-forwarded-proto"],
+        18 => &["proxy-authenticate"],
+        24 => &["x-amzn-apigateway-api-id"],
+        _ => &[],
     }
-    lengths
-};
+}
 
 /// Mapping one of these to the backend is an execution error.
 pub(super) const REFUSED: &[&str] =
@@ -98,8 +86,7 @@ pub(super) fn passes(head: &RequestHead, line: &FieldLine<'_>, trusted: bool) ->
 }
 
 fn is_kept_back(head: &RequestHead, name: &[u8], trusted: bool) -> bool {
-    let of_that_length = DROPPED_LENGTHS >> name.len().min(63) & 1 == 1;
-    let dropped = of_that_length && DROPPED.iter().any(|known| name.eq_ignore_ascii_case(known.as_bytes()));
+    let dropped = dropped(name.len()).iter().any(|known| name.eq_ignore_ascii_case(known.as_bytes()));
     dropped || head.is_hop_by_hop(name) || (!trusted && is_forwarded(name))
 }
 
@@ -205,12 +192,16 @@ pub(super) fn write_forwarded(facts: &Facts<'_>, maps: impl Fn(&[u8]) -> bool, o
 fn write_address(address: IpAddr, out: &mut Vec<u8>) {
     match address {
         IpAddr::V4(address) => {
-            let [first, rest @ ..] = address.octets();
-            write_decimal(out, first.into());
-            for octet in rest {
-                out.push(b'.');
-                write_decimal(out, octet.into());
+            let mut text = [b'.'; 15];
+            let mut end = 0;
+            for octet in address.octets() {
+                let digits = [octet / 100, octet / 10 % 10, octet % 10].map(|digit| b'0' + digit);
+                let skipped = usize::from(octet < 100) + usize::from(octet < 10);
+                text[end..end + 3 - skipped].copy_from_slice(&digits[skipped..]);
+                // The dot behind it stands there already.
+                end += 4 - skipped;
             }
+            out.extend_from_slice(&text[..end - 1]);
         }
         // Writing to a Vec cannot fail.
         IpAddr::V6(address) => drop(write!(out, "{address}")),
@@ -220,6 +211,13 @@ fn write_address(address: IpAddr, out: &mut Vec<u8>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn dropped_names_stand_with_their_length() {
+        let names = |length| dropped(length).iter().map(move |name| (length, name));
+        assert_eq!((0..100).flat_map(names).count(), 20);
+        assert!((0..100).flat_map(names).all(|(length, name)| length == name.len()));
+    }
 
     #[test]
     fn roots_are_checked() {
@@ -239,7 +237,7 @@ mod tests {
 
     #[test]
     fn addresses_are_what_std_writes() {
-        for text in ["0.0.0.0", "10.200.3.45", "255.255.255.255", "::1", "fd00:10::a"] {
+        for text in ["0.0.0.0", "10.200.3.45", "255.255.255.255", "99.100.9.101", "::1", "fd00:10::a"] {
             let mut out = Vec::new();
             write_address(text.parse().unwrap(), &mut out);
             assert_eq!(out, text.as_bytes());

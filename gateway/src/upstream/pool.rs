@@ -6,7 +6,7 @@ use crate::net::{self, Inbound, Stream};
 use crate::observe::{self, Counters};
 use crate::refusal::Refusal;
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::io::ErrorKind::{ConnectionRefused, ConnectionReset};
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -42,9 +42,10 @@ struct Idle {
 }
 
 pub struct Pool {
-    idle: RefCell<HashMap<SocketAddr, Vec<Idle>>>,
+    /// Sorted, not hashed: each request looks here, mostly among few.
+    idle: RefCell<BTreeMap<SocketAddr, Vec<Idle>>>,
     /// Since when an address refuses connections. Of those that the running snapshot calls, and for a minute.
-    refusing: RefCell<HashMap<SocketAddr, Instant>>,
+    refusing: RefCell<BTreeMap<SocketAddr, Instant>>,
     turn: Cell<usize>,
     counters: Arc<Counters>,
     connect_timeout: Duration,

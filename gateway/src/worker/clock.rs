@@ -52,6 +52,9 @@ pub(super) struct Clock {
     state: u64,
     read_at: Instant,
     wall: Duration,
+    /// The loop's time of the last question, and its answer: one turn of the loop has many.
+    asked_at: Instant,
+    since_epoch: Duration,
     date_of: u64,
     date: Vec<u8>,
 }
@@ -59,18 +62,31 @@ pub(super) struct Clock {
 impl Clock {
     pub(super) fn new() -> Self {
         let seed = RandomState::new().build_hasher().finish();
-        Self { state: seed, read_at: net::now(), wall: wall(), date_of: 0, date: Vec::new() }
+        let (now, wall) = (net::now(), wall());
+        Self {
+            state: seed,
+            read_at: now,
+            wall,
+            asked_at: now,
+            since_epoch: wall,
+            date_of: 0,
+            date: Vec::new(),
+        }
     }
 
     /// Since the epoch.
     pub(super) fn since_epoch(&mut self) -> Duration {
         let now = net::now();
+        if now == self.asked_at {
+            return self.since_epoch;
+        }
         let mut passed = now.saturating_duration_since(self.read_at);
         if passed >= REREAD_AFTER {
             (self.read_at, self.wall) = (now, wall());
             passed = Duration::ZERO;
         }
-        self.wall + passed
+        (self.asked_at, self.since_epoch) = (now, self.wall + passed);
+        self.since_epoch
     }
 
     /// The `Date` field's value, made once a second.
