@@ -111,8 +111,8 @@ pub struct Method {
     pub authorization: crate::model::Authorization,
     /// `method.request.querystring.type`, sorted; empty when no validator checks them.
     pub required_parameters: Vec<String>,
-    /// None: caching is turned on for none of its requests.
-    pub caching: Option<Caching>,
+    /// None: caching is turned on for none of its requests. In a box: what all requests read comes next.
+    pub caching: Option<Box<Caching>>,
     pub integration: integrate::Integration,
     /// `/pets/{petId}`
     pub resource_path: String,

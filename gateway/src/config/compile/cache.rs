@@ -46,7 +46,7 @@ impl Compiler<'_> {
         api: &RestApi,
         (path, parameters, resource_id): (&str, &[String], &str),
         method: &model::Method,
-    ) -> Option<Caching> {
+    ) -> Option<Box<Caching>> {
         let integration = method.integration.as_ref()?;
         let settings = &entry.settings;
         let setting = |of: Method| -> Option<&MethodSetting> {
@@ -76,7 +76,7 @@ impl Compiler<'_> {
             let instead = format!("add to cacheKeyParameters: method.request.path.{name}");
             self.find(Severity::Warning, &api.file, integration.place, what, &instead);
         }
-        Some(Caching { key, policies })
+        Some(Box::new(Caching { key, policies }))
     }
 
     /// Settings of what is not there, and settings that do not act.
