@@ -97,7 +97,7 @@ pub(super) fn integration(api: &Api, integration: &Integration) -> String {
         Integration::Mock(_) => return "MOCK".into(),
         Integration::Unsupported(what) => return format!("not supported yet: {what}"),
     };
-    let timeout = backend.timeout.as_millis();
+    let timeout = backend.timeout().as_millis();
     match api.targets.get(backend.target) {
         Some(target) => format!("{kind} {}:{}, {timeout} ms", target.host, target.port),
         None => format!("{kind}, {timeout} ms"),

@@ -222,7 +222,7 @@ fn method(change: impl FnOnce(&mut Method)) -> Method {
         http_method: "ANY".to_owned(),
         authorization: Authorization::None,
         api_key_required: false,
-        required_parameters: Vec::new(),
+        required_parameters: Box::default(),
         integration: Integration::Unsupported(""),
         caching: None,
     };
@@ -265,7 +265,7 @@ fn guards_speak_in_their_order() {
     let everything = |m: &mut Method| {
         m.authorization = Authorization::AwsIam;
         m.api_key_required = true;
-        m.required_parameters = vec!["method.request.querystring.q".to_owned()];
+        m.required_parameters = ["method.request.querystring.q".to_owned()].into();
     };
     let deny = json!({"Statement": [
         {"Effect": "Allow", "Principal": "*", "Action": "*", "Resource": "*"},
@@ -314,7 +314,7 @@ fn required_parameters_are_named_in_the_order_of_their_full_names() {
         "method.request.querystring.q.1",
         "method.request.querystring.r",
     ];
-    let wants = || method(|m| m.required_parameters = required.map(str::to_owned).to_vec());
+    let wants = || method(|m| m.required_parameters = required.map(str::to_owned).into());
     for (request, missing) in [
         (PLAIN, vec!["x-Token", "issuer", "q.1", "r"]),
         (

@@ -12,14 +12,14 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How a HTTP backend is called. What each request reads stands first, together: with many routes it is rarely in a
-/// near cache.
+/// How a HTTP backend is called. What each request reads stands first, in one line of the processor's cache: with many
+/// routes it is rarely in a near one.
 #[derive(Debug)]
 #[repr(C)]
 pub struct Backend {
     /// Index into `snapshot::Api::targets`.
     pub target: usize,
-    pub timeout: Duration,
+    pub(super) timeout_ms: u32,
     /// HTTP_PROXY: the client's message goes on; HTTP: only what is mapped.
     pub(super) proxy: bool,
     /// None: the client's.
@@ -28,14 +28,30 @@ pub struct Backend {
     pub(super) path: Box<[Piece]>,
     /// As it stands in the URI, for Host; one text for all who write it.
     pub(super) authority: Arc<str>,
+    /// None: nothing is added to query and fields, as with most.
+    pub(super) added: Option<Box<Added>>,
+    pub(super) templates: Box<[(String, Payload)]>,
+    pub(super) responses: Responses,
+}
+
+const _: () = assert!(std::mem::offset_of!(Backend, templates) <= 64);
+
+/// What the configuration adds to requests.
+#[derive(Debug, Default)]
+pub(super) struct Added {
+    /// The URI's own query.
     pub(super) query: Box<[Piece]>,
     pub(super) queries: Box<[(String, Source)]>,
     /// What `Host` is mapped from.
     pub(super) host: Option<Source>,
     /// The other mapped fields.
     pub(super) headers: Box<[(String, Source)]>,
-    pub(super) templates: Box<[(String, Payload)]>,
-    pub(super) responses: Responses,
+}
+
+impl Added {
+    pub(super) fn is_empty(&self) -> bool {
+        self.query.is_empty() && self.queries.is_empty() && self.host.is_none() && self.headers.is_empty()
+    }
 }
 
 /// What a request template makes of the body.
@@ -47,6 +63,10 @@ pub(super) enum Payload {
 }
 
 impl Backend {
+    pub fn timeout(&self) -> Duration {
+        Duration::from_millis(self.timeout_ms.into())
+    }
+
     pub(super) fn write_request(
         &self,
         permit: &Permit<'_>,
@@ -73,7 +93,7 @@ impl Backend {
         } else {
             self.write_own_fields(permit, method, head, out)?;
         }
-        for (name, source) in &*self.headers {
+        for (name, source) in self.headers() {
             for value in source.values(&known) {
                 field(out, name, &value)?;
             }
@@ -102,7 +122,8 @@ impl Backend {
 
     /// One `Host`, always: the mapped one, or the URI's where the mapping finds none.
     fn host<'a>(&'a self, known: &Known<'a>) -> Result<Cow<'a, [u8]>, Refusal> {
-        match self.host.as_ref().and_then(|source| source.value(known)) {
+        let mapped = self.added.as_ref().and_then(|added| added.host.as_ref());
+        match mapped.and_then(|source| source.value(known)) {
             None => Ok(Cow::Borrowed(self.authority.as_bytes())),
             Some(host) if http::is_authority(&host) => Ok(host),
             Some(_) => Err(Refusal::Malformed(Malformed::Syntax("a mapped Host that is none"))),
@@ -116,15 +137,17 @@ impl Backend {
             out.push(separator);
             separator = b'&';
         };
-        if !self.query.is_empty() {
+        let (own, mapped) =
+            self.added.as_ref().map_or((&[][..], &[][..]), |added| (&*added.query, &*added.queries));
+        if !own.is_empty() {
             begin(out);
-            uri::write_query(&self.query, known, out);
+            uri::write_query(own, known, out);
         }
         if let Some(query) = head.query().filter(|query| self.proxy && !query.is_empty()) {
             begin(out);
             out.extend_from_slice(query.as_bytes());
         }
-        for (name, source) in &*self.queries {
+        for (name, source) in mapped {
             for value in source.values(known) {
                 begin(out);
                 let mut text = String::new();
@@ -168,8 +191,12 @@ impl Backend {
         Ok(())
     }
 
+    fn headers(&self) -> &[(String, Source)] {
+        self.added.as_ref().map_or(&[], |added| &added.headers)
+    }
+
     fn maps(&self, name: &[u8]) -> bool {
-        self.headers.iter().any(|(mapped, _)| fields::is_alike(mapped.as_bytes(), name))
+        self.headers().iter().any(|(mapped, _)| fields::is_alike(mapped.as_bytes(), name))
     }
 }
 

@@ -1,7 +1,7 @@
 //! `x-amazon-apigateway-integration` → Integration. What AWS takes and this gateway does not, yet, answers 500 and is a
 //! warning; what neither takes is an error.
 
-use super::backend::Payload;
+use super::backend::{Added, Payload};
 use super::response::{Body, Choice, Responses};
 use super::uri::{Names, Uri};
 use super::{Backend, Integration, Mock, fields, mock};
@@ -11,7 +11,6 @@ use crate::model::{self, IntegrationType, Place, Severity};
 use regex_lite::Regex;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 /// What a method's integration stands in.
 pub struct Surroundings<'a> {
@@ -118,18 +117,21 @@ impl Compiler<'_> {
         };
         let Uri { authority, host, port, path, query } = uri;
         let (target, authority) = (around.target)(&host, port, &authority);
+        let added = Added {
+            query: query.into(),
+            queries: mapped.query.into(),
+            host: mapped.host,
+            headers: mapped.header.into(),
+        };
         let backend = Backend {
             target,
-            timeout: Duration::from_millis(u64::from(model.timeout_ms)),
+            timeout_ms: model.timeout_ms,
             proxy,
             method,
             passthrough: model.passthrough_behavior,
             path: path.into(),
             authority,
-            query: query.into(),
-            queries: mapped.query.into(),
-            host: mapped.host,
-            headers: mapped.header.into(),
+            added: Some(Box::new(added)).filter(|added| !added.is_empty()),
             templates: templates.into(),
             responses,
         };

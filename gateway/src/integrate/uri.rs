@@ -4,6 +4,7 @@ use crate::http::Malformed;
 use crate::mapping::{Known, Source, encode_component};
 use crate::refusal::Refusal;
 use std::collections::BTreeMap;
+use std::fmt;
 
 /// `http://host:port/path/{name}?query`
 #[derive(Debug, Default)]
@@ -18,10 +19,46 @@ pub(super) struct Uri {
 
 #[derive(Debug)]
 pub(super) enum Piece {
-    Text(String),
+    Text(Text),
     /// The n-th captured parameter of the method.
     Capture(usize),
     Value(Source),
+}
+
+/// Few bytes stand where the piece does: with many routes, text elsewhere is rarely in a near cache.
+pub(super) enum Text {
+    Here { length: u8, bytes: [u8; TEXT_HERE] },
+    Elsewhere(Box<str>),
+}
+
+/// As many as fit without making pieces larger.
+const TEXT_HERE: usize = 22;
+const _: () = assert!(size_of::<Piece>() <= 32);
+
+impl Text {
+    fn new(text: &str) -> Self {
+        let mut bytes = [0; TEXT_HERE];
+        match (bytes.get_mut(..text.len()), u8::try_from(text.len())) {
+            (Some(place), Ok(length)) => {
+                place.copy_from_slice(text.as_bytes());
+                Self::Here { length, bytes }
+            }
+            _ => Self::Elsewhere(text.into()),
+        }
+    }
+
+    pub(super) fn as_bytes(&self) -> &[u8] {
+        match self {
+            Self::Here { length, bytes } => bytes.get(..usize::from(*length)).unwrap_or_default(),
+            Self::Elsewhere(text) => text.as_bytes(),
+        }
+    }
+}
+
+impl fmt::Debug for Text {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        String::from_utf8_lossy(self.as_bytes()).fmt(f)
+    }
 }
 
 /// Why a URI cannot be called, and what would be right.
@@ -201,7 +238,7 @@ fn pieces(text: &str, names: &Names<'_>, path: bool) -> Result<Vec<Piece>, Unusa
         let start = rest.find('{').unwrap_or(rest.len());
         let (plain, reference) = rest.split_at(start);
         if !plain.is_empty() {
-            out.push(Piece::Text(normal(plain, path)?));
+            out.push(Piece::Text(Text::new(&normal(plain, path)?)));
         }
         let Some(reference) = reference.strip_prefix('{') else { break };
         let Some((name, after)) = reference.split_once('}') else {
@@ -270,4 +307,19 @@ fn normal(text: &str, path: bool) -> Result<String, Unusable> {
         at += 1;
     }
     Ok(out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_is_the_same_wherever_it_stands() {
+        let long = "/überall/".repeat(4);
+        for end in (0..=long.len()).filter(|end| long.is_char_boundary(*end)) {
+            let text = Text::new(&long[..end]);
+            assert_eq!(text.as_bytes(), &long.as_bytes()[..end]);
+            assert_eq!(matches!(text, Text::Here { .. }), end <= TEXT_HERE);
+        }
+    }
 }

@@ -34,7 +34,7 @@ fn api(gateway_responses: GatewayResponses) -> Api {
             http_method: "ANY".to_owned(),
             authorization: crate::model::Authorization::None,
             api_key_required: false,
-            required_parameters: Vec::new(),
+            required_parameters: Box::default(),
             integration: crate::integrate::Integration::Unsupported(""),
             caching: None,
         }],

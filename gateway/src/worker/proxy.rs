@@ -53,7 +53,7 @@ pub(super) async fn proxy(
     (backend, door): (&Backend, &Door),
     facts: &Facts<'_>,
 ) -> Result<After, Refusal> {
-    let deadline = net::now() + backend.timeout;
+    let deadline = net::now() + backend.timeout();
     let target = &permit.api.targets[backend.target];
     let request = write_request(scratch, permit, backend, facts)?;
     let repeatable = request.is_empty() && request.method.is_idempotent();
@@ -67,7 +67,7 @@ pub(super) async fn proxy(
     };
     loop {
         let reused = link.reused;
-        let call = Call { permit, facts, door, request: &request, deadline, silence: backend.timeout };
+        let call = Call { permit, facts, door, request: &request, deadline, silence: backend.timeout() };
         let attempt = if request.framing == Framing::None && !request.upgrade {
             call.brief(client, scratch, link).await
         } else {

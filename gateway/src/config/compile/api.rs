@@ -94,7 +94,7 @@ impl Compiler<'_> {
             api_key_required: method.api_key_required,
             required_parameters: match method.validate_parameters {
                 true => required.map(|(name, _)| name.clone()).collect(),
-                false => Vec::new(),
+                false => Box::default(),
             },
             integration,
             caching,

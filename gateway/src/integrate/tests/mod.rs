@@ -75,7 +75,7 @@ fn snapshot(path: &str, integration: &model::Integration) -> Snapshot {
         http_method: "ANY".to_owned(),
         authorization: model::Authorization::None,
         api_key_required: false,
-        required_parameters: Vec::new(),
+        required_parameters: Box::default(),
         integration: compiled.integration,
         caching: None,
     };
