@@ -90,6 +90,8 @@ pub struct Api {
     pub region: String,
     pub stage: String,
     pub hosts: Vec<String>,
+    /// False: only its hosts and domain names mean it, its id does not (`disableExecuteApiEndpoint`).
+    pub default_endpoint: bool,
     pub endpoint_type: EndpointType,
     pub stage_variables: Vec<(String, String)>,
     pub policy: Option<Policy>,

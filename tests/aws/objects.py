@@ -226,4 +226,11 @@ assert call(where + "/a/b") == (200, '"imported"'), "what is deployed stays unti
 fails(aws.import_rest_api, "BadRequestException", "Unable to build importer with provided input.", body=b" ")
 
 # What is not there says so.
-fails(aws.get_vpc_links, "BadRequestException", "GetVpcLinks is not supported by this gateway yet", 400)
+fails(
+    aws.test_invoke_authorizer,
+    "BadRequestException",
+    "TestInvokeAuthorizer is not supported by this gateway yet: a method with an authorizer lets nobody pass",
+    400,
+    **at,
+    authorizerId="none",
+)

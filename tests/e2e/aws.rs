@@ -150,6 +150,16 @@ fn objects_are_made_told_and_refused_as_aws_does() {
     run(&empty(), "objects.py", &[]);
 }
 
+#[test]
+fn authorizers_documentation_links_and_certificates_are_kept_and_guard() {
+    run(&empty(), "guards.py", &[]);
+}
+
+#[test]
+fn custom_domain_names_mean_stages_at_once() {
+    run(&empty(), "domains.py", &[]);
+}
+
 /// `kill -9` while four clients write: what was acknowledged is there, and the store can be read and written.
 #[test]
 fn a_kill_in_a_storm_of_writes_loses_nothing_that_was_acknowledged() {

@@ -93,10 +93,11 @@ fn retag(call: &mut Call<'_>, change: impl FnOnce(&mut BTreeMap<String, String>)
     Ok(Answer::Nothing)
 }
 
-/// The key of what an ARN names: `arn:aws:apigateway:us-east-1::/restapis/a1b2c3d4e5/stages/prod`.
+/// The key of what an ARN names: `arn:aws:apigateway:us-east-1::/restapis/a1b2c3d4e5/stages/prod`. Those of private
+/// domain names have an account, too.
 fn tagged(call: &Call<'_>) -> Result<String, Fault> {
     let arn = call.label(0);
-    let path = arn.split_once("::/").map(|(_, path)| path);
+    let path = arn.split_once(":/").map(|(_, path)| path);
     let invalid = || Fault::not_found(format!("Invalid resource ARN specified: {arn}"));
     let parts: Vec<&str> = path.ok_or_else(invalid)?.split('/').collect();
     let (kind, names) = match parts.as_slice() {
@@ -107,6 +108,7 @@ fn tagged(call: &Call<'_>) -> Result<String, Fault> {
         ["domainnames", name] => ("domainnames", vec![*name]),
         ["vpclinks", id] => ("vpclinks", vec![*id]),
         ["clientcertificates", id] => ("clientcertificates", vec![*id]),
+        ["domainnameaccessassociations", ..] => ("associations", vec![arn]),
         _ => return Err(invalid()),
     };
     let key = call.key(kind, &names);

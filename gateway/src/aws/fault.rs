@@ -52,6 +52,14 @@ impl Fault {
         Self::bad_request(format!("{what} is not supported by this gateway yet"))
     }
 
+    /// ... and what to do until then, if that is known.
+    pub fn instead(self, instead: &str) -> Self {
+        match instead {
+            "" => self,
+            instead => Self { message: format!("{}: {instead}", self.message), ..self },
+        }
+    }
+
     pub fn concurrent() -> Self {
         Self::conflict("Unable to complete operation due to concurrent modification. Please try again later.")
     }
@@ -79,6 +87,15 @@ impl Violations {
             "Value '{value}' at '{path}' failed to satisfy constraint: Member must satisfy enum value set: [{}]",
             set.join(", ")
         ));
+    }
+
+    /// The member must be there.
+    pub(crate) fn required<T>(&mut self, value: Option<&T>, path: &str) {
+        if value.is_none() {
+            self.0.push(format!(
+                "Value null at '{path}' failed to satisfy constraint: Member must not be null"
+            ));
+        }
     }
 
     pub(crate) fn status_code(&mut self, value: &str, path: &str) {

@@ -7,6 +7,12 @@ use std::collections::BTreeMap;
 #[derive(Debug, Default)]
 pub(crate) struct Fields(Map<String, Value>);
 
+impl From<Map<String, Value>> for Fields {
+    fn from(members: Map<String, Value>) -> Self {
+        Self(members)
+    }
+}
+
 impl Fields {
     /// No body is an empty object.
     pub(crate) fn parse(body: &[u8]) -> Result<Self, Fault> {

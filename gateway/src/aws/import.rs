@@ -1,5 +1,8 @@
 //! ImportRestApi and PutRestApi: an OpenAPI document becomes an API's objects.
 
+mod authorizers;
+
+use super::authorizer::Authorizer;
 use super::gateway_response::GatewayResponse;
 use super::integration::Integration;
 use super::integration_response::IntegrationResponse;
@@ -107,7 +110,7 @@ fn said(warnings: &[model::Diagnostic]) -> Vec<String> {
 
 /// All but the API itself and its root resource, which loses its methods.
 fn clear(call: &mut Call<'_>, api: &RestApi) -> Result<(), Fault> {
-    for kind in ["resources", "validators", "gatewayresponses"] {
+    for kind in ["resources", "validators", "gatewayresponses", "authorizers"] {
         call.remove_below(&call.key(kind, &[&api.id]))?;
     }
     let root = Resource { id: api.root_resource_id.clone(), path: "/".into(), ..Resource::default() };
@@ -118,11 +121,12 @@ fn fill(call: &mut Call<'_>, api: &RestApi, document: &model::RestApi) -> Result
     let mut tree: BTreeMap<String, Resource> =
         resource::all(call, &api.id)?.into_iter().map(|resource| (resource.path.clone(), resource)).collect();
     let validator = validator(call, api, document)?;
+    let authorizers = authorizers::fill(call, &api.id, document)?;
     for resource in &document.resources {
         grow(call, &api.id, &mut tree, &resource.path)?;
         let Some(grown) = tree.get_mut(&resource.path) else { continue };
         for method in &resource.methods {
-            let lifted = lifted(method, &grown.id, validator.as_deref())?;
+            let lifted = lifted(method, &grown.id, validator.as_deref(), &authorizers)?;
             grown.resource_methods.insert(method.http_method.clone(), lifted);
         }
     }
@@ -186,12 +190,19 @@ fn validator(call: &mut Call<'_>, api: &RestApi, document: &model::RestApi) -> R
     Ok(Some(validator.id))
 }
 
-fn lifted(method: &model::Method, resource: &str, validator: Option<&str>) -> Result<Method, Fault> {
-    let authorization = match &method.authorization {
-        Authorization::None => "NONE",
-        Authorization::AwsIam => "AWS_IAM",
+fn lifted(
+    method: &model::Method,
+    resource: &str,
+    validator: Option<&str>,
+    authorizers: &BTreeMap<String, Authorizer>,
+) -> Result<Method, Fault> {
+    let (authorization, authorizer) = match &method.authorization {
+        Authorization::None => ("NONE", None),
+        Authorization::AwsIam => ("AWS_IAM", None),
         Authorization::Authorizer(name) => {
-            return Err(Fault::not_yet(&format!("Import of methods with an authorizer (`{name}`)")));
+            let unknown = || Fault::bad_request(format!("Invalid authorizer specified: {name}"));
+            let authorizer = authorizers.get(name).ok_or_else(unknown)?;
+            (authorizers::authorization_type(authorizer), Some(authorizer.id.clone()))
         }
     };
     let mut responses: BTreeMap<String, MethodResponse> = method
@@ -212,7 +223,9 @@ fn lifted(method: &model::Method, resource: &str, validator: Option<&str>) -> Re
     }
     Ok(Method {
         api_key_required: method.api_key_required,
+        authorization_scopes: method.authorization_scopes.clone(),
         authorization_type: authorization.into(),
+        authorizer_id: authorizer,
         http_method: method.http_method.clone(),
         method_integration: method.integration.as_ref().map(|found| integration(found, resource)),
         method_responses: responses,

@@ -1,6 +1,9 @@
-//! A stage and the deployment that it points to → the data plane's model of an API.
+//! A stage and the deployment that it points to → the data plane's model of an API; a domain name and its mappings →
+//! what its base paths mean.
 
+use super::base_path_mapping::BasePathMapping;
 use super::deployment::Snapshot;
+use super::domain_name::DomainName;
 use super::integration::Integration;
 use super::method::Method;
 use super::rest_api::RestApi;
@@ -18,22 +21,55 @@ pub struct Served {
     pub variables: BTreeMap<String, String>,
     pub settings: model::Stage,
     pub api: model::RestApi,
+    /// False: only a domain name means it.
+    pub default_endpoint: bool,
+}
+
+/// One domain name as it is to be served.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServedDomain {
+    pub host: String,
+    /// Base path (empty: any), API, stage (None: it is in the path). None of them: nobody is served there.
+    pub base_paths: Vec<(String, String, Option<String>)>,
+    /// Another one may have the same host.
+    pub private: bool,
 }
 
 const AT: Place = Place { line: 0, column: 0 };
 
-/// The stored objects as JSON: the live API, the stage, and the snapshot of the stage's deployment. None: nobody can
-/// call it (`disableExecuteApiEndpoint`). Err: an object is damaged.
-pub fn served(api: &[u8], stage: &[u8], snapshot: &[u8]) -> Result<Option<Served>, String> {
+/// The stored objects as JSON: a domain name and its mappings. Err: an object is damaged.
+pub fn served_domain<'m>(
+    domain: &[u8],
+    mappings: impl Iterator<Item = &'m [u8]>,
+) -> Result<ServedDomain, String> {
+    let damaged = |error: serde_json::Error| error.to_string();
+    let domain: DomainName = serde_json::from_slice(domain).map_err(damaged)?;
+    let private = domain.is_private();
+    // What cannot be asked of a caller yet (a certificate of its own, a private domain's policy) lets nobody pass;
+    // there are no routing rules.
+    let closed = private
+        || domain.mutual_tls_authentication.is_some()
+        || domain.routing_mode.as_deref() == Some("ROUTING_RULE_ONLY");
+    let mut base_paths = Vec::new();
+    for mapping in mappings {
+        let BasePathMapping { base_path, rest_api_id, stage } =
+            serde_json::from_slice(mapping).map_err(damaged)?;
+        let path = if base_path == super::base_path_mapping::NONE { String::new() } else { base_path };
+        base_paths.push((path, rest_api_id, stage));
+    }
+    base_paths.retain(|_| !closed);
+    Ok(ServedDomain { host: domain.domain_name, base_paths, private })
+}
+
+/// The stored objects as JSON: the live API, the stage, and the snapshot of the stage's deployment. Err: an object is
+/// damaged.
+pub fn served(api: &[u8], stage: &[u8], snapshot: &[u8]) -> Result<Served, String> {
     let damaged = |error: serde_json::Error| error.to_string();
     let live: RestApi = serde_json::from_slice(api).map_err(damaged)?;
     // The data plane's own words for a stage are AWS's.
     let settings: model::Stage = serde_json::from_slice(stage).map_err(damaged)?;
     let stage: Stage = serde_json::from_slice(stage).map_err(damaged)?;
     let snapshot: Snapshot = serde_json::from_slice(snapshot).map_err(damaged)?;
-    if live.disable_execute_api_endpoint {
-        return Ok(None);
-    }
     let deployed = &snapshot.api;
     let policy = deployed.policy.as_deref().map(serde_json::from_str::<Value>).transpose();
     let api = model::RestApi {
@@ -48,9 +84,17 @@ pub fn served(api: &[u8], stage: &[u8], snapshot: &[u8]) -> Result<Option<Served
         minimum_compression_size: deployed.minimum_compression_size.and_then(|size| u32::try_from(size).ok()),
         policy: policy.map_err(damaged)?.map(|policy| (policy, AT)),
         gateway_responses: snapshot.gateway_responses.iter().filter_map(gateway_response).collect(),
+        authorizers: Vec::new(),
         resources: resources(&snapshot),
     };
-    Ok(Some(Served { id: live.id, stage: stage.stage_name, variables: stage.variables, settings, api }))
+    Ok(Served {
+        id: live.id,
+        stage: stage.stage_name,
+        variables: stage.variables,
+        settings,
+        api,
+        default_endpoint: !live.disable_execute_api_endpoint,
+    })
 }
 
 fn endpoint_type(api: &RestApi) -> EndpointType {
@@ -70,6 +114,7 @@ fn resources(snapshot: &Snapshot) -> Vec<model::Resource> {
         http_method: method.http_method.clone(),
         place: AT,
         authorization: authorization(method),
+        authorization_scopes: method.authorization_scopes.clone(),
         api_key_required: method.api_key_required,
         request_parameters: method.request_parameters.clone(),
         validate_parameters: method.request_validator_id.as_deref().is_some_and(validates),

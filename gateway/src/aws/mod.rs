@@ -1,9 +1,15 @@
 //! AWS API Gateway's own control plane (REST APIs, 2015-07-09): its operations as functions of a call and the store. No
 //! socket and no clock: who calls, when, and what random ids there are, is in the `Call`.
 
+mod access_association;
 mod account;
 mod api_key;
+mod authorizer;
+mod base_path_mapping;
+mod client_certificate;
 mod deployment;
+mod documentation;
+mod domain_name;
 mod fault;
 mod fields;
 mod gateway_response;
@@ -22,9 +28,10 @@ mod sigv4;
 mod stage;
 mod usage_plan;
 mod validator;
+mod vpc_link;
 
 pub use fault::Fault;
-pub use lower::{Served, served};
+pub use lower::{Served, ServedDomain, served, served_domain};
 pub use operations::{OPERATIONS, Operation, find};
 pub use sigv4::{Authorization, Credential, Signed};
 
@@ -55,6 +62,15 @@ pub struct Call<'a> {
     /// So many characters of `[a-z0-9]`, drawn at random.
     pub draw: &'a dyn Fn(usize) -> Result<String, Failed>,
     pub tx: Transaction<'a>,
+    /// What is to be done besides, once the transaction is committed.
+    pub effects: Vec<Effect>,
+}
+
+/// Something that is no object of the store.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// From now on nobody is answered from what the stage's cache holds.
+    FlushStageCache { api: String, stage: String },
 }
 
 /// What an operation answers with, beside its status.
@@ -70,16 +86,23 @@ type Run = fn(&mut Call<'_>) -> Result<Answer, Fault>;
 impl Call<'_> {
     /// Runs the operation in the call's transaction.
     pub fn run(&mut self, operation: &Operation) -> Result<Answer, Fault> {
-        let run = operation.run.ok_or_else(|| Fault::not_yet(operation.name))?;
+        let run = operation.run.ok_or_else(|| Fault::not_yet(operation.name).instead(operation.instead()))?;
         if operation.writes() {
             // Whoever lists what there is, to decide what may be added, must not be overtaken: all writers of one API
             // (or of the account's own objects) write this key.
             let scope = if operation.path.starts_with("/restapis/{") { self.label(0) } else { "-" };
-            let key = self.key("turns", &[scope]);
-            self.tx.get(&key)?;
-            self.tx.put(key, Vec::new());
+            let scope = scope.to_owned();
+            self.take_turn(&scope)?;
         }
         run(self)
+    }
+
+    /// No other writer of that API (`-`: of the account's own objects) comes between what is read and what is written.
+    fn take_turn(&mut self, scope: &str) -> Result<(), Fault> {
+        let key = self.key("turns", &[scope]);
+        self.tx.get(&key)?;
+        self.tx.put(key, Vec::new());
+        Ok(())
     }
 
     fn label(&self, index: usize) -> &str {
@@ -150,6 +173,17 @@ impl Call<'_> {
         let items: Result<Vec<Value>, Fault> =
             page.entries.iter().map(|(key, bytes)| shown(parsed(key, bytes)?)).collect();
         Ok(collection(items?, position))
+    }
+
+    /// As `list`, of objects that were chosen already, each with what `position` says of it, in that order.
+    fn list_of(&self, chosen: Vec<(String, Value)>) -> Result<Answer, Fault> {
+        let limit = self.limit()?;
+        let after = self.asked("position").unwrap_or_default();
+        let mut rest = chosen.into_iter().skip_while(|(name, _)| !after.is_empty() && name.as_str() <= after);
+        let page: Vec<(String, Value)> = rest.by_ref().take(limit).collect();
+        let last = page.last().map(|(name, _)| name.clone());
+        let position = last.filter(|_| rest.next().is_some());
+        Ok(collection(page.into_iter().map(|(_, object)| object).collect(), position))
     }
 
     fn limit(&self) -> Result<usize, Fault> {

@@ -1,8 +1,11 @@
 //! Model: a JSON schema of an API, by name.
 
+mod template;
+
 use super::patch::{self, Dialect, Kind, Rule, replace};
 use super::{Answer, Call, Fault, answer, patched, resource, rest_api, shown};
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
 const MODELS_MAX: usize = 10_000;
 
@@ -81,6 +84,12 @@ pub(super) fn create(call: &mut Call<'_>) -> Result<Answer, Fault> {
 
 pub(super) fn get(call: &mut Call<'_>) -> Result<Answer, Fault> {
     answer(&load(call)?)
+}
+
+/// GetModelTemplate
+pub(super) fn default_template(call: &mut Call<'_>) -> Result<Answer, Fault> {
+    let value = template::of(call, &load(call)?)?;
+    Ok(Answer::Json(json!({ "value": value })))
 }
 
 pub(super) fn list(call: &mut Call<'_>) -> Result<Answer, Fault> {

@@ -3,7 +3,7 @@
 use super::fault::Violations;
 use super::patch::{self, Dialect, Kind, Operation, Rule, optional, replace};
 use super::resource::Resource;
-use super::{Answer, Call, Fault, Fields, import, model as models, patched, shown};
+use super::{Answer, Call, Fault, Fields, base_path_mapping, import, model as models, patched, shown};
 use crate::guard::policy::{Owner, Policy};
 use crate::model;
 use serde::{Deserialize, Serialize};
@@ -17,7 +17,7 @@ const POLICY_BYTES_MAX: usize = 8192;
 const COMPRESSION_MAX: i64 = 10_485_760;
 const BINARY_MEDIA_TYPES_MAX: usize = 1000;
 /// Everything that an API has of its own.
-pub(super) const CHILDREN: [&str; 10] = [
+pub(super) const CHILDREN: [&str; 11] = [
     "resources",
     "models",
     "validators",
@@ -25,6 +25,7 @@ pub(super) const CHILDREN: [&str; 10] = [
     "authorizers",
     "docparts",
     "docversions",
+    "docsnapshots",
     "stages",
     "deployments",
     "snapshots",
@@ -233,6 +234,14 @@ fn switch(before: &RestApi, api: &RestApi) -> Result<(), Fault> {
 
 pub(super) fn delete(call: &mut Call<'_>) -> Result<Answer, Fault> {
     let id = load(call, call.label(0))?.id;
+    let domains = base_path_mapping::domains_of(call, &id, None)?;
+    if !domains.is_empty() {
+        return Err(Fault::bad_request(format!(
+            "Deleting RestApi {id} failed. Please remove all base path mappings related to the RestApi in your \
+             domains: {}",
+            domains.join(", ")
+        )));
+    }
     remove(call, &id)?;
     Ok(Answer::Nothing)
 }

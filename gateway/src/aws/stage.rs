@@ -3,7 +3,10 @@
 mod settings;
 
 use super::fault::Violations;
-use super::{Answer, Call, Fault, Fields, answer, deployment, patch, rest_api, shown};
+use super::{
+    Answer, Call, Effect, Fault, Fields, answer, base_path_mapping, client_certificate, deployment,
+    documentation, patch, rest_api, shown,
+};
 use crate::model::{CacheClusterSize, MethodPath, MethodSetting};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -78,7 +81,8 @@ pub(super) fn create(call: &mut Call<'_>) -> Result<Answer, Fault> {
     let mut stage = of_fields(call, &fields, "createStageInput")?;
     stage.description = fields.text("description")?;
     stage.deployment_id = fields.text("deploymentId")?.unwrap_or_default();
-    stage.documentation_version = fields.text("documentationVersion")?;
+    stage.documentation_version = fields.text("documentationVersion")?.filter(|version| !version.is_empty());
+    check_references(call, &api, &stage)?;
     stage.tags = fields.map("tags")?;
     if !deployment::exists(call, &stage.deployment_id)? {
         return Err(Fault::bad_request("Deployment id does not exist"));
@@ -193,6 +197,7 @@ pub(super) fn update(call: &mut Call<'_>) -> Result<Answer, Fault> {
         settings::apply(call, &mut stage, operation)?;
     }
     check(&stage)?;
+    check_references(call, call.label(0), &stage)?;
     cache_status(&mut stage);
     stage.last_updated_date = call.now;
     save(call, &stage)?;
@@ -201,8 +206,37 @@ pub(super) fn update(call: &mut Call<'_>) -> Result<Answer, Fault> {
 
 pub(super) fn delete(call: &mut Call<'_>) -> Result<Answer, Fault> {
     let name = load(call)?.stage_name;
+    let domains = base_path_mapping::domains_of(call, call.label(0), Some(&name))?;
+    if !domains.is_empty() {
+        return Err(Fault::bad_request(format!(
+            "Deleting stage {name} failed. Please remove all base path mappings related to the stage in your \
+             domains: {}",
+            domains.join(", ")
+        )));
+    }
     call.tx.remove(call.key("stages", &[call.label(0), &name]));
     Ok(Answer::Nothing)
+}
+
+/// DELETE .../cache/data
+pub(super) fn flush_cache(call: &mut Call<'_>) -> Result<Answer, Fault> {
+    let stage = load(call)?.stage_name;
+    call.effects.push(Effect::FlushStageCache { api: call.label(0).to_owned(), stage });
+    Ok(Answer::Nothing)
+}
+
+/// DELETE .../cache/authorizers: nothing that an authorizer said is kept anywhere.
+pub(super) fn flush_authorizers(call: &mut Call<'_>) -> Result<Answer, Fault> {
+    load(call)?;
+    Ok(Answer::Nothing)
+}
+
+/// What the stage names is there.
+fn check_references(call: &Call<'_>, api: &str, stage: &Stage) -> Result<(), Fault> {
+    if let Some(version) = &stage.documentation_version {
+        documentation::check_version(call, api, version)?;
+    }
+    stage.client_certificate_id.as_ref().map_or(Ok(()), |id| client_certificate::check(call, id))
 }
 
 fn load(call: &Call<'_>) -> Result<Stage, Fault> {

@@ -46,6 +46,7 @@ fn node_around(api: &RestApi, text: &str) -> Document {
         file: api.file.clone(),
         stage: "prod".into(),
         hosts: Vec::new(),
+        default_endpoint: true,
         stage_variables: stand_ins(api, text),
         settings: Stage::default(),
         setting_places: BTreeMap::new(),
@@ -61,6 +62,7 @@ fn node_around(api: &RestApi, text: &str) -> Document {
         vpcs: vec![vpc],
         listeners: vec![listener],
         apis: vec![entry],
+        domains: Vec::new(),
     }
 }
 

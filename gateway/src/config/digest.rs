@@ -1,6 +1,6 @@
 //! Do two readings of the files say the same? Ties a plan that was shown to the files that are applied.
 
-use super::Loaded;
+use super::{Loaded, Stored};
 use crate::model::{Diagnostic, RestApi};
 use std::fmt::{self, Write};
 use std::sync::Arc;
@@ -21,7 +21,7 @@ pub(super) fn of(read: &impl fmt::Debug) -> u128 {
 impl Loaded {
     /// Of what was read from files, as hex digits. An API that was not read anew is not digested anew.
     pub fn digest(&self) -> String {
-        let Self { document, apis, warnings, .. } = self.with_stored(&[]);
+        let Self { document, apis, warnings, .. } = self.with_stored(&Stored::default());
         let of_api = |api: &Result<Arc<RestApi>, Vec<Diagnostic>>| match api {
             Ok(api) => self.sources.digest(api),
             Err(errors) => of(errors),

@@ -19,6 +19,27 @@ pub struct Document {
     pub vpcs: Vec<Vpc>,
     pub listeners: Vec<Listener>,
     pub apis: Vec<ApiEntry>,
+    /// Of the AWS API: no file has any.
+    pub domains: Vec<Domain>,
+}
+
+/// A custom domain name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Domain {
+    /// Lower case; `*.` in front stands for any one label.
+    pub host: String,
+    /// None of them: nobody is served there.
+    pub base_paths: Vec<BasePath>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BasePath {
+    /// `a/b`; empty: any path that no other one fits.
+    pub path: String,
+    /// Id of an API.
+    pub api: String,
+    /// None: the first segment behind the base path.
+    pub stage: Option<String>,
 }
 
 #[derive(Clone, Debug)]
@@ -141,6 +162,8 @@ pub struct ApiEntry {
     pub file: PathBuf,
     pub stage: String,
     pub hosts: Vec<String>,
+    /// False: its id means it nowhere (`disableExecuteApiEndpoint`).
+    pub default_endpoint: bool,
     /// `[api.variables]`
     pub stage_variables: BTreeMap<String, String>,
     /// `cache_cluster_size` and `[api.method_settings]`

@@ -13,7 +13,9 @@ mod toml;
 
 pub use check::check;
 pub use compile::{Before, Compiled, Part, compile, compile_after};
-pub use document::{ApiEntry, Bans, Control, Document, Listener, Node, Owner, Vpc, Xdp, XdpMode};
+pub use document::{
+    ApiEntry, Bans, BasePath, Control, Document, Domain, Listener, Node, Owner, Vpc, Xdp, XdpMode,
+};
 pub use load::{load, load_after};
 pub use source::Sources;
 
@@ -39,20 +41,33 @@ pub struct StoredApi {
     pub api: Arc<RestApi>,
 }
 
+/// All that is served of what was made through the AWS API.
+#[derive(Clone, Debug, Default)]
+pub struct Stored {
+    pub apis: Vec<StoredApi>,
+    pub domains: Vec<Domain>,
+}
+
 impl Loaded {
     /// The files' APIs with these stored ones, whatever stored ones there were. The files go first: an id that one of
     /// them has is not given to a stored API.
-    pub fn with_stored(&self, stored: &[StoredApi]) -> Self {
-        let mut document = Document { apis: Vec::new(), ..self.document.clone() };
+    pub fn with_stored(&self, stored: &Stored) -> Self {
+        let mut document = Document { apis: Vec::new(), domains: Vec::new(), ..self.document.clone() };
         let mut apis = Vec::new();
         for (entry, api) in self.document.apis.iter().zip(&self.apis).filter(|(e, _)| e.owner.is_none()) {
             document.apis.push(entry.clone());
             apis.push(api.clone());
         }
         let taken: Vec<Option<String>> = document.apis.iter().map(|entry| entry.id.clone()).collect();
-        for StoredApi { entry, api } in stored.iter().filter(|stored| !taken.contains(&stored.entry.id)) {
+        let free = |api: &&StoredApi| !taken.contains(&api.entry.id);
+        for StoredApi { entry, api } in stored.apis.iter().filter(free) {
             document.apis.push(entry.clone());
             apis.push(Ok(Arc::clone(api)));
+        }
+        for Domain { host, base_paths } in &stored.domains {
+            let is_stored = |base: &&BasePath| !taken.iter().flatten().any(|id| *id == base.api);
+            let base_paths = base_paths.iter().filter(is_stored).cloned().collect();
+            document.domains.push(Domain { host: host.clone(), base_paths });
         }
         Self { document, apis, warnings: self.warnings.clone(), sources: self.sources.clone() }
     }

@@ -86,7 +86,20 @@ impl Reader<'_> {
         let mut names = Seen::new();
         let (apis, places) = self.apis(tree, &mut names);
         let listeners = self.listeners(tree, &xdp, &vpcs, &names);
-        (Document { file: file.to_path_buf(), node, control, xdp, bans, vpcs, listeners, apis }, places)
+        (
+            Document {
+                file: file.to_path_buf(),
+                node,
+                control,
+                xdp,
+                bans,
+                vpcs,
+                listeners,
+                apis,
+                domains: Vec::new(),
+            },
+            places,
+        )
     }
 
     fn node(&mut self, map: &Map) -> Node {
@@ -279,6 +292,7 @@ impl Reader<'_> {
                     file,
                     stage,
                     hosts,
+                    default_endpoint: true,
                     stage_variables,
                     settings,
                     setting_places,

@@ -45,6 +45,16 @@ pub(super) fn flush(node: &Node, request: &FlushRequest) -> Result<CacheFlushed,
     Ok(CacheFlushed { flushed })
 }
 
+/// The cache of a stage that was made through the AWS API, if it has one.
+pub(super) fn flush_stage(node: &Node, id: &str, stage: &str) {
+    let running = node.running();
+    let named = running.snapshot.apis.iter().filter(|api| api.id == id && api.stage == stage);
+    for cache in named.filter_map(|api| api.cache.as_ref()) {
+        cache.flush();
+        log("info", "control", format_args!("the cache of {id}, stage {stage}, is flushed"));
+    }
+}
+
 fn figures(api: &Api) -> Option<StageCache> {
     let stats = api.cache.as_ref()?.stats();
     Some(StageCache {

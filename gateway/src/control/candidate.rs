@@ -1,7 +1,7 @@
 //! A document read and compiled, not yet in force: what `check`, a plan and a change all start from.
 
 use super::types::{Finding, Kind, Problem, findings};
-use crate::config::{self, Before, Compiled, Document, Loaded, Part, Remembered, StoredApi};
+use crate::config::{self, Before, Compiled, Document, Loaded, Part, Remembered, Stored};
 use crate::model::{Diagnostic, EndpointType, Place, Severity};
 use crate::snapshot::Snapshot;
 use std::collections::BTreeSet;
@@ -76,7 +76,7 @@ pub(super) fn load_whole(file: &Path, before: Option<&Loaded>) -> Result<Loaded,
 /// not its hostages. Errors of the configuration itself refuse all.
 pub(super) fn compile_first(
     mut loaded: Loaded,
-    stored: &[StoredApi],
+    stored: &Stored,
     remembered: &Remembered,
 ) -> Result<Candidate, Problem> {
     let mut drawn = remembered.clone();
@@ -103,7 +103,7 @@ pub(super) fn compile_first(
 /// through the AWS API, as it is now.
 pub(super) fn compile(
     loaded: &Loaded,
-    stored: &[StoredApi],
+    stored: &Stored,
     mut remembered: Remembered,
     generation: u64,
     running: Option<&Running>,

@@ -37,7 +37,7 @@ pub use bans::{Fault as RangeFault, broad, parse_range, parse_ranges};
 pub use candidate::type_name;
 pub use store::socket_path;
 
-use crate::config::{Remembered, XdpMode};
+use crate::config::{Remembered, Stored, XdpMode};
 use crate::observe::log;
 use crate::worker::Order;
 use crate::xdp::Proved;
@@ -153,7 +153,7 @@ fn offline(config: &Path) -> Result<candidate::Candidate, Problem> {
     let loaded = candidate::load_whole(config, None)?;
     // Whoever may not read the store still learns whether the files are right.
     let remembered = store::read(&loaded.document.control.store).unwrap_or_else(|_| Remembered::default());
-    candidate::compile(&loaded, &[], remembered, 1, None)
+    candidate::compile(&loaded, &Stored::default(), remembered, 1, None)
 }
 
 async fn serve(options: &Options) -> Result<(), Problem> {

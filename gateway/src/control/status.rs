@@ -191,11 +191,18 @@ fn urls(snapshot: &Snapshot, index: ApiIndex) -> Vec<String> {
     for listener in serving(snapshot, index) {
         let port = listener.address.port();
         urls.extend(api.hosts.iter().map(|host| format!("http://{host}:{port}/")));
+        urls.extend(snapshot.routes.domains_of(index).iter().map(|at| {
+            let (host, path) = at.split_once('/').unwrap_or((at, ""));
+            format!("http://{host}:{port}/{path}{}", if path.is_empty() { "" } else { "/" })
+        }));
         let mut address = listener.address;
         if address.ip().is_unspecified() {
             let local: std::net::IpAddr =
                 if address.is_ipv4() { [127, 0, 0, 1].into() } else { std::net::Ipv6Addr::LOCALHOST.into() };
             address.set_ip(local);
+        }
+        if !api.default_endpoint {
+            continue;
         }
         urls.push(format!("http://{}.execute-api.<anything>:{port}/{}/", api.id, api.stage));
         if reached_by_any_host(snapshot, listener, index) {

@@ -34,6 +34,7 @@ fn api(endpoint_type: EndpointType, methods: Vec<Method>) -> Api {
         region: "us-east-1".to_owned(),
         stage: "prod".to_owned(),
         hosts: Vec::new(),
+        default_endpoint: true,
         endpoint_type,
         stage_variables: Vec::new(),
         policy: None,
@@ -246,6 +247,7 @@ fn verdict_of(method: Method, policy: Option<serde_json::Value>, request: &[u8])
         id: "a1".to_owned(),
         stage: "prod".to_owned(),
         hosts: Vec::new(),
+        default_endpoint: true,
         tree: tree.pack().into(),
     };
     node.routes = Table::new(vec![door], &node.listeners, &[Some(0)]);

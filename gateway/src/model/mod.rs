@@ -82,6 +82,7 @@ pub struct RestApi {
     /// `x-amazon-apigateway-policy`, as JSON, and where it stands.
     pub policy: Option<(serde_json::Value, Place)>,
     pub gateway_responses: Vec<GatewayResponse>,
+    pub authorizers: Vec<Authorizer>,
     /// In the order of the file.
     pub resources: Vec<Resource>,
 }
@@ -100,6 +101,8 @@ pub struct Method {
     pub http_method: String,
     pub place: Place,
     pub authorization: Authorization,
+    /// What `security` demands of its authorizer's callers.
+    pub authorization_scopes: Vec<String>,
     pub api_key_required: bool,
     /// Names in AWS's form, `method.request.querystring.type`, and whether required.
     pub request_parameters: BTreeMap<String, bool>,
@@ -118,6 +121,24 @@ pub enum Authorization {
     AwsIam,
     /// A Lambda, Cognito or JWT authorizer, by the name of its security scheme.
     Authorizer(String),
+}
+
+/// `x-amazon-apigateway-authorizer` of a security scheme
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Authorizer {
+    /// Of its scheme.
+    pub name: String,
+    /// `x-amazon-apigateway-authtype`
+    pub auth_type: Option<String>,
+    /// TOKEN, REQUEST, COGNITO_USER_POOLS or JWT
+    pub kind: String,
+    pub uri: Option<String>,
+    pub credentials: Option<String>,
+    pub identity_source: Option<String>,
+    pub identity_validation_expression: Option<String>,
+    pub result_ttl_seconds: Option<i64>,
+    pub provider_arns: Vec<String>,
+    pub jwt_configuration: Option<serde_json::Value>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]

@@ -4,7 +4,7 @@ use super::findings::{Findings, meant};
 use super::method::{self, METHODS};
 use super::node::{Entry, Map, Node, Value, closest, shown};
 use super::path::{self, Tree};
-use super::{endpoint, gateway_response, json, reference, security};
+use super::{authorizer, endpoint, gateway_response, json, reference, security};
 use crate::model::{Method, Place, Resource, RestApi};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -79,6 +79,7 @@ pub(crate) fn read(node: &Node, file: &Path, findings: &mut Findings<'_>) -> Opt
     endpoint::read(root, &mut api, findings);
     extensions(root, &mut api, findings);
     let shared = shared(root, findings);
+    api.authorizers = schemes(root, findings).map_or_else(Vec::new, |node| authorizer::read(node, findings));
     match root.entry("paths") {
         Some(entry) => api.resources = resources(&entry.value, &shared, findings),
         None => {
@@ -231,11 +232,15 @@ fn effect(statement: &Node, text: Option<Place>, findings: &mut Findings<'_>) {
     findings.error(text.unwrap_or(node.place), what, "write Effect: Allow, or Effect: Deny");
 }
 
-fn shared<'n>(root: &'n Map, findings: &mut Findings<'_>) -> Shared<'n> {
+/// The security schemes, where they stand.
+fn schemes<'n>(root: &'n Map, findings: &mut Findings<'_>) -> Option<&'n Node> {
     let components = root.node("components").and_then(|n| findings.map(n, "components"));
+    root.node("securityDefinitions").or_else(|| components.and_then(|c| c.node("securitySchemes")))
+}
+
+fn shared<'n>(root: &'n Map, findings: &mut Findings<'_>) -> Shared<'n> {
     let schemes =
-        root.node("securityDefinitions").or_else(|| components.and_then(|c| c.node("securitySchemes")));
-    let schemes = schemes.map_or_else(security::Schemes::new, |n| security::schemes(n, findings));
+        schemes(root, findings).map_or_else(security::Schemes::new, |n| security::schemes(n, findings));
     let mut shared = Shared {
         root,
         required: security::Required::default(),

@@ -85,6 +85,7 @@ pub(crate) fn read(
         http_method: http_method.to_owned(),
         place: entry.place,
         authorization: required.authorization,
+        authorization_scopes: required.scopes,
         api_key_required: required.api_key,
         request_parameters: request_parameters(inherited, &own, findings),
         validate_parameters,

@@ -1,6 +1,7 @@
 //! OpenAPI 2.0 and 3.0 with AWS's `x-amazon-apigateway-*` extensions, JSON or YAML → model.
 
 mod api;
+mod authorizer;
 mod endpoint;
 pub(crate) mod findings;
 mod gateway_response;
@@ -46,6 +47,12 @@ pub fn import(file: &Path, text: &str) -> Result<Imported, Vec<Diagnostic>> {
         Some(api) if !findings.has_errors() => Ok(Imported { api, warnings: findings.finish() }),
         _ => Err(findings.finish()),
     }
+}
+
+/// A document (JSON or YAML) as JSON, whatever it says. Err: why it is none, with its place.
+pub fn json(text: &str) -> Result<serde_json::Value, String> {
+    let told = |Fault { place, what, .. }| format!("{}:{}: {what}", place.line, place.column);
+    read(text).map(|node| node.to_json()).map_err(told)
 }
 
 /// JSON when it begins as JSON does, else YAML.

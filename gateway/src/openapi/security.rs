@@ -17,6 +17,8 @@ pub(crate) enum Scheme {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Required {
     pub(crate) authorization: Authorization,
+    /// Of the authorizer's callers.
+    pub(crate) scopes: Vec<String>,
     pub(crate) api_key: bool,
 }
 
@@ -107,6 +109,11 @@ pub(crate) fn required(node: &Node, schemes: &Schemes, findings: &mut Findings<'
                 _ => format!("the authorizer `{}`", shown(&entry.key)),
             };
             findings.unsupported(entry.place, what, "requests are refused until then");
+            if matches!(authorization, Authorization::Authorizer(_)) {
+                let listed = findings.list(&entry.value, &entry.key).unwrap_or_default();
+                let texts = listed.iter().filter_map(|scope| findings.string(scope, &entry.key));
+                required.scopes = texts.map(str::to_owned).collect();
+            }
             required.authorization = authorization;
         }
     }

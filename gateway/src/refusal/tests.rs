@@ -22,6 +22,7 @@ fn api(gateway_responses: GatewayResponses) -> Api {
         region: "us-east-1".to_owned(),
         stage: "prod".to_owned(),
         hosts: Vec::new(),
+        default_endpoint: true,
         endpoint_type: EndpointType::Regional,
         stage_variables: Vec::new(),
         policy: None,

@@ -1,12 +1,14 @@
 //! Which method of which stage owns this request? Host and stage first, then the resource tree with AWS's precedence.
 
 mod captures;
+mod domain;
 mod literal;
 mod packed;
 mod reach;
 mod tree;
 
 pub use captures::Captures;
+pub use domain::{Domain, Meaning};
 pub use packed::Packed;
 pub use reach::{ApiDoor, Table};
 pub use tree::{Invalid, Tree, parameters_of};

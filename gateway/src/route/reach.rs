@@ -1,5 +1,6 @@
 //! Host and first path segments → API and stage: AWS's URLs, an API's own hosts, and the forms for local work.
 
+use super::domain::{self, BasePath, Domain, Domains, Meaning};
 use super::literal::{Names, number};
 use super::{Asked, Packed, Reached};
 use crate::refusal::Refusal;
@@ -13,12 +14,21 @@ use std::sync::Arc;
 pub struct Table {
     /// api id → its place in `stages_of`
     ids: Names,
-    stages_of: Vec<Vec<ApiIndex>>,
+    stages_of: Vec<Stages>,
     /// own host, lower case → API
     hosts: Names,
+    domains: Domains,
     stages: Vec<String>,
     trees: Vec<Arc<Packed>>,
     doors: Vec<Door>,
+}
+
+/// The stages of one API.
+#[derive(Debug, Default)]
+struct Stages {
+    apis: Vec<ApiIndex>,
+    /// Does its id mean it, in hosts and paths?
+    default_endpoint: bool,
 }
 
 /// What a listener knows of APIs.
@@ -37,6 +47,8 @@ pub struct ApiDoor {
     pub stage: String,
     /// Without port; compared in lower case.
     pub hosts: Vec<String>,
+    /// False: only its hosts and domain names mean it, its id does not.
+    pub default_endpoint: bool,
     pub tree: Arc<Packed>,
 }
 
@@ -44,15 +56,18 @@ pub struct ApiDoor {
 const LABEL_MAX: usize = 63;
 
 const NO_API: Refusal = Refusal::Forbidden("no such API here");
+const NO_MAPPING: Refusal = Refusal::Forbidden("no base path of this domain name");
 const NO_STAGE: Refusal = Refusal::Forbidden("no such stage");
 
 impl Table {
     /// `only`: per listener the one API that any host means there, if there is one.
     pub fn new(apis: Vec<ApiDoor>, listeners: &[Listener], only: &[Option<ApiIndex>]) -> Self {
-        let mut ids: BTreeMap<&str, Vec<ApiIndex>> = BTreeMap::new();
+        let mut ids: BTreeMap<&str, Stages> = BTreeMap::new();
         let mut hosts = Vec::new();
         for (index, api) in apis.iter().enumerate() {
-            ids.entry(&api.id).or_default().push(index);
+            let stages = ids.entry(&api.id).or_default();
+            stages.apis.push(index);
+            stages.default_endpoint = api.default_endpoint;
             hosts.extend(api.hosts.iter().map(|host| (host.to_ascii_lowercase(), number(index))));
         }
         let mut table = Self {
@@ -78,13 +93,32 @@ impl Table {
         table
     }
 
+    #[must_use]
+    pub fn with_domains<'d>(mut self, domains: impl IntoIterator<Item = Domain<'d>>) -> Self {
+        let stages = |meaning: &Meaning<'d>| {
+            let of_api = self.ids.get(meaning.api).and_then(|at| self.stages_of.get(at));
+            let is = |api: &ApiIndex| {
+                meaning.stage.is_none_or(|stage| self.stages.get(*api).is_some_and(|name| name == stage))
+            };
+            of_api.map_or(&[][..], |stages| &stages.apis).iter().copied().filter(is).collect()
+        };
+        self.domains = Domains::new(domains, stages);
+        self
+    }
+
+    /// Where domain names mean the API: `host`, `host/base/path`, with its stage where that is in the path.
+    pub fn domains_of(&self, api: ApiIndex) -> Vec<String> {
+        self.domains.of(api, self.stages.get(api).map_or("", String::as_str))
+    }
+
     pub(super) fn tree(&self, api: ApiIndex) -> Option<&Packed> {
         self.trees.get(api).map(|tree| &**tree)
     }
 
     /// The APIs with that id, one a stage.
     fn by_id(&self, id: &str) -> Option<&[ApiIndex]> {
-        self.ids.get(id).and_then(|at| self.stages_of.get(at)).map(Vec::as_slice)
+        let stages = self.ids.get(id).and_then(|at| self.stages_of.get(at));
+        stages.filter(|stages| stages.default_endpoint).map(|stages| stages.apis.as_slice())
     }
 
     /// Err: `Refusal::Forbidden` (no such API or stage on this listener).
@@ -108,6 +142,9 @@ impl Table {
         }
         if let Some(api) = self.hosts.get(asked.host) {
             return Ok(Reached { api, path: collapse(path, 0) });
+        }
+        if let Some(base_paths) = self.domains.get(asked.host) {
+            return self.by_base_path(base_paths, path);
         }
         if let Some(id) = asked.api_id.filter(|_| door.vpc) {
             return self.stage_of(self.by_id(id).ok_or(NO_API)?, path, 0);
@@ -136,6 +173,15 @@ impl Table {
         }
         let shorter = label.rmatch_indices('-').map(|(dash, _)| &label[..dash]);
         std::iter::once(label).chain(shorter).find_map(|id| self.by_id(id))
+    }
+
+    fn by_base_path(&self, base_paths: &[BasePath], path: &str) -> Result<Reached, Refusal> {
+        let (base, after) = domain::longest(base_paths, path, collapse(path, 0).start).ok_or(NO_MAPPING)?;
+        if base.staged {
+            return self.stage_of(&base.stages, path, after);
+        }
+        let api = base.stages.first().ok_or(NO_STAGE)?;
+        Ok(Reached { api: *api, path: collapse(path, after) })
     }
 
     /// The first segment behind `from` is the stage.
@@ -194,6 +240,7 @@ mod tests {
             id: "a".into(),
             stage: "prod".into(),
             hosts: vec!["h".into()],
+            default_endpoint: true,
             tree: Arc::new(tree.pack()),
         };
         let listener = Listener {

@@ -244,12 +244,14 @@ fn table(any_host: Option<ApiIndex>) -> Table {
         id: id.to_owned(),
         stage: stage.to_owned(),
         hosts: host.iter().map(|host| (*host).to_owned()).collect(),
+        default_endpoint: id != "closed",
         tree: Arc::new(Tree::default().pack()),
     };
     let doors = vec![
         door("one", "prod", &["One.example.com"]),
         door("one", "beta", &[]),
         door("one-two", "prod", &["restapis.example.com"]),
+        door("closed", "prod", &[]),
     ];
     let listeners = [
         listener(None, None),
@@ -257,7 +259,23 @@ fn table(any_host: Option<ApiIndex>) -> Table {
         listener(None, Some(vec![2])),
         listener(None, Some(vec![0, 1])),
     ];
-    Table::new(doors, &listeners, &[any_host, any_host, Some(2), None])
+    let domain = |host, paths: &[(&'static str, &'static str, Option<&'static str>)]| {
+        let meanings = paths.iter().map(|(path, api, stage)| Meaning { path, api, stage: *stage });
+        Domain { host, base_paths: meanings.collect() }
+    };
+    let domains = [
+        domain(
+            "own.example.net",
+            &[("", "one-two", Some("prod")), ("a", "one", Some("beta")), ("a/b", "one", None)],
+        ),
+        domain(
+            "*.example.net",
+            &[("v1", "closed", Some("prod")), ("gone", "one", Some("none")), ("x", "none", None)],
+        ),
+        domain("empty.example.net", &[]),
+        domain("one.example.com", &[("", "one-two", Some("prod"))]),
+    ];
+    Table::new(doors, &listeners, &[any_host, any_host, Some(2), None]).with_domains(domains)
 }
 
 /// The API and the path that its resources see.
@@ -318,6 +336,59 @@ fn every_url_form() {
 }
 
 #[test]
+fn a_domain_name_means_what_its_longest_base_path_does() {
+    let table = table(Some(0));
+    for (at, host, path, expected) in [
+        (0, "own.example.net", "/x", Some((2, "/x"))),
+        (0, "own.example.net", "/", Some((2, "/"))),
+        (0, "own.example.net", "", None),
+        (0, "own.example.net", "/a", Some((1, ""))),
+        (0, "own.example.net", "/a/", Some((1, "/"))),
+        (0, "own.example.net", "//a//x", Some((1, "/x"))),
+        (0, "own.example.net", "/ab/x", Some((2, "/ab/x"))),
+        (0, "own.example.net", "/A/x", Some((2, "/A/x"))),
+        (0, "own.example.net", "/a/b/prod/x", Some((0, "/x"))),
+        (0, "own.example.net", "/a/b", None),
+        (0, "own.example.net", "/a/b/none/x", None),
+        (
+            0,
+            "own.example.net",
+            "/restapis/one/prod/_user_request_/x",
+            Some((2, "/restapis/one/prod/_user_request_/x")),
+        ),
+        // An exact name goes before a wildcard, which stands for one label.
+        (0, "any.example.net", "/v1/x", Some((3, "/x"))),
+        (0, "any.example.net", "/v2/x", None),
+        (0, "any.example.net", "/prod/x", None),
+        (0, "any.example.net", "/gone/x", None),
+        (0, "any.example.net", "/x/prod", None),
+        (0, "a.b.example.net", "/v1/x", None),
+        (0, "example.net", "/v1/x", None),
+        (0, "empty.example.net", "/prod/x", None),
+        // A host of a file goes first.
+        (0, "one.example.com", "/x", Some((0, "/x"))),
+        // Only a domain name means it.
+        (0, "closed.execute-api.local", "/prod/x", None),
+        (0, "other", "/restapis/closed/prod/_user_request_/x", None),
+        // A listener of other APIs stays theirs.
+        (3, "own.example.net", "/x", None),
+        (3, "own.example.net", "/a/x", Some((1, "/x"))),
+    ] {
+        let expected = expected.map(|(api, path)| (api, path.to_owned()));
+        assert_eq!(reach(&table, at, host, path, None), expected, "{at} {host} {path}");
+    }
+}
+
+#[test]
+fn an_api_knows_where_domain_names_mean_it() {
+    let table = table(None);
+    assert_eq!(table.domains_of(0), ["own.example.net/a/b/prod"]);
+    assert_eq!(table.domains_of(1), ["own.example.net/a/b/beta", "own.example.net/a"]);
+    assert_eq!(table.domains_of(2), ["own.example.net", "one.example.com"]);
+    assert_eq!(table.domains_of(3), ["*.example.net/v1"]);
+}
+
+#[test]
 fn the_api_id_header_is_heard_on_listeners_of_a_vpc_only() {
     let table = table(None);
     let dns = "vpce-0a1b.execute-api.us-east-1.vpce.amazonaws.com";
@@ -340,12 +411,13 @@ fn the_only_api_answers_any_host_but_not_for_another_id() {
 proptest! {
     #[test]
     fn what_is_reached_lies_in_the_path(host in "[a-z.-]{0,40}", path in "[/a-z_-]{0,60}", at in 0usize..4) {
-        for host in [host.as_str(), "one.execute-api.x", "one.example.com"] {
+        for host in [host.as_str(), "one.execute-api.x", "one.example.com", "own.example.net"] {
             let asked = Asked { listener: at, host, path: &path, method: Method::Get, api_id: Some("one") };
             if let Ok(reached) = table(Some(0)).reach(&asked) {
                 let seen = path.get(reached.path).expect("a range of the path");
                 let one_slash = seen.starts_with('/') && !seen.starts_with("//");
-                prop_assert!(seen.is_empty() || one_slash || host == "one.example.com");
+                let whole = ["one.example.com", "own.example.net"].contains(&host);
+                prop_assert!(seen.is_empty() || one_slash || whole);
             }
         }
     }

@@ -96,9 +96,15 @@ pub(super) fn apply(call: &Call<'_>, stage: &mut Stage, operation: &Operation) -
     // A stage is as lenient with `add` of what it has once as AWS's clients are.
     let operation =
         Operation { op: if op == "add" { "replace".into() } else { op.into() }, ..operation.clone() };
-    *stage = patched(stage, RULES, Dialect::Plain, std::slice::from_ref(&operation)).map_err(|fault| {
-        if fault.message.starts_with("Invalid patch path") { unlisted(path) } else { fault }
-    })?;
+    let mut changed: Stage =
+        patched(stage, RULES, Dialect::Plain, std::slice::from_ref(&operation)).map_err(|fault| {
+            if fault.message.starts_with("Invalid patch path") { unlisted(path) } else { fault }
+        })?;
+    // An empty text takes away what can be named.
+    for named in [&mut changed.client_certificate_id, &mut changed.documentation_version] {
+        *named = named.take().filter(|name| !name.is_empty());
+    }
+    *stage = changed;
     Ok(())
 }
 

@@ -42,6 +42,7 @@ impl Compiler<'_> {
             region: region.clone(),
             stage: entry.stage.clone(),
             hosts: entry.hosts.clone(),
+            default_endpoint: entry.default_endpoint,
             endpoint_type: *endpoint_type,
             stage_variables: entry.stage_variables.clone().into_iter().collect(),
             gateway_responses: self.gateway_responses(entry, api),

@@ -14,7 +14,7 @@ use crate::guard::endpoint::CidrSet;
 use crate::guard::offence::Thresholds;
 use crate::guard::origin::Front;
 use crate::model::{Diagnostic, EndpointType, Place, RestApi, Severity, SourceLimits};
-use crate::route::{ApiDoor, Table};
+use crate::route::{ApiDoor, Domain, Meaning, Table};
 use crate::snapshot::{self, ApiIndex, Snapshot};
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use part::MadeFrom;
@@ -88,7 +88,13 @@ pub fn compile_after(
         };
         compiler.findings.extend_from_slice(&part.findings);
         let (api, tree) = (part.api.clone(), part.tree.clone());
-        doors.push(ApiDoor { id: api.id.clone(), stage: api.stage.clone(), hosts: api.hosts.clone(), tree });
+        doors.push(ApiDoor {
+            id: api.id.clone(),
+            stage: api.stage.clone(),
+            hosts: api.hosts.clone(),
+            default_endpoint: api.default_endpoint,
+            tree,
+        });
         index_of.insert(entry.name.as_str(), apis.len());
         apis.push(api);
         parts.push(part);
@@ -104,6 +110,7 @@ pub fn compile_after(
     compiler.check_shared(&listeners, &apis);
     compiler.check_limits(&listeners);
     let routes = Table::new(doors, &listeners, &compiler.only_apis(&listeners, &apis));
+    let routes = routes.with_domains(domains(document));
     let (errors, mut warnings): (Vec<_>, Vec<_>) =
         compiler.findings.into_iter().partition(|finding| finding.severity == Severity::Error);
     // The document's reader has often said it already, of the same line.
@@ -129,6 +136,16 @@ pub fn compile_after(
         cache: compiler.cache,
     };
     Ok(Compiled { snapshot, warnings, parts })
+}
+
+/// As the routes take them.
+fn domains(document: &Document) -> impl Iterator<Item = Domain<'_>> {
+    document.domains.iter().map(|domain| {
+        let paths = domain.base_paths.iter();
+        let meanings =
+            paths.map(|base| Meaning { path: &base.path, api: &base.api, stage: base.stage.as_deref() });
+        Domain { host: &domain.host, base_paths: meanings.collect() }
+    })
 }
 
 /// Switched > the file's > AWS's default.

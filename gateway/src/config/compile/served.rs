@@ -21,8 +21,9 @@ fn served<'a>(
 
 /// All stages that the listener serves are of one API: the first of them.
 fn only_id(listener: &snapshot::Listener, apis: &[Arc<snapshot::Api>]) -> Option<ApiIndex> {
-    let first = served(listener, apis).next()?;
-    served(listener, apis).all(|index| apis[index].id == apis[first].id).then_some(first)
+    let named = || served(listener, apis).filter(|index| apis[*index].default_endpoint);
+    let first = named().next()?;
+    named().all(|index| apis[index].id == apis[first].id).then_some(first)
 }
 
 impl Compiler<'_> {

@@ -250,6 +250,7 @@ fn node(listeners: Listeners<'_>, apis: &[(&str, &str)]) -> Loaded {
                 file: PathBuf::from(format!("{name}.yaml")),
                 stage: "prod".to_owned(),
                 hosts: Vec::new(),
+                default_endpoint: true,
                 stage_variables: [("backend".to_owned(), "b:1".to_owned())].into(),
                 settings: Stage::default(),
                 setting_places: BTreeMap::new(),
@@ -257,6 +258,7 @@ fn node(listeners: Listeners<'_>, apis: &[(&str, &str)]) -> Loaded {
                 place: place(20 + at),
             })
             .collect(),
+        domains: Vec::new(),
     };
     let read = |(name, paths): &(&str, &str)| {
         let text = format!("swagger: '2.0'\ninfo: {{title: t, version: '1'}}\n{paths}");

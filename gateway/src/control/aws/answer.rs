@@ -3,7 +3,8 @@
 use super::publish::is_served;
 use super::random::{self, LOWER};
 use super::{Auth, Aws, keys};
-use crate::aws::{self, Answer, Authorization, Call, Credential, Fault, Operation, Signed};
+use crate::aws::{self, Answer, Authorization, Call, Credential, Effect, Fault, Operation, Signed};
+use crate::control::cache;
 use crate::control::node::Node;
 use crate::observe::log;
 use crate::store::{Failed, KeyValue, NotCommitted, Transaction};
@@ -116,13 +117,14 @@ async fn run(node: &Node, asked: &Asked<'_>) -> Result<Answer, Fault> {
         loop {
             let mut call = begin(node, asked)?;
             let answer = call.run(asked.operation)?;
+            let effects = std::mem::take(&mut call.effects);
             let change = call.tx.into_change();
-            if change.writes.is_empty() {
-                return Ok(answer);
-            }
             let touches = change.writes.keys().any(|key| is_served(key));
             match aws.store.commit(change).await {
-                Ok(revision) => break (answer, touches.then_some(revision)),
+                Ok(revision) => {
+                    effects.iter().for_each(|effect| take_effect(node, effect));
+                    break (answer, touches.then_some(revision));
+                }
                 Err(NotCommitted::Conflict) if attempts < ATTEMPTS_MAX => attempts += 1,
                 Err(NotCommitted::Conflict) => return Err(Fault::concurrent()),
                 Err(NotCommitted::Failed(failed)) => return Err(failed.into()),
@@ -139,6 +141,12 @@ async fn run(node: &Node, asked: &Asked<'_>) -> Result<Answer, Fault> {
     }
 }
 
+fn take_effect(node: &Node, effect: &Effect) {
+    match effect {
+        Effect::FlushStageCache { api, stage } => cache::flush_stage(node, api, stage),
+    }
+}
+
 fn begin<'c>(node: &'c Node, asked: &'c Asked<'_>) -> Result<Call<'c>, Fault> {
     const DRAW: &dyn Fn(usize) -> Result<String, Failed> = &|length| random::draw(LOWER, length);
     Ok(Call {
@@ -152,6 +160,7 @@ fn begin<'c>(node: &'c Node, asked: &'c Asked<'_>) -> Result<Call<'c>, Fault> {
         now: now(),
         draw: DRAW,
         tx: Transaction::new(&node.aws.store),
+        effects: Vec::new(),
     })
 }
 

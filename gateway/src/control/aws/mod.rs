@@ -10,7 +10,7 @@ pub(super) use keys::{create as create_key, list as list_keys, remove as remove_
 pub(super) use publish::publisher;
 
 use super::types::Problem;
-use crate::config::StoredApi;
+use crate::config::Stored;
 use crate::store::Embedded;
 use publish::{Cache, Published};
 use std::cell::{Cell, RefCell};
@@ -35,7 +35,7 @@ pub(super) struct Aws {
     auth: Auth,
     /// Held while a change is read, made and committed: on one node changes come one after the other.
     turn: Mutex<()>,
-    serving: RefCell<Rc<Vec<StoredApi>>>,
+    serving: RefCell<Rc<Stored>>,
     cache: RefCell<Cache>,
     /// `serving` has what the workers have not, yet.
     differs: Cell<bool>,
@@ -75,8 +75,8 @@ impl Aws {
         self.auth
     }
 
-    /// The stages that are served now.
-    pub(super) fn serving(&self) -> Rc<Vec<StoredApi>> {
+    /// The stages and domain names that are served now.
+    pub(super) fn serving(&self) -> Rc<Stored> {
         self.serving.borrow().clone()
     }
 

@@ -1,8 +1,8 @@
 //! From the store to the data plane: every commit that touches what is served is published, whoever made it.
 
 use super::Aws;
-use crate::aws::served;
-use crate::config::{ApiEntry, Owner, StoredApi};
+use crate::aws::{ServedDomain, served, served_domain};
+use crate::config::{ApiEntry, BasePath, Domain, Owner, Stored, StoredApi};
 use crate::control::change::{self, Terms};
 use crate::control::node::Node;
 use crate::control::publish::{Keep, publish};
@@ -21,8 +21,10 @@ use tokio::sync::broadcast::error::RecvError;
 const AGAIN_AFTER: Duration = Duration::from_secs(1);
 /// How long a caller waits for its change to be in force.
 const WITHIN: Duration = Duration::from_secs(20);
-/// Stages that are read at once.
+/// Stages, or domain names, that are read at once.
 const CHUNK: usize = 500;
+/// Of one domain name; more are not made.
+const MAPPINGS_MAX: usize = 1000;
 
 /// How far the data plane is behind the store.
 #[derive(Clone, Debug, Default)]
@@ -55,13 +57,41 @@ impl Aws {
             }
         }
         *cache = next;
-        let before = self.serving.replace(Rc::new(serving));
+        let before = self.serving.replace(Rc::new(Stored { apis: serving, domains: self.domains()? }));
         let now = self.serving();
         let same = |(a, b): (&StoredApi, &StoredApi)| a.entry == b.entry && Arc::ptr_eq(&a.api, &b.api);
-        if before.len() != now.len() || !before.iter().zip(now.iter()).all(same) {
+        let apis = before.apis.len() == now.apis.len() && before.apis.iter().zip(&now.apis).all(same);
+        if !apis || before.domains != now.domains {
             self.differs.set(true);
         }
         Ok(revision)
+    }
+
+    /// What a host means twice: the last one counts, which is no private one if there is another.
+    fn domains(&self) -> Result<Vec<Domain>, Failed> {
+        const PREFIX: &str = "domainnames/";
+        let mut found: Vec<ServedDomain> = Vec::new();
+        let mut after = String::new();
+        loop {
+            let domains = self.store.scan(PREFIX, &after, CHUNK)?;
+            let Some((last, _)) = domains.last() else { break };
+            after.clone_from(last);
+            for (key, domain) in &domains {
+                let mappings =
+                    self.store.scan(&format!("mappings/{}/", &key[PREFIX.len()..]), "", MAPPINGS_MAX)?;
+                match served_domain(&domain.value, mappings.iter().map(|(_, entry)| entry.value.as_slice())) {
+                    Ok(domain) => found.push(domain),
+                    Err(why) => log("error", "aws", format_args!("{key} is damaged and not served: {why}")),
+                }
+            }
+        }
+        found.sort_by_key(|domain| !domain.private);
+        let base_path = |(path, api, stage)| BasePath { path, api, stage };
+        let domain = |ServedDomain { host, base_paths, .. }| Domain {
+            host,
+            base_paths: base_paths.into_iter().map(base_path).collect(),
+        };
+        Ok(found.into_iter().map(domain).collect())
     }
 
     fn made(
@@ -85,7 +115,7 @@ impl Aws {
             return Ok(before);
         }
         let made = match served(&api.value, &stage.value, &snapshot.value) {
-            Ok(served) => served.map(|served| {
+            Ok(served) => Some({
                 let name = format!("{}.{}", served.id, served.stage);
                 let entry = ApiEntry {
                     file: PathBuf::from(&name),
@@ -93,6 +123,7 @@ impl Aws {
                     id: Some(served.id),
                     stage: served.stage,
                     hosts: Vec::new(),
+                    default_endpoint: served.default_endpoint,
                     stage_variables: served.variables,
                     settings: served.settings,
                     setting_places: BTreeMap::new(),
@@ -128,7 +159,7 @@ impl Aws {
 
 /// Does the data plane depend on this key?
 pub(super) fn is_served(key: &str) -> bool {
-    ["apis/", "stages/"].iter().any(|kind| key.starts_with(kind))
+    ["apis/", "stages/", "domainnames/", "mappings/"].iter().any(|kind| key.starts_with(kind))
 }
 
 /// Publishes commits as long as the gateway runs. `start`: of the store when the node's first snapshot was made.

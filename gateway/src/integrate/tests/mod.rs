@@ -86,6 +86,7 @@ fn snapshot(path: &str, integration: &model::Integration) -> Snapshot {
         region: "us-east-1".to_owned(),
         stage: "prod".to_owned(),
         hosts: Vec::new(),
+        default_endpoint: true,
         endpoint_type: EndpointType::Regional,
         stage_variables: Vec::new(),
         policy: None,
@@ -109,6 +110,7 @@ fn snapshot(path: &str, integration: &model::Integration) -> Snapshot {
         id: "a1".to_owned(),
         stage: "prod".to_owned(),
         hosts: Vec::new(),
+        default_endpoint: true,
         tree: tree.pack().into(),
     };
     Snapshot {
