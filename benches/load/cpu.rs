@@ -1,8 +1,8 @@
 //! Who used the processors: the proxy, its core's softirq thread, we ourselves, and whoever else disturbs.
 //!
 //! Times are the scheduler's own sums in nanoseconds (`/proc/…/schedstat`), of every thread there is: what `/proc/stat`
-//! says of processors are samples of a clock that ticks 250 times a second, and a core that sleeps for microseconds at a
-//! time is busy or idle in them by chance. A thread that came and went between two readings is in neither.
+//! says of processors are samples of a clock that ticks 250 times a second, and a core that sleeps for microseconds at
+//! a time is busy or idle in them by chance. A thread that came and went between two readings is in neither.
 //! What a system call or a softirq does in a process's name counts as that process's: on loopback that is the kernel's
 //! receiving of what the process sends, for the proxy as for the load generator, and for all proxies alike.
 
