@@ -26,7 +26,7 @@ enum Which {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
-    /// Requests through to a backend: CPU per request beside nginx, haproxy, varnish, h2o, Pingora, Envoy; `--help` tells more
+    /// Requests through to a backend: CPU per request beside nginx, haproxy, varnish, h2o, Pingora, Envoy (`--help`)
     #[command(disable_help_flag = true)]
     Proxy(Load),
     /// Answers without a backend: the gateway's MOCK beside its peers' caches
