@@ -19,6 +19,7 @@ use std::sync::Arc;
 pub type ListenerIndex = usize;
 pub type ApiIndex = usize;
 pub type MethodIndex = usize;
+pub type PolicyIndex = usize;
 
 #[derive(Debug)]
 pub struct Snapshot {
@@ -35,6 +36,8 @@ pub struct Snapshot {
     pub apis: Vec<Arc<Api>>,
     /// Hosts, base paths and each API's resource tree.
     pub routes: route::Table,
+    /// Of private domain names, beside those of the APIs.
+    pub domain_policies: Vec<Policy>,
     /// Every backend that an integration calls, once; shared between snapshots as long as host and port stay.
     pub targets: Vec<Arc<Target>>,
     /// Of all stages that have one; the same from the start to the end of the process.

@@ -2,6 +2,7 @@
 //! `tests/aws` against a gateway. `cargo xtask test` leaves them out, and says so, where they are not installed.
 
 use crate::harness::api::mock;
+use crate::harness::gateway::INSIDE;
 use crate::harness::*;
 use serde_json::{Value, json};
 use std::io::Write;
@@ -158,6 +159,13 @@ fn authorizers_documentation_links_and_certificates_are_kept_and_guard() {
 #[test]
 fn custom_domain_names_mean_stages_at_once() {
     run(&empty(), "domains.py", &[]);
+}
+
+#[test]
+fn a_private_domain_name_is_for_its_vpc_endpoints_and_by_its_policy() {
+    let gateway = Setup::new(Io::Epoll).vpc_listener("vpce-inner", None).start();
+    let listener = gateway.address("vpce-inner").to_string();
+    run(&gateway, "private_domains.py", &[&listener, INSIDE, "vpce-inner"]);
 }
 
 /// `kill -9` while four clients write: what was acknowledged is there, and the store can be read and written.

@@ -103,6 +103,7 @@ fn node(random: &mut Random) -> Snapshot {
         apis: Vec::new(),
         routes: route::Table::default(),
         targets: Vec::new(),
+        domain_policies: Vec::new(),
         cache: gateway::cache::Store::new(0),
     }
 }

@@ -10,11 +10,11 @@ const ASSOCIATIONS_MAX: usize = 1000;
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-struct Association {
-    access_association_source: String,
+pub(super) struct Association {
+    pub(super) access_association_source: String,
     access_association_source_type: String,
     domain_name_access_association_arn: String,
-    domain_name_arn: String,
+    pub(super) domain_name_arn: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     tags: Option<BTreeMap<String, String>>,
 }

@@ -1,6 +1,7 @@
 //! A stage and the deployment that it points to → the data plane's model of an API; a domain name and its mappings →
 //! what its base paths mean.
 
+use super::access_association::Association;
 use super::base_path_mapping::BasePathMapping;
 use super::deployment::Snapshot;
 use super::domain_name::DomainName;
@@ -26,29 +27,36 @@ pub struct Served {
 }
 
 /// One domain name as it is to be served.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct ServedDomain {
     pub host: String,
     /// Base path (empty: any), API, stage (None: it is in the path). None of them: nobody is served there.
     pub base_paths: Vec<(String, String, Option<String>)>,
-    /// Another one may have the same host.
-    pub private: bool,
+    /// None: it is public.
+    pub private: Option<ServedPrivate>,
+}
+
+/// Who reaches a private domain name. Another one may have the same host.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ServedPrivate {
+    /// VPC endpoints.
+    pub sources: Vec<String>,
+    /// As JSON; None: nobody passes.
+    pub policy: Option<Value>,
 }
 
 const AT: Place = Place { line: 0, column: 0 };
 
-/// The stored objects as JSON: a domain name and its mappings. Err: an object is damaged.
+/// The stored objects as JSON: a domain name, its mappings, and all access associations. Err: an object is damaged.
 pub fn served_domain<'m>(
     domain: &[u8],
     mappings: impl Iterator<Item = &'m [u8]>,
+    associations: impl Iterator<Item = &'m [u8]>,
 ) -> Result<ServedDomain, String> {
     let damaged = |error: serde_json::Error| error.to_string();
     let domain: DomainName = serde_json::from_slice(domain).map_err(damaged)?;
-    let private = domain.is_private();
-    // What cannot be asked of a caller yet (a certificate of its own, a private domain's policy) lets nobody pass;
-    // there are no routing rules.
-    let closed = private
-        || domain.mutual_tls_authentication.is_some()
+    // What cannot be asked of a caller yet (a certificate of its own) lets nobody pass; there are no routing rules.
+    let closed = domain.mutual_tls_authentication.is_some()
         || domain.routing_mode.as_deref() == Some("ROUTING_RULE_ONLY");
     let mut base_paths = Vec::new();
     for mapping in mappings {
@@ -58,6 +66,20 @@ pub fn served_domain<'m>(
         base_paths.push((path, rest_api_id, stage));
     }
     base_paths.retain(|_| !closed);
+    let private = match domain.domain_name_arn.filter(|_| domain.domain_name_id.is_some()) {
+        None => None,
+        Some(arn) => {
+            let mut sources = Vec::new();
+            for association in associations {
+                let association: Association = serde_json::from_slice(association).map_err(damaged)?;
+                if association.domain_name_arn == arn {
+                    sources.push(association.access_association_source);
+                }
+            }
+            let policy = domain.policy.as_deref().map(serde_json::from_str).transpose();
+            Some(ServedPrivate { sources, policy: policy.map_err(damaged)? })
+        }
+    };
     Ok(ServedDomain { host: domain.domain_name, base_paths, private })
 }
 

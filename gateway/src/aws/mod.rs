@@ -31,7 +31,7 @@ mod validator;
 mod vpc_link;
 
 pub use fault::Fault;
-pub use lower::{Served, ServedDomain, served, served_domain};
+pub use lower::{Served, ServedDomain, ServedPrivate, served, served_domain};
 pub use operations::{OPERATIONS, Operation, find};
 pub use sigv4::{Authorization, Credential, Signed};
 

@@ -24,12 +24,24 @@ pub struct Document {
 }
 
 /// A custom domain name.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Domain {
     /// Lower case; `*.` in front stands for any one label.
     pub host: String,
     /// None of them: nobody is served there.
     pub base_paths: Vec<BasePath>,
+    /// None: it is public.
+    pub private: Option<Private>,
+}
+
+/// Who reaches a private domain name.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Private {
+    /// Names of listeners of a VPC: its endpoints.
+    pub listeners: Vec<String>,
+    /// None: nobody passes.
+    pub policy: Option<serde_json::Value>,
+    pub owner: Owner,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]

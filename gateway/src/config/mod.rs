@@ -14,7 +14,7 @@ mod toml;
 pub use check::check;
 pub use compile::{Before, Compiled, Part, compile, compile_after};
 pub use document::{
-    ApiEntry, Bans, BasePath, Control, Document, Domain, Listener, Node, Owner, Vpc, Xdp, XdpMode,
+    ApiEntry, Bans, BasePath, Control, Document, Domain, Listener, Node, Owner, Private, Vpc, Xdp, XdpMode,
 };
 pub use load::{load, load_after};
 pub use source::Sources;
@@ -64,10 +64,10 @@ impl Loaded {
             document.apis.push(entry.clone());
             apis.push(Ok(Arc::clone(api)));
         }
-        for Domain { host, base_paths } in &stored.domains {
+        for domain in &stored.domains {
             let is_stored = |base: &&BasePath| !taken.iter().flatten().any(|id| *id == base.api);
-            let base_paths = base_paths.iter().filter(is_stored).cloned().collect();
-            document.domains.push(Domain { host: host.clone(), base_paths });
+            let base_paths = domain.base_paths.iter().filter(is_stored).cloned().collect();
+            document.domains.push(Domain { base_paths, ..domain.clone() });
         }
         Self { document, apis, warnings: self.warnings.clone(), sources: self.sources.clone() }
     }

@@ -37,6 +37,10 @@ pub fn permit<'s>(
     endpoint::admit(snapshot, listener, matched.api, source)?;
     let api = snapshot.apis.get(matched.api).ok_or(Refusal::NoRoute)?;
     let method = api.methods.get(matched.method).ok_or(Refusal::NoRoute)?;
+    if let Some(index) = matched.policy {
+        let policy = snapshot.domain_policies.get(index).ok_or(Refusal::NoRoute)?;
+        policy.evaluate(&policy::Request::new(snapshot, listener, source, head, api, &matched))?;
+    }
     if let Some(policy) = &api.policy {
         let request = policy::Request::new(snapshot, listener, source, head, api, &matched);
         // With an authorizer only an explicit Deny counts before it has spoken.

@@ -81,6 +81,7 @@ fn node() -> Snapshot {
         apis: [Regional, Edge, Private].map(|kind| api(kind, Vec::new()).into()).into(),
         routes: Table::default(),
         targets: Vec::new(),
+        domain_policies: Vec::new(),
         cache: crate::cache::Store::new(0),
     }
 }

@@ -149,7 +149,7 @@ fn matched(head: &RequestHead) -> Match {
     let mut tree = Tree::default();
     tree.insert("/pets/{id}", "ANY", 0).unwrap();
     let (method, captures) = tree.pack().find(head.path(), 5..head.path().len(), head.method()).unwrap();
-    Match { api: 0, method, path: 5..head.path().len(), captures }
+    Match { api: 0, method, path: 5..head.path().len(), policy: None, captures }
 }
 
 #[test]

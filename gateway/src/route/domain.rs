@@ -1,13 +1,23 @@
 //! Custom domain names: a host, and which stage each of its base paths means; the longest one that fits wins.
 
 use super::literal::{Names, number};
-use crate::snapshot::ApiIndex;
+use crate::snapshot::{ApiIndex, ListenerIndex, PolicyIndex};
 
 /// A domain name as it is given; its host in lower case, `*.` in front of it for any one label.
 #[derive(Clone, Debug)]
 pub struct Domain<'d> {
     pub host: &'d str,
     pub base_paths: Vec<Meaning<'d>>,
+    pub private: Option<Private>,
+}
+
+/// Of a private domain name: several may have one host.
+#[derive(Clone, Debug)]
+pub struct Private {
+    /// Through these it is reached.
+    pub listeners: Vec<ListenerIndex>,
+    /// Its policy.
+    pub policy: PolicyIndex,
 }
 
 /// What one base path means.
@@ -36,9 +46,16 @@ pub(super) struct Domains {
     exact: Names,
     /// Without their `*.`
     wildcards: Names,
-    hosts: Vec<String>,
-    /// Of each host; the longest first.
-    base_paths: Vec<Vec<BasePath>>,
+    hosts: Vec<Host>,
+}
+
+#[derive(Debug)]
+pub(super) struct Host {
+    name: String,
+    /// The longest first.
+    pub(super) base_paths: Vec<BasePath>,
+    /// Of a private domain name: what says who passes.
+    pub(super) policy: Option<PolicyIndex>,
 }
 
 impl Domains {
@@ -47,47 +64,45 @@ impl Domains {
         domains: impl IntoIterator<Item = Domain<'d>>,
         stages: impl Fn(&Meaning<'d>) -> Vec<ApiIndex>,
     ) -> Self {
-        let (mut hosts, mut base_paths) = (Vec::new(), Vec::new());
+        let mut hosts: Vec<Host> = Vec::new();
         for domain in domains {
             let base_path = |meaning: &Meaning<'d>| BasePath {
                 path: meaning.path.to_owned(),
                 stages: stages(meaning),
                 staged: meaning.stage.is_none(),
             };
-            let mut all: Vec<BasePath> = domain.base_paths.iter().map(base_path).collect();
-            all.sort_by_key(|base| std::cmp::Reverse(base.path.len()));
-            hosts.push(domain.host.to_owned());
-            base_paths.push(all);
+            let mut base_paths: Vec<BasePath> = domain.base_paths.iter().map(base_path).collect();
+            base_paths.sort_by_key(|base| std::cmp::Reverse(base.path.len()));
+            let policy = domain.private.map(|private| private.policy);
+            hosts.push(Host { name: domain.host.to_owned(), base_paths, policy });
         }
-        let numbered = || hosts.iter().map(String::as_str).zip((0..hosts.len()).map(number));
+        let numbered = || hosts.iter().map(|host| host.name.as_str()).zip((0..hosts.len()).map(number));
         Self {
             exact: Names::new(numbered().filter(|(host, _)| !host.starts_with("*."))),
             wildcards: Names::new(numbered().filter_map(|(host, at)| Some((host.strip_prefix("*.")?, at)))),
-            base_paths,
             hosts,
         }
     }
 
     /// Where the API is meant: `host/base/path`, with its stage where that is in the path.
     pub(super) fn of(&self, api: ApiIndex, stage: &str) -> Vec<String> {
-        let named = self.hosts.iter().zip(&self.base_paths);
-        let each = named.flat_map(|(host, base_paths)| base_paths.iter().map(move |base| (host, base)));
+        let each = self.hosts.iter().flat_map(|host| host.base_paths.iter().map(move |base| (host, base)));
         each.filter(|(_, base)| base.stages.contains(&api))
             .map(|(host, base)| {
-                let parts = [host.as_str(), &base.path, if base.staged { stage } else { "" }];
+                let parts = [host.name.as_str(), &base.path, if base.staged { stage } else { "" }];
                 parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("/")
             })
             .collect()
     }
 
     /// None: nobody's domain. An exact name goes before `*.`
-    pub(super) fn get(&self, host: &str) -> Option<&[BasePath]> {
-        if self.base_paths.is_empty() {
+    pub(super) fn get(&self, host: &str) -> Option<&Host> {
+        if self.hosts.is_empty() {
             return None;
         }
         let wild = || self.wildcards.get(host.split_once('.')?.1);
         let at = self.exact.get(host).or_else(wild)?;
-        self.base_paths.get(at).map(Vec::as_slice)
+        self.hosts.get(at)
     }
 }
 

@@ -8,14 +8,14 @@ mod reach;
 mod tree;
 
 pub use captures::Captures;
-pub use domain::{Domain, Meaning};
+pub use domain::{Domain, Meaning, Private};
 pub use packed::Packed;
 pub use reach::{ApiDoor, Table};
 pub use tree::{Invalid, Tree, parameters_of};
 
 use crate::http::{Method, RequestHead};
 use crate::refusal::Refusal;
-use crate::snapshot::{self, ApiIndex, ListenerIndex, MethodIndex, Snapshot};
+use crate::snapshot::{self, ApiIndex, ListenerIndex, MethodIndex, PolicyIndex, Snapshot};
 use std::ops::Range;
 
 /// What a request asks for; `path` is normalised (http::RequestHead::path), `host` lower-cased without port.
@@ -46,6 +46,8 @@ pub struct Reached {
     pub api: ApiIndex,
     /// Byte range of the request's path that the resource tree sees, e.g. `/pets/7` of `/prod/pets/7` (may be empty).
     pub path: Range<usize>,
+    /// Of the private domain name through which it came: what says who passes.
+    pub policy: Option<PolicyIndex>,
 }
 
 /// The evidence that a method owns the request.
@@ -55,6 +57,8 @@ pub struct Match {
     pub method: MethodIndex,
     /// As in Reached.
     pub path: Range<usize>,
+    /// As in Reached.
+    pub policy: Option<PolicyIndex>,
     /// Captured parameters, as ranges of the request's path, in the order of the method's `{..}` segments.
     pub captures: Captures,
 }
@@ -70,10 +74,10 @@ impl Match {
 impl Table {
     /// Err: `Refusal::NoRoute`.
     pub fn find(&self, asked: &Asked<'_>, reached: Reached) -> Result<Match, Refusal> {
-        let Reached { api, path } = reached;
+        let Reached { api, path, policy } = reached;
         let found = self.tree(api).and_then(|tree| tree.find(asked.path, path.clone(), asked.method));
         let (method, captures) = found.ok_or(Refusal::NoRoute)?;
-        Ok(Match { api, method, path, captures })
+        Ok(Match { api, method, path, policy, captures })
     }
 }
 

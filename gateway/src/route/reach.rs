@@ -1,10 +1,10 @@
 //! Host and first path segments → API and stage: AWS's URLs, an API's own hosts, and the forms for local work.
 
-use super::domain::{self, BasePath, Domain, Domains, Meaning};
+use super::domain::{self, Domain, Domains, Host, Meaning};
 use super::literal::{Names, number};
 use super::{Asked, Packed, Reached};
 use crate::refusal::Refusal;
-use crate::snapshot::{ApiIndex, Listener};
+use crate::snapshot::{ApiIndex, Listener, ListenerIndex};
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
@@ -12,9 +12,9 @@ use std::sync::Arc;
 /// Hosts, ids, base paths and resource trees of all APIs, compiled.
 #[derive(Debug, Default)]
 pub struct Table {
-    /// api id → its place in `stages_of`
+    /// api id → its place in `apis_of`
     ids: Names,
-    stages_of: Vec<Stages>,
+    apis_of: Vec<Stages>,
     /// own host, lower case → API
     hosts: Names,
     domains: Domains,
@@ -38,6 +38,8 @@ struct Door {
     apis: Option<Vec<ApiIndex>>,
     /// The stages of the one API that `/{stage}/...` means here, whatever the host.
     only: Option<Vec<ApiIndex>>,
+    /// The private domain names that are reached through it.
+    domains: Domains,
 }
 
 /// An API as the table sees it; its place in the list is its ApiIndex.
@@ -72,7 +74,7 @@ impl Table {
         }
         let mut table = Self {
             ids: Names::new(ids.keys().zip(0..).map(|(id, at)| (*id, at))),
-            stages_of: ids.into_values().collect(),
+            apis_of: ids.into_values().collect(),
             hosts: Names::new(hosts.iter().map(|(host, index)| (host.as_str(), *index))),
             ..Self::default()
         };
@@ -84,6 +86,7 @@ impl Table {
             vpc: listener.vpc.is_some(),
             apis: listener.apis.clone(),
             only: all_stages(index),
+            domains: Domains::default(),
         });
         table.doors = doors.collect();
         for api in apis {
@@ -93,22 +96,44 @@ impl Table {
         table
     }
 
+    /// A private one is reached through its listeners alone; elsewhere its host means nothing else.
     #[must_use]
-    pub fn with_domains<'d>(mut self, domains: impl IntoIterator<Item = Domain<'d>>) -> Self {
-        let stages = |meaning: &Meaning<'d>| {
-            let of_api = self.ids.get(meaning.api).and_then(|at| self.stages_of.get(at));
-            let is = |api: &ApiIndex| {
-                meaning.stage.is_none_or(|stage| self.stages.get(*api).is_some_and(|name| name == stage))
+    pub fn with_domains(mut self, domains: &[Domain<'_>]) -> Self {
+        let of_door = |door: ListenerIndex| {
+            let here = |domain: &&Domain<'_>| {
+                domain.private.as_ref().is_some_and(|private| private.listeners.contains(&door))
             };
-            of_api.map_or(&[][..], |stages| &stages.apis).iter().copied().filter(is).collect()
+            Domains::new(domains.iter().filter(here).cloned(), |meaning| self.stages_of(meaning))
         };
-        self.domains = Domains::new(domains, stages);
+        let private: Vec<Domains> = (0..self.doors.len()).map(of_door).collect();
+        let (closed, public): (Vec<_>, Vec<_>) = domains.iter().partition(|domain| domain.private.is_some());
+        let closed = closed.into_iter().map(|domain| Domain { base_paths: Vec::new(), ..domain.clone() });
+        // Of one name that is there twice, the last one counts.
+        let everywhere =
+            Domains::new(closed.chain(public.into_iter().cloned()), |meaning| self.stages_of(meaning));
+        for (door, domains) in self.doors.iter_mut().zip(private) {
+            door.domains = domains;
+        }
+        self.domains = everywhere;
         self
+    }
+
+    fn stages_of(&self, meaning: &Meaning<'_>) -> Vec<ApiIndex> {
+        let of_api = self.ids.get(meaning.api).and_then(|at| self.apis_of.get(at));
+        let is = |api: &ApiIndex| {
+            meaning.stage.is_none_or(|stage| self.stages.get(*api).is_some_and(|name| name == stage))
+        };
+        of_api.map_or(&[][..], |stages| &stages.apis).iter().copied().filter(is).collect()
     }
 
     /// Where domain names mean the API: `host`, `host/base/path`, with its stage where that is in the path.
     pub fn domains_of(&self, api: ApiIndex) -> Vec<String> {
-        self.domains.of(api, self.stages.get(api).map_or("", String::as_str))
+        let stage = self.stages.get(api).map_or("", String::as_str);
+        let private = self.doors.iter().flat_map(|door| door.domains.of(api, stage));
+        let mut all: Vec<String> = self.domains.of(api, stage).into_iter().chain(private).collect();
+        all.sort_unstable();
+        all.dedup();
+        all
     }
 
     pub(super) fn tree(&self, api: ApiIndex) -> Option<&Packed> {
@@ -117,7 +142,7 @@ impl Table {
 
     /// The APIs with that id, one a stage.
     fn by_id(&self, id: &str) -> Option<&[ApiIndex]> {
-        let stages = self.ids.get(id).and_then(|at| self.stages_of.get(at));
+        let stages = self.ids.get(id).and_then(|at| self.apis_of.get(at));
         stages.filter(|stages| stages.default_endpoint).map(|stages| stages.apis.as_slice())
     }
 
@@ -141,10 +166,10 @@ impl Table {
             return self.stage_of(stages, path, 0);
         }
         if let Some(api) = self.hosts.get(asked.host) {
-            return Ok(Reached { api, path: collapse(path, 0) });
+            return Ok(Reached { api, path: collapse(path, 0), policy: None });
         }
-        if let Some(base_paths) = self.domains.get(asked.host) {
-            return self.by_base_path(base_paths, path);
+        if let Some(host) = door.domains.get(asked.host).or_else(|| self.domains.get(asked.host)) {
+            return self.by_base_path(host, path);
         }
         if let Some(id) = asked.api_id.filter(|_| door.vpc) {
             return self.stage_of(self.by_id(id).ok_or(NO_API)?, path, 0);
@@ -175,13 +200,15 @@ impl Table {
         std::iter::once(label).chain(shorter).find_map(|id| self.by_id(id))
     }
 
-    fn by_base_path(&self, base_paths: &[BasePath], path: &str) -> Result<Reached, Refusal> {
-        let (base, after) = domain::longest(base_paths, path, collapse(path, 0).start).ok_or(NO_MAPPING)?;
+    fn by_base_path(&self, host: &Host, path: &str) -> Result<Reached, Refusal> {
+        let from = collapse(path, 0).start;
+        let (base, after) = domain::longest(&host.base_paths, path, from).ok_or(NO_MAPPING)?;
+        let policy = host.policy;
         if base.staged {
-            return self.stage_of(&base.stages, path, after);
+            return self.stage_of(&base.stages, path, after).map(|reached| Reached { policy, ..reached });
         }
         let api = base.stages.first().ok_or(NO_STAGE)?;
-        Ok(Reached { api: *api, path: collapse(path, after) })
+        Ok(Reached { api: *api, path: collapse(path, after), policy })
     }
 
     /// The first segment behind `from` is the stage.
@@ -189,7 +216,7 @@ impl Table {
         let stage = first_segment(path, from).ok_or(NO_STAGE)?;
         let named = |api: &&ApiIndex| self.stages.get(**api).is_some_and(|name| *name == path[stage.clone()]);
         let api = candidates.iter().find(named).ok_or(NO_STAGE)?;
-        Ok(Reached { api: *api, path: collapse(path, stage.end) })
+        Ok(Reached { api: *api, path: collapse(path, stage.end), policy: None })
     }
 }
 

@@ -261,7 +261,7 @@ fn table(any_host: Option<ApiIndex>) -> Table {
     ];
     let domain = |host, paths: &[(&'static str, &'static str, Option<&'static str>)]| {
         let meanings = paths.iter().map(|(path, api, stage)| Meaning { path, api, stage: *stage });
-        Domain { host, base_paths: meanings.collect() }
+        Domain { host, base_paths: meanings.collect(), private: None }
     };
     let domains = [
         domain(
@@ -274,15 +274,23 @@ fn table(any_host: Option<ApiIndex>) -> Table {
         ),
         domain("empty.example.net", &[]),
         domain("one.example.com", &[("", "one-two", Some("prod"))]),
+        Domain {
+            private: Some(Private { listeners: vec![1], policy: 7 }),
+            ..domain("in.example.org", &[("", "one", Some("prod"))])
+        },
+        Domain {
+            private: Some(Private { listeners: Vec::new(), policy: 8 }),
+            ..domain("own.example.net", &[("", "one", Some("prod"))])
+        },
     ];
-    Table::new(doors, &listeners, &[any_host, any_host, Some(2), None]).with_domains(domains)
+    Table::new(doors, &listeners, &[any_host, any_host, Some(2), None]).with_domains(&domains)
 }
 
 /// The API and the path that its resources see.
 fn reach(table: &Table, at: usize, host: &str, path: &str, api_id: Option<&str>) -> Option<(usize, String)> {
     let asked = Asked { listener: at, host, path, method: Method::Get, api_id };
     match table.reach(&asked) {
-        Ok(Reached { api, path: range }) => Some((api, path[range].to_owned())),
+        Ok(Reached { api, path: range, .. }) => Some((api, path[range].to_owned())),
         Err(Refusal::Forbidden(_)) => None,
         Err(other) => panic!("{other:?}"),
     }
@@ -380,11 +388,25 @@ fn a_domain_name_means_what_its_longest_base_path_does() {
 }
 
 #[test]
+fn a_private_domain_name_is_reached_through_its_listeners_alone() {
+    let table = table(Some(0));
+    let asked = |listener| {
+        let (host, path) = ("in.example.org", "/prod/x");
+        table.reach(&Asked { listener, host, path, method: Method::Get, api_id: None })
+    };
+    let reached = asked(1).unwrap();
+    assert_eq!((reached.api, reached.policy), (0, Some(7)));
+    assert!(matches!(asked(0), Err(Refusal::Forbidden("no base path of this domain name"))));
+    // Another one has the name, and is public.
+    assert_eq!(reach(&table, 1, "own.example.net", "/x", None), Some((2, "/x".to_owned())));
+}
+
+#[test]
 fn an_api_knows_where_domain_names_mean_it() {
     let table = table(None);
-    assert_eq!(table.domains_of(0), ["own.example.net/a/b/prod"]);
-    assert_eq!(table.domains_of(1), ["own.example.net/a/b/beta", "own.example.net/a"]);
-    assert_eq!(table.domains_of(2), ["own.example.net", "one.example.com"]);
+    assert_eq!(table.domains_of(0), ["in.example.org", "own.example.net/a/b/prod"]);
+    assert_eq!(table.domains_of(1), ["own.example.net/a", "own.example.net/a/b/beta"]);
+    assert_eq!(table.domains_of(2), ["one.example.com", "own.example.net"]);
     assert_eq!(table.domains_of(3), ["*.example.net/v1"]);
 }
 

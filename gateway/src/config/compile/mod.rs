@@ -2,6 +2,7 @@
 
 mod api;
 mod cache;
+mod domain;
 mod part;
 mod served;
 mod targets;
@@ -14,7 +15,7 @@ use crate::guard::endpoint::CidrSet;
 use crate::guard::offence::Thresholds;
 use crate::guard::origin::Front;
 use crate::model::{Diagnostic, EndpointType, Place, RestApi, Severity, SourceLimits};
-use crate::route::{ApiDoor, Domain, Meaning, Table};
+use crate::route::{ApiDoor, Table};
 use crate::snapshot::{self, ApiIndex, Snapshot};
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use part::MadeFrom;
@@ -110,7 +111,7 @@ pub fn compile_after(
     compiler.check_shared(&listeners, &apis);
     compiler.check_limits(&listeners);
     let routes = Table::new(doors, &listeners, &compiler.only_apis(&listeners, &apis));
-    let routes = routes.with_domains(domains(document));
+    let (routes, domain_policies) = compiler.with_domains(routes);
     let (errors, mut warnings): (Vec<_>, Vec<_>) =
         compiler.findings.into_iter().partition(|finding| finding.severity == Severity::Error);
     // The document's reader has often said it already, of the same line.
@@ -133,19 +134,10 @@ pub fn compile_after(
         targets: targets::of_all(&apis),
         apis,
         routes,
+        domain_policies,
         cache: compiler.cache,
     };
     Ok(Compiled { snapshot, warnings, parts })
-}
-
-/// As the routes take them.
-fn domains(document: &Document) -> impl Iterator<Item = Domain<'_>> {
-    document.domains.iter().map(|domain| {
-        let paths = domain.base_paths.iter();
-        let meanings =
-            paths.map(|base| Meaning { path: &base.path, api: &base.api, stage: base.stage.as_deref() });
-        Domain { host: &domain.host, base_paths: meanings.collect() }
-    })
 }
 
 /// Switched > the file's > AWS's default.

@@ -1,15 +1,15 @@
 //! From the store to the data plane: every commit that touches what is served is published, whoever made it.
 
 use super::Aws;
-use crate::aws::{ServedDomain, served, served_domain};
-use crate::config::{ApiEntry, BasePath, Domain, Owner, Stored, StoredApi};
+use crate::aws::{ServedDomain, ServedPrivate, served, served_domain};
+use crate::config::{ApiEntry, BasePath, Domain, Owner, Private, Stored, StoredApi};
 use crate::control::change::{self, Terms};
 use crate::control::node::Node;
 use crate::control::publish::{Keep, publish};
 use crate::control::upgrade;
 use crate::model::Place;
 use crate::observe::log;
-use crate::store::{Failed, KeyValue, Read};
+use crate::store::{Entry, Failed, KeyValue, Read};
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 use std::rc::Rc;
@@ -23,8 +23,8 @@ const AGAIN_AFTER: Duration = Duration::from_secs(1);
 const WITHIN: Duration = Duration::from_secs(20);
 /// Stages, or domain names, that are read at once.
 const CHUNK: usize = 500;
-/// Of one domain name; more are not made.
-const MAPPINGS_MAX: usize = 1000;
+/// Mappings of one domain name, and access associations of an account; more are not made.
+const BELOW_MAX: usize = 1000;
 
 /// How far the data plane is behind the store.
 #[derive(Clone, Debug, Default)]
@@ -67,31 +67,31 @@ impl Aws {
         Ok(revision)
     }
 
-    /// What a host means twice: the last one counts, which is no private one if there is another.
     fn domains(&self) -> Result<Vec<Domain>, Failed> {
         const PREFIX: &str = "domainnames/";
-        let mut found: Vec<ServedDomain> = Vec::new();
+        let mut found = Vec::new();
         let mut after = String::new();
         loop {
             let domains = self.store.scan(PREFIX, &after, CHUNK)?;
             let Some((last, _)) = domains.last() else { break };
             after.clone_from(last);
             for (key, domain) in &domains {
-                let mappings =
-                    self.store.scan(&format!("mappings/{}/", &key[PREFIX.len()..]), "", MAPPINGS_MAX)?;
-                match served_domain(&domain.value, mappings.iter().map(|(_, entry)| entry.value.as_slice())) {
-                    Ok(domain) => found.push(domain),
+                let mut parts = key[PREFIX.len()..].splitn(3, '/');
+                let (Some(account), Some(region)) = (parts.next(), parts.next()) else { continue };
+                let below = |scope: &str| self.store.scan(scope, "", BELOW_MAX);
+                let mappings = below(&format!("mappings/{}/", &key[PREFIX.len()..]))?;
+                let associations = below(&format!("associations/{account}/{region}/"))?;
+                let (mappings, associations) = (mappings.iter().map(value), associations.iter().map(value));
+                match served_domain(&domain.value, mappings, associations) {
+                    Ok(served) => {
+                        let owner = Owner { account: account.into(), region: region.into() };
+                        found.push(domain_of(served, owner));
+                    }
                     Err(why) => log("error", "aws", format_args!("{key} is damaged and not served: {why}")),
                 }
             }
         }
-        found.sort_by_key(|domain| !domain.private);
-        let base_path = |(path, api, stage)| BasePath { path, api, stage };
-        let domain = |ServedDomain { host, base_paths, .. }| Domain {
-            host,
-            base_paths: base_paths.into_iter().map(base_path).collect(),
-        };
-        Ok(found.into_iter().map(domain).collect())
+        Ok(found)
     }
 
     fn made(
@@ -157,9 +157,22 @@ impl Aws {
     }
 }
 
+fn value((_, entry): &(String, Entry)) -> &[u8] {
+    &entry.value
+}
+
+fn domain_of(served: ServedDomain, owner: Owner) -> Domain {
+    let base_path = |(path, api, stage)| BasePath { path, api, stage };
+    let private =
+        served.private.map(|ServedPrivate { sources, policy }| Private { listeners: sources, policy, owner });
+    Domain { host: served.host, base_paths: served.base_paths.into_iter().map(base_path).collect(), private }
+}
+
 /// Does the data plane depend on this key?
 pub(super) fn is_served(key: &str) -> bool {
-    ["apis/", "stages/", "domainnames/", "mappings/"].iter().any(|kind| key.starts_with(kind))
+    ["apis/", "stages/", "domainnames/", "mappings/", "associations/"]
+        .iter()
+        .any(|kind| key.starts_with(kind))
 }
 
 /// Publishes commits as long as the gateway runs. `start`: of the store when the node's first snapshot was made.

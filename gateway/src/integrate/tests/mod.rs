@@ -124,6 +124,7 @@ fn snapshot(path: &str, integration: &model::Integration) -> Snapshot {
         offences: None,
         targets: api.targets.clone(),
         apis: vec![Arc::new(api)],
+        domain_policies: Vec::new(),
         cache: crate::cache::Store::new(0),
     }
 }
