@@ -147,6 +147,20 @@ fn other_apis_do_not_notice_a_deployment() {
 }
 
 #[test]
+fn what_is_imported_is_exported_again_and_answers_alike() {
+    run(&empty(), "export.py", &[]);
+}
+
+/// An API of gateway.toml is told as it runs, and changed in its file alone.
+#[test]
+fn apis_of_files_are_told_and_not_written() {
+    let files = Api::new("files", "f1lesf1les").method("/x", "get", mock(200));
+    let gateway = Setup::new(Io::Epoll).api(files).start();
+    let file = gateway.home.folder().join("files.json");
+    run(&gateway, "files.py", &["f1lesf1les", file.to_str().unwrap()]);
+}
+
+#[test]
 fn objects_are_made_told_and_refused_as_aws_does() {
     run(&empty(), "objects.py", &[]);
 }

@@ -21,6 +21,7 @@ mod limits;
 mod long_bodies;
 mod mapping;
 mod memory;
+mod objects;
 mod place;
 mod proxies;
 mod refusals;

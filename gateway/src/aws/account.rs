@@ -1,7 +1,7 @@
 //! Account, tags, and the kinds of SDK.
 
 use super::patch::{self, Dialect, Kind, Rule, items, replace};
-use super::{Answer, Call, Fault, answer, collection, patched};
+use super::{Answer, Call, Fault, RESERVED_TAGS, answer, collection, patched, rest_api};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -68,6 +68,11 @@ pub(super) fn tags(call: &mut Call<'_>) -> Result<Answer, Fault> {
 
 pub(super) fn tag(call: &mut Call<'_>) -> Result<Answer, Fault> {
     let wanted = call.fields()?.map("tags")?.unwrap_or_default();
+    if let Some(name) = wanted.keys().find(|name| rest_api::reserved(name)) {
+        return Err(Fault::bad_request(format!(
+            "Tags that begin with {RESERVED_TAGS} are the gateway's: {name}"
+        )));
+    }
     retag(call, |tags| tags.extend(wanted))
 }
 
@@ -78,6 +83,9 @@ pub(super) fn untag(call: &mut Call<'_>) -> Result<Answer, Fault> {
 
 fn retag(call: &mut Call<'_>, change: impl FnOnce(&mut BTreeMap<String, String>)) -> Result<Answer, Fault> {
     let key = tagged(call)?;
+    if let Some(api) = api_of(call.label(0)) {
+        call.may_write(api)?;
+    }
     let mut object: serde_json::Value = call.load(&key)?.unwrap_or_default();
     let mut tags: BTreeMap<String, String> =
         object.get("tags").and_then(|tags| serde_json::from_value(tags.clone()).ok()).unwrap_or_default();
@@ -91,6 +99,12 @@ fn retag(call: &mut Call<'_>, change: impl FnOnce(&mut BTreeMap<String, String>)
     }
     call.save(key, &object)?;
     Ok(Answer::Nothing)
+}
+
+/// The API that an ARN is about.
+fn api_of(arn: &str) -> Option<&str> {
+    let (_, rest) = arn.split_once("/restapis/")?;
+    rest.split('/').next()
 }
 
 /// The key of what an ARN names: `arn:aws:apigateway:us-east-1::/restapis/a1b2c3d4e5/stages/prod`. Those of private

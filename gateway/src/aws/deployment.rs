@@ -4,7 +4,7 @@ use super::patch::{self, Dialect, Kind, Rule, replace};
 use super::resource::{self, Resource};
 use super::rest_api::{self, RestApi};
 use super::stage::{self, Stage};
-use super::{Answer, Call, Fault, answer, patched, shown};
+use super::{Answer, Call, Fault, Fields, answer, patched, shown};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
@@ -29,12 +29,18 @@ pub(crate) struct Snapshot {
     pub(crate) validators: Vec<Value>,
     pub(crate) authorizers: Vec<Value>,
     pub(crate) gateway_responses: Vec<Value>,
+    pub(crate) documentation: Vec<Value>,
 }
 
 const RULES: &[Rule] = &[replace("/description", Kind::Text)];
 
 pub(super) fn create(call: &mut Call<'_>) -> Result<Answer, Fault> {
     let fields = call.fields()?;
+    answer(&make(call, &fields)?)
+}
+
+/// Of the API that the call's path names.
+pub(super) fn make(call: &mut Call<'_>, fields: &Fields) -> Result<Deployment, Fault> {
     let api = rest_api::load(call, call.label(0))?;
     let resources = resource::all(call, &api.id)?;
     let mut methods = resources.iter().flat_map(|resource| resource.resource_methods.values()).peekable();
@@ -51,18 +57,25 @@ pub(super) fn create(call: &mut Call<'_>) -> Result<Answer, Fault> {
         id: call.new_id("deployments", &[&api.id], 6)?,
     };
     let id = api.id.clone();
-    let snapshot = Snapshot {
+    let snapshot = taken(call, api, resources)?;
+    call.save(call.key("deployments", &[&id, &deployment.id]), &deployment)?;
+    call.save(call.key("snapshots", &[&id, &deployment.id]), &snapshot)?;
+    stage::deployed(call, fields, &deployment.id)?;
+    Ok(deployment)
+}
+
+/// The API as it is now.
+pub(super) fn taken(call: &Call<'_>, api: RestApi, resources: Vec<Resource>) -> Result<Snapshot, Fault> {
+    let id = api.id.clone();
+    Ok(Snapshot {
         models: call.below(&call.key("models", &[&id]))?,
         validators: call.below(&call.key("validators", &[&id]))?,
         authorizers: call.below(&call.key("authorizers", &[&id]))?,
         gateway_responses: call.below(&call.key("gatewayresponses", &[&id]))?,
+        documentation: call.below(&call.key("docparts", &[&id]))?,
         api,
         resources,
-    };
-    call.save(call.key("deployments", &[&id, &deployment.id]), &deployment)?;
-    call.save(call.key("snapshots", &[&id, &deployment.id]), &snapshot)?;
-    stage::deployed(call, &fields, &deployment.id)?;
-    answer(&deployment)
+    })
 }
 
 pub(super) fn get(call: &mut Call<'_>) -> Result<Answer, Fault> {
@@ -128,6 +141,15 @@ fn load(call: &Call<'_>) -> Result<Deployment, Fault> {
     rest_api::load(call, call.label(0))?;
     let found = call.load(&call.key("deployments", &[call.label(0), call.label(1)]))?;
     found.ok_or_else(|| Fault::not_found("Invalid Deployment identifier specified"))
+}
+
+/// A deployment of the call's API, and what it keeps of it.
+pub(super) fn snapshot(call: &Call<'_>, id: &str) -> Result<(Deployment, Snapshot), Fault> {
+    let api = call.label(0);
+    let deployment = call.load(&call.key("deployments", &[api, id]))?;
+    let snapshot = call.load(&call.key("snapshots", &[api, id]))?;
+    let unknown = || Fault::not_found("Invalid Deployment identifier specified");
+    deployment.zip(snapshot).ok_or_else(unknown)
 }
 
 /// Is there such a deployment of the API?

@@ -7,7 +7,7 @@ use super::{Answer, Call, Fault, answer, method, method::Method, patched};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-const TIMEOUT_MS: i64 = 29_000;
+pub(super) const TIMEOUT_MS: i64 = 29_000;
 const TIMEOUT_MIN_MS: i64 = 50;
 /// AWS's own end is 29 s, and more on request.
 const TIMEOUT_MAX_MS: i64 = 300_000;

@@ -4,14 +4,18 @@
 mod access_association;
 mod account;
 mod api_key;
+mod apply;
+mod archive;
 mod authorizer;
 mod base_path_mapping;
 mod client_certificate;
 mod deployment;
 mod documentation;
 mod domain_name;
+mod export;
 mod fault;
 mod fields;
+mod files;
 mod gateway_response;
 mod import;
 mod integration;
@@ -30,7 +34,10 @@ mod usage_plan;
 mod validator;
 mod vpc_link;
 
+pub use apply::{Applied, Target, apply};
+pub use archive::{Difference, Imported, export as export_store, import as import_store, is_export};
 pub use fault::Fault;
+pub use files::{FileApi, Overlaid, objects as file_objects};
 pub use lower::{Served, ServedDomain, ServedPrivate, served, served_domain};
 pub use operations::{OPERATIONS, Operation, find};
 pub use sigv4::{Authorization, Credential, Signed};
@@ -45,6 +52,8 @@ use serde_json::{Value, json};
 /// Of a collection, unless `limit` says otherwise; and the most that it may say.
 const PAGE: usize = 25;
 const PAGE_MAX: usize = 500;
+/// Tags that the gateway itself gives: nobody else sets them, and no export takes them along.
+const RESERVED_TAGS: &str = "gateway:";
 
 /// One call of an operation, authenticated, under way in a transaction.
 pub struct Call<'a> {
@@ -93,6 +102,10 @@ impl Call<'_> {
             let scope = if operation.path.starts_with("/restapis/{") { self.label(0) } else { "-" };
             let scope = scope.to_owned();
             self.take_turn(&scope)?;
+            // Flushing a cache changes nothing that a file says.
+            if scope != "-" && !operation.name.starts_with("Flush") {
+                self.may_write(&scope)?;
+            }
         }
         run(self)
     }
@@ -103,6 +116,17 @@ impl Call<'_> {
         self.tx.get(&key)?;
         self.tx.put(key, Vec::new());
         Ok(())
+    }
+
+    /// Err: the API is a file's, and what the file says is changed there.
+    fn may_write(&self, api: &str) -> Result<(), Fault> {
+        let found: Option<rest_api::RestApi> = self.load(&self.key("apis", &[api]))?;
+        match found.as_ref().and_then(|api| files::file_of(api)) {
+            None => Ok(()),
+            Some(file) => Err(Fault::bad_request(format!(
+                "API {api} is managed by the file {file}: change that file, then run `gateway apply`"
+            ))),
+        }
     }
 
     fn label(&self, index: usize) -> &str {

@@ -37,23 +37,37 @@ const ERROR: &str = r#"{
   }
 }"#;
 
+/// How a schema refers to another model of its API, before that one's name.
+pub(super) fn reference(api: &str) -> String {
+    format!("https://apigateway.amazonaws.com/restapis/{api}/models/")
+}
+
+impl Model {
+    /// One of the two that every new API has, as it was made.
+    pub(super) fn is_default(&self) -> bool {
+        let schema = self.schema.as_deref();
+        (self.name == "Empty" && schema == Some(EMPTY)) || (self.name == "Error" && schema == Some(ERROR))
+    }
+}
+
 /// The two that every new API has.
 pub(super) fn defaults(call: &mut Call<'_>, api: &str) -> Result<(), Fault> {
-    let descriptions = [
-        ("Empty", "This is a default empty schema model", EMPTY),
-        ("Error", "This is a default error schema model", ERROR),
-    ];
-    for (name, description, schema) in descriptions {
-        let model = Model {
-            content_type: "application/json".into(),
-            description: Some(description.into()),
-            id: (call.draw)(6)?,
-            name: name.into(),
-            schema: Some(schema.into()),
-        };
-        call.save(call.key("models", &[api, name]), &model)?;
-    }
-    Ok(())
+    ["Empty", "Error"].into_iter().try_for_each(|name| make_default(call, api, name))
+}
+
+pub(super) fn make_default(call: &mut Call<'_>, api: &str, name: &str) -> Result<(), Fault> {
+    let (description, schema) = match name {
+        "Empty" => ("This is a default empty schema model", EMPTY),
+        _ => ("This is a default error schema model", ERROR),
+    };
+    let model = Model {
+        content_type: "application/json".into(),
+        description: Some(description.into()),
+        id: (call.draw)(6)?,
+        name: name.into(),
+        schema: Some(schema.into()),
+    };
+    call.save(call.key("models", &[api, name]), &model)
 }
 
 pub(super) fn create(call: &mut Call<'_>) -> Result<Answer, Fault> {

@@ -3,7 +3,7 @@
 
 use super::{
     Run, access_association, account, api_key, authorizer, base_path_mapping, client_certificate, deployment,
-    documentation, domain_name, gateway_response, import, integration, integration_response, method,
+    documentation, domain_name, export, gateway_response, import, integration, integration_response, method,
     method_response, model, resource, rest_api, stage, usage_plan, validator, vpc_link,
 };
 use crate::mapping::decode;
@@ -226,7 +226,13 @@ pub const OPERATIONS: &[Operation] = &[
         202,
         Some(stage::flush_cache),
     ),
-    op("GetExport", "GET", "/restapis/{restapi_id}/stages/{stage_name}/exports/{export_type}", 200, None),
+    op(
+        "GetExport",
+        "GET",
+        "/restapis/{restapi_id}/stages/{stage_name}/exports/{export_type}",
+        200,
+        Some(export::get),
+    ),
     op("GetSdk", "GET", "/restapis/{restapi_id}/stages/{stage_name}/sdks/{sdk_type}", 200, None),
     op("GetSdkTypes", "GET", "/sdktypes", 200, Some(account::sdk_types)),
     op("GetSdkType", "GET", "/sdktypes/{sdktype_id}", 200, Some(account::sdk_type)),

@@ -3,9 +3,12 @@
 use super::fault::Violations;
 use super::patch::{self, Dialect, Kind, Operation, Rule, optional, replace};
 use super::resource::Resource;
-use super::{Answer, Call, Fault, Fields, base_path_mapping, import, model as models, patched, shown};
+use super::{
+    Answer, Call, Fault, Fields, RESERVED_TAGS, base_path_mapping, import, model as models, patched, shown,
+};
 use crate::guard::policy::{Owner, Policy};
 use crate::model;
+use crate::openapi::Described;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -111,7 +114,11 @@ pub(super) fn store_new(call: &mut Call<'_>, api: &RestApi) -> Result<Answer, Fa
 }
 
 /// As a document describes it, and the query of its import.
-pub(super) fn of_document(call: &Call<'_>, document: &model::RestApi) -> Result<RestApi, Fault> {
+pub(super) fn of_document(
+    call: &Call<'_>,
+    document: &model::RestApi,
+    described: &Described,
+) -> Result<RestApi, Fault> {
     let asked: Vec<String> = call
         .asked_all("endpointConfigurationTypes")
         .flat_map(|list| list.split(','))
@@ -121,17 +128,22 @@ pub(super) fn of_document(call: &Call<'_>, document: &model::RestApi) -> Result<
     let types = if asked.is_empty() { vec![import::type_name(written).to_owned()] } else { asked };
     let family = if types == ["PRIVATE"] { "dualstack" } else { "ipv4" };
     let api = RestApi {
-        api_key_source: "HEADER".into(),
+        api_key_source: described.api_key_source.clone().unwrap_or_else(|| "HEADER".into()),
         binary_media_types: document.binary_media_types.clone(),
         description: document.description.clone().filter(|text| !text.is_empty()),
+        disable_execute_api_endpoint: described.disable_execute_api_endpoint.unwrap_or(false),
+        endpoint_access_mode: described.endpoint_access_mode.clone(),
         endpoint_configuration: EndpointConfiguration {
-            ip_address_type: family.into(),
+            ip_address_type: described.ip_address_type.clone().unwrap_or_else(|| family.into()),
             types,
             vpc_endpoint_ids: document.vpc_endpoint_ids.clone(),
         },
         minimum_compression_size: document.minimum_compression_size.map(i64::from),
         name: document.name.clone(),
         policy: document.policy.as_ref().map(|(policy, _)| policy.to_string()),
+        security_policy: described.security_policy.clone(),
+        tags: Some(described.tags.clone()).filter(|tags| !tags.is_empty()),
+        version: described.version.clone(),
         ..RestApi::default()
     };
     check(call, &api, "importRestApiInput")?;
@@ -224,7 +236,7 @@ fn private_is_dualstack(before: &RestApi, api: &mut RestApi) {
     }
 }
 
-fn switch(before: &RestApi, api: &RestApi) -> Result<(), Fault> {
+pub(super) fn switch(before: &RestApi, api: &RestApi) -> Result<(), Fault> {
     let (old, new) = (&before.endpoint_configuration.types, &api.endpoint_configuration.types);
     if *old == ["PRIVATE"] && *new == ["EDGE"] {
         return Err(Fault::bad_request("PRIVATE endpoint type cannot be changed to EDGE"));
@@ -297,7 +309,7 @@ fn of_fields(fields: &Fields, input: &str) -> Result<RestApi, Fault> {
     Ok(api)
 }
 
-fn check(call: &Call<'_>, api: &RestApi, input: &str) -> Result<(), Fault> {
+pub(super) fn check(call: &Call<'_>, api: &RestApi, input: &str) -> Result<(), Fault> {
     let endpoint = &api.endpoint_configuration;
     let mut violations = Violations::default();
     violations.one_of(Some(&api.api_key_source), &format!("{input}.apiKeySource"), &["AUTHORIZER", "HEADER"]);
@@ -310,6 +322,11 @@ fn check(call: &Call<'_>, api: &RestApi, input: &str) -> Result<(), Fault> {
     }
     if api.name.len() > NAME_MAX || api.binary_media_types.len() > BINARY_MEDIA_TYPES_MAX {
         return refuse("Invalid REST API: a member is too long");
+    }
+    if let Some(name) = api.tags.iter().flatten().map(|(name, _)| name).find(|name| reserved(name)) {
+        return Err(Fault::bad_request(format!(
+            "Tags that begin with {RESERVED_TAGS} are the gateway's: {name}"
+        )));
     }
     if api.description.as_deref() == Some("") {
         return refuse("Description cannot be an empty string");
@@ -329,6 +346,10 @@ fn check(call: &Call<'_>, api: &RestApi, input: &str) -> Result<(), Fault> {
         return Err(compression());
     }
     api.policy.as_deref().map_or(Ok(()), |policy| readable(call, policy, &api.id))
+}
+
+pub(super) fn reserved(tag: &str) -> bool {
+    tag.starts_with(RESERVED_TAGS)
 }
 
 fn compression() -> Fault {

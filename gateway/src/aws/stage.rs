@@ -239,7 +239,7 @@ fn check_references(call: &Call<'_>, api: &str, stage: &Stage) -> Result<(), Fau
     stage.client_certificate_id.as_ref().map_or(Ok(()), |id| client_certificate::check(call, id))
 }
 
-fn load(call: &Call<'_>) -> Result<Stage, Fault> {
+pub(super) fn load(call: &Call<'_>) -> Result<Stage, Fault> {
     rest_api::load(call, call.label(0))?;
     let found = call.load(&call.key("stages", &[call.label(0), call.label(1)]))?;
     found.ok_or_else(|| Fault::not_found("Invalid Stage identifier specified"))
@@ -251,7 +251,7 @@ fn save(call: &mut Call<'_>, stage: &Stage) -> Result<(), Fault> {
 }
 
 /// There is nothing to wait for here: a cache is there when it is asked for.
-fn cache_status(stage: &mut Stage) {
+pub(super) fn cache_status(stage: &mut Stage) {
     let on = stage.cache_cluster_enabled;
     stage.cache_cluster_status = if on { "AVAILABLE" } else { "NOT_AVAILABLE" }.into();
     if on {

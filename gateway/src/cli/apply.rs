@@ -1,11 +1,18 @@
 //! `gateway apply`
 
+use super::objects::{self, About};
 use super::{End, Global, client, confirm, output};
 use crate::control::types::{ApplyRequest, Changed, Plan, Problem};
+use std::path::PathBuf;
 use std::time::Duration;
 
 #[derive(clap::Args)]
 pub(crate) struct Apply {
+    /// An OpenAPI document, or what `gateway export` wrote; - is standard input [default: gateway.toml and its files]
+    #[arg(conflicts_with = "confirm")]
+    file: Option<PathBuf>,
+    #[command(flatten)]
+    about: About,
     #[command(flatten)]
     how: How,
 }
@@ -32,6 +39,9 @@ impl How {
 
 impl Apply {
     pub(crate) fn run(&self, global: &Global) -> Result<End, Problem> {
+        if let Some(file) = &self.file {
+            return objects::apply(global, file, &self.about, (self.how.plan, self.how.yes));
+        }
         let ask = |shown: Option<&Plan>| {
             let (generation, files) =
                 (shown.map(|plan| plan.generation), shown.map(|plan| plan.files.clone()));

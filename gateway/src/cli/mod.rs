@@ -14,6 +14,7 @@ mod host;
 mod keys;
 mod limit;
 mod man;
+mod objects;
 mod output;
 mod run;
 mod ssh;
@@ -62,8 +63,15 @@ enum Command {
     Run(run::Run),
     /// Check the configuration with all its APIs, or single OpenAPI documents; nothing is changed
     Check(check::Check),
-    /// Reload the files, all or nothing: shows what changes, then does it
+    /// Reload the files, all or nothing: shows what changes, then does it. With FILE: an API, or the store, becomes
+    /// what that file says
     Apply(apply::Apply),
+    /// What `apply FILE` would change
+    Diff(objects::Diff),
+    /// Everything that was made through the AWS API, as one JSON document: all accounts and regions
+    Export(objects::Export),
+    /// The store becomes what `export` wrote, whole or not at all
+    Import(objects::Import),
     /// Another binary takes over: sockets are handed to it, the old process drains; no connection is refused or cut
     Upgrade(upgrade::Upgrade),
     /// What runs: listeners, APIs, workers, XDP, and what is out of step with the files
@@ -125,6 +133,9 @@ fn dispatch(cli: &Cli) -> Result<End, Problem> {
         Command::Run(command) => command.run(global),
         Command::Check(command) => command.run(global),
         Command::Apply(command) => command.run(global),
+        Command::Diff(command) => command.run(global),
+        Command::Export(command) => command.run(global),
+        Command::Import(command) => command.run(global),
         Command::Upgrade(command) => command.run(global),
         Command::Status => status::run(global),
         Command::Api(command) => command.run(global),
@@ -187,6 +198,14 @@ mod tests {
             "gateway check a.yaml b.json",
             "gateway apply --plan",
             "gateway apply --yes",
+            "gateway apply pets.yaml --yes",
+            "gateway apply pets.yaml --plan --api a1b2c3d4e5 --stage prod --region eu-west-1",
+            "gateway diff pets.yaml --exit-code --json",
+            "gateway diff -",
+            "gateway export",
+            "gateway export --output all.json --secrets --json",
+            "gateway import all.json --plan",
+            "gateway import - --yes",
             "gateway status --json",
             "gateway --socket /run/x.sock status",
             "gateway api list",
@@ -269,6 +288,11 @@ mod tests {
             "gateway explain GET http://host/",
             "gateway explain --from nobody GET http://host/",
             "gateway apply --plan --yes",
+            "gateway apply pets.yaml --confirm 60s",
+            "gateway apply --stage prod",
+            "gateway diff",
+            "gateway import",
+            "gateway import all.json --plan --yes",
             "gateway apply --yes --confirm 4s",
             "gateway apply --yes --confirm 61m",
             "gateway upgrade --drain 2h",

@@ -44,6 +44,11 @@ impl Sources {
         Ok(source)
     }
 
+    /// What the file said when it was read. None: it was not, or had errors.
+    pub fn text(&self, file: &Path) -> Option<&str> {
+        self.0.get(file).map(|source| &*source.text)
+    }
+
     /// Of what the text says, not of its bytes.
     pub(super) fn digest(&self, api: &Arc<RestApi>) -> u128 {
         match self.0.get(&api.file).filter(|source| Arc::ptr_eq(&source.api, api)) {

@@ -4,7 +4,8 @@
 use super::node::Node;
 use super::types::{
     ApplyRequest, BanRequest, ClearRequest, ConfirmRequest, DryRunRequest, EndpointRequest, ExplainRequest,
-    Failure, FlushRequest, KeyRequest, Kind, LimitRequest, OPERATOR_PEER, Problem, UnbanRequest,
+    Failure, FlushRequest, KeyRequest, Kind, LimitRequest, OPERATOR_PEER, ObjectsRequest, Problem,
+    UnbanRequest,
 };
 use super::{aws, bans, cache, change, confirm, explain, limit, status, top, upgrade};
 use crate::observe::log;
@@ -31,6 +32,8 @@ use tokio::sync::Semaphore;
 
 const CONNECTIONS_MAX: usize = 64;
 const BODY_BYTES_MAX: usize = 64 << 10;
+/// A whole store, as JSON in JSON.
+const OBJECTS_BYTES_MAX: usize = 1 << 30;
 /// A file of bans, as many as there may be.
 const BANS_BYTES_MAX: usize = 32 << 20;
 const HEAD_WITHIN: Duration = Duration::from_secs(10);
@@ -206,13 +209,13 @@ async fn operate(node: &Node, request: Request<Incoming>) -> Result<Answer, Prob
             let request: ConfirmRequest = read(body).await?;
             json(&confirm::confirm(node, &request).await?)
         }
-        (method, ["keys", rest @ ..]) => keys(node, (method, rest), body).await,
+        (method, [kept @ ("keys" | "objects"), rest @ ..]) => store(node, (method, kept, rest), body).await,
         (&Method::POST, ["xdp", "detach"]) => json(&change::detach(node).await?),
         (method, _) => {
-            let mend = "GET /status /apis /apis/{name} /bans /bans/{address} /cache /keys /xdp /xdp/limits /xdp/top; \
-                 POST /apply /apis/{name}/endpoint /bans /bans/remove /cache/flush /confirm /explain /keys \
-                 /keys/{id}/delete /xdp/limits/{listener} /xdp/limits/{listener}/clear /xdp/dry-run/{listener} \
-                 /xdp/detach /upgrade";
+            let mend = "GET /status /apis /apis/{name} /bans /bans/{address} /cache /keys /objects /objects/secrets \
+                 /xdp /xdp/limits /xdp/top; POST /apply /apis/{name}/endpoint /bans /bans/remove /cache/flush /confirm \
+                 /explain /keys /keys/{id}/delete /objects /xdp/limits/{listener} /xdp/limits/{listener}/clear \
+                 /xdp/dry-run/{listener} /xdp/detach /upgrade";
             Err(Problem::new(Kind::Unknown, format!("{method} {path} is not part of this API"), mend))
         }
     }
@@ -227,18 +230,25 @@ fn explained(node: &Node, request: &ExplainRequest) -> Result<Answer, Problem> {
     json(&explain::explain(&node.running().snapshot, &facts, request)?)
 }
 
-/// Access keys for the AWS API.
-async fn keys(node: &Node, asked: (&Method, &[&str]), body: Incoming) -> Result<Answer, Problem> {
+/// Access keys for the AWS API, and its objects as a whole.
+async fn store(node: &Node, asked: (&Method, &str, &[&str]), body: Incoming) -> Result<Answer, Problem> {
     match asked {
-        (&Method::GET, []) => json(&aws::list_keys(&node.aws)?),
-        (&Method::POST, []) => {
+        (&Method::GET, "keys", []) => json(&aws::list_keys(&node.aws)?),
+        (&Method::POST, "keys", []) => {
             let request: KeyRequest = read(body).await?;
             json(&aws::create_key(&node.aws, &request.name).await?)
         }
-        (&Method::POST, [id, "delete"]) => json(&aws::remove_key(&node.aws, id).await?),
-        (method, _) => {
+        (&Method::POST, "keys", [id, "delete"]) => json(&aws::remove_key(&node.aws, id).await?),
+        (&Method::GET, "objects", []) => json(&aws::export_objects(node, false)?),
+        (&Method::GET, "objects", ["secrets"]) => json(&aws::export_objects(node, true)?),
+        (&Method::POST, "objects", []) => {
+            let request: ObjectsRequest = read_up_to(body, OBJECTS_BYTES_MAX).await?;
+            json(&aws::apply_objects(node, &request).await?)
+        }
+        (method, ..) => {
             let what = format!("{method} is not answered here");
-            Err(Problem::new(Kind::Unknown, what, "GET /keys; POST /keys /keys/{id}/delete"))
+            let mend = "GET /keys /objects /objects/secrets; POST /keys /keys/{id}/delete /objects";
+            Err(Problem::new(Kind::Unknown, what, mend))
         }
     }
 }

@@ -3,6 +3,7 @@
 mod cache;
 mod keys;
 mod live;
+mod objects;
 
 pub use super::bans::types::{BanEntry, BanList, BanRequest, BansChanged, Exempt, UnbanRequest};
 pub use cache::{CacheFlushed, CacheStats, FlushRequest, StageCache};
@@ -11,6 +12,7 @@ pub use live::{
     ClearRequest, ConfirmRequest, Confirmed, DryRunRequest, LimitRequest, ListenerLimits, PendingChange,
     UpgradeRequest, Upgraded,
 };
+pub use objects::{ObjectChange, ObjectsChanged, ObjectsRequest};
 
 pub use super::top::{XdpTop, XdpTopSource};
 use crate::model::{Diagnostic, EndpointType, Severity};

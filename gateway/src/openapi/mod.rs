@@ -2,6 +2,7 @@
 
 mod api;
 mod authorizer;
+mod described;
 mod endpoint;
 pub(crate) mod findings;
 mod gateway_response;
@@ -17,9 +18,14 @@ mod security;
 mod tests;
 mod yaml;
 
+pub use described::{
+    Described, DescribedIntegration, DescribedMethod, DescribedResponse, Model, Part, Validator,
+    documentation, schema,
+};
+
 use crate::model::{Diagnostic, Place, RestApi, Severity};
 use findings::Findings;
-use node::{Fault, Node};
+use node::{Fault, Map, Node, Value};
 use std::path::Path;
 
 /// A document that was understood, and what in it is not supported yet.
@@ -34,6 +40,19 @@ pub const DOCUMENT_BYTES_MAX: usize = 6 * 1024 * 1024;
 
 /// Reads a document. All its errors at once, each with file, line, column, what is wrong and what to write.
 pub fn import(file: &Path, text: &str) -> Result<Imported, Vec<Diagnostic>> {
+    imported(file, text, |_, _| ()).map(|(imported, ())| imported)
+}
+
+/// As `import`, with what the document says beyond what is served by it.
+pub fn import_described(file: &Path, text: &str) -> Result<(Imported, Described), Vec<Diagnostic>> {
+    imported(file, text, described::read)
+}
+
+fn imported<T>(
+    file: &Path,
+    text: &str,
+    describe: impl FnOnce(&Map, &mut Findings<'_>) -> T,
+) -> Result<(Imported, T), Vec<Diagnostic>> {
     let root = match read(text) {
         Ok(root) => root,
         Err(Fault { place, what, instead }) => {
@@ -43,8 +62,14 @@ pub fn import(file: &Path, text: &str) -> Result<Imported, Vec<Diagnostic>> {
     };
     let mut findings = Findings::new(file);
     let api = api::read(&root, file, &mut findings);
-    match api {
-        Some(api) if !findings.has_errors() => Ok(Imported { api, warnings: findings.finish() }),
+    let described = match &root.value {
+        Value::Map(root) if api.is_some() && !findings.has_errors() => Some(describe(root, &mut findings)),
+        _ => None,
+    };
+    match (api, described) {
+        (Some(api), Some(described)) if !findings.has_errors() => {
+            Ok((Imported { api, warnings: findings.finish() }, described))
+        }
         _ => Err(findings.finish()),
     }
 }

@@ -16,8 +16,8 @@ use tokio::sync::broadcast;
 pub const KEY_BYTES_MAX: usize = 2048;
 /// One object: the largest is a deployment's snapshot of its API.
 pub const VALUE_BYTES_MAX: usize = 32 << 20;
-/// Writes of one transaction.
-pub const WRITES_MAX: usize = 20_000;
+/// Writes of one transaction; the largest is the import of a whole store.
+pub const WRITES_MAX: usize = 1_000_000;
 /// Events that a watcher may be behind before it has to read anew.
 const EVENTS_MAX: usize = 1024;
 

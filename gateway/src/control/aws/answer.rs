@@ -3,11 +3,11 @@
 use super::publish::is_served;
 use super::random::{self, LOWER};
 use super::{Auth, Aws, keys};
-use crate::aws::{self, Answer, Authorization, Call, Credential, Effect, Fault, Operation, Signed};
+use crate::aws::{self, Answer, Authorization, Call, Credential, Effect, Fault, Operation, Overlaid, Signed};
 use crate::control::cache;
 use crate::control::node::Node;
 use crate::observe::log;
-use crate::store::{Failed, KeyValue, NotCommitted, Transaction};
+use crate::store::{Failed, KeyValue, NotCommitted, Read, Transaction};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::{Bytes, Incoming};
 use hyper::header::{ACCEPT, CONTENT_DISPOSITION, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
@@ -96,7 +96,7 @@ fn authenticate(aws: &Aws, signed: &Signed<'_>) -> Result<Credential, Fault> {
     Ok(authorization.credential)
 }
 
-struct Asked<'a> {
+pub(super) struct Asked<'a> {
     operation: &'static Operation,
     labels: Vec<String>,
     query: Vec<(String, String)>,
@@ -106,16 +106,35 @@ struct Asked<'a> {
     region: String,
 }
 
+impl<'a> Asked<'a> {
+    /// A document that is put in the place of what is there.
+    pub(super) fn document(body: &'a [u8], region: String) -> Self {
+        Self {
+            operation: &aws::OPERATIONS[0],
+            labels: Vec::new(),
+            query: Vec::new(),
+            accept: String::new(),
+            content_type: String::new(),
+            body,
+            region,
+        }
+    }
+}
+
 async fn run(node: &Node, asked: &Asked<'_>) -> Result<Answer, Fault> {
     let aws = &node.aws;
     if !asked.operation.writes() {
-        return begin(node, asked)?.run(asked.operation);
+        let files = aws.files.of(&node.running());
+        let over = Overlaid { store: &aws.store, files: &files };
+        return begin(node, asked, &over).run(asked.operation);
     }
     let revision = {
         let _turn = aws.turn.lock().await;
         let mut attempts = 0;
         loop {
-            let mut call = begin(node, asked)?;
+            let files = aws.files.of(&node.running());
+            let over = Overlaid { store: &aws.store, files: &files };
+            let mut call = begin(node, asked, &over);
             let answer = call.run(asked.operation)?;
             let effects = std::mem::take(&mut call.effects);
             let change = call.tx.into_change();
@@ -147,9 +166,10 @@ fn take_effect(node: &Node, effect: &Effect) {
     }
 }
 
-fn begin<'c>(node: &'c Node, asked: &'c Asked<'_>) -> Result<Call<'c>, Fault> {
+/// `store`: of the node, with the files over it.
+pub(super) fn begin<'c>(node: &'c Node, asked: &'c Asked<'_>, store: &'c dyn Read) -> Call<'c> {
     const DRAW: &dyn Fn(usize) -> Result<String, Failed> = &|length| random::draw(LOWER, length);
-    Ok(Call {
+    Call {
         labels: asked.labels.clone(),
         query: asked.query.clone(),
         accept: &asked.accept,
@@ -159,9 +179,9 @@ fn begin<'c>(node: &'c Node, asked: &'c Asked<'_>) -> Result<Call<'c>, Fault> {
         region: &asked.region,
         now: now(),
         draw: DRAW,
-        tx: Transaction::new(&node.aws.store),
+        tx: Transaction::new(store),
         effects: Vec::new(),
-    })
+    }
 }
 
 /// `POST /` with `Action=GetCallerIdentity`: what aws cli, Terraform and many tests ask first.

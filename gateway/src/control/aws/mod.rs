@@ -1,12 +1,15 @@
 //! The AWS-compatible control plane of a node: its objects in the store, who may change them, and what of them serves.
 
 mod answer;
+mod files;
 mod keys;
+mod objects;
 mod publish;
 mod random;
 
 pub(super) use answer::answer;
 pub(super) use keys::{create as create_key, list as list_keys, remove as remove_key, welcome};
+pub(super) use objects::{apply as apply_objects, export as export_objects};
 pub(super) use publish::publisher;
 
 use super::types::Problem;
@@ -40,6 +43,7 @@ pub(super) struct Aws {
     /// `serving` has what the workers have not, yet.
     differs: Cell<bool>,
     published: watch::Sender<Published>,
+    files: files::Files,
 }
 
 impl Aws {
@@ -59,6 +63,7 @@ impl Aws {
             cache: RefCell::default(),
             differs: Cell::new(false),
             published: watch::Sender::new(Published::default()),
+            files: files::Files::default(),
         };
         aws.read_serving().map_err(|failed| {
             Problem::host(

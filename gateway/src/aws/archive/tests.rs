@@ -1,0 +1,158 @@
+//! A store becomes a document and a store again; documents that cannot be right.
+
+use super::*;
+use crate::aws::export::tests::Memory;
+use std::cell::Cell;
+
+fn draw(length: usize) -> Result<String, Failed> {
+    Ok("v".repeat(length))
+}
+
+/// A store with an API that is deployed, an API key in a plan, an access key, and a count.
+fn filled() -> Memory {
+    let mut store = Memory::default();
+    let document = serde_json::json!({ "swagger": "2.0", "info": { "title": "pets" }, "paths": { "/x": { "get": {
+        "responses": {}, "x-amazon-apigateway-integration": { "type": "mock" } } } } });
+    let id = store.import(&document.to_string());
+    store.call("POST", &format!("/restapis/{id}/deployments"), r#"{"stageName": "prod"}"#).unwrap();
+    store.call("POST", "/apikeys", r#"{"name": "k", "value": "0123456789abcdefghij"}"#).unwrap();
+    store
+        .call("POST", "/usageplans", r#"{"name": "gold", "throttle": {"rateLimit": 0.1, "burstLimit": 7}}"#)
+        .unwrap();
+    store.keys.insert("keys/AKIAONE".into(), br#"{"secret":"hush","created":"x","name":""}"#.to_vec());
+    store.keys.insert("usage/000000000000/us-east-1/p/k/2026-11-30".into(), b"17".to_vec());
+    store.keys.insert("hosts/example.com".into(), b"not json".to_vec());
+    store
+}
+
+fn imported(store: &mut Memory, text: &str) -> Result<Imported, Vec<String>> {
+    let mut tx = Transaction::new(store);
+    let imported = import(&mut tx, text, &draw)?;
+    let writes = tx.into_change().writes;
+    for (key, value) in writes {
+        match value {
+            Some(value) => drop(store.keys.insert(key, value)),
+            None => drop(store.keys.remove(&key)),
+        }
+    }
+    Ok(imported)
+}
+
+fn without_turns(store: &Memory) -> BTreeMap<String, Vec<u8>> {
+    store.keys.iter().filter(|(key, _)| kind(key) != "turns").map(|(k, v)| (k.clone(), v.clone())).collect()
+}
+
+#[test]
+fn everything_comes_back_byte_for_byte_into_an_empty_store() {
+    let store = filled();
+    let text = format!("{:#}", export(&store, true, "2026-11-30T18:00:00Z").unwrap());
+    assert!(is_export(&text) && text.contains("hush") && text.contains("0123456789abcdefghij"));
+    let mut other = Memory::default();
+    let done = imported(&mut other, &text).unwrap();
+    assert_eq!(without_turns(&other), without_turns(&store));
+    assert_eq!(done.warnings, Vec::<String>::new());
+    let subjects: Vec<&str> = done.differences.iter().map(|line| line.subject.as_str()).collect();
+    assert!(subjects.iter().any(|subject| subject.starts_with("api pets (")), "{subjects:?}");
+    assert!(subjects.contains(&"access keys") && subjects.contains(&"API keys (000000000000, us-east-1)"));
+    assert!(done.differences.iter().all(|line| !line.danger));
+    // Once more: nothing to do, and nothing is written.
+    let mut tx = Transaction::new(&other);
+    assert_eq!(import(&mut tx, &text, &draw).unwrap().differences, []);
+    assert!(tx.is_empty());
+}
+
+#[test]
+fn without_secrets_nobody_reads_one_and_the_stores_own_stay() {
+    let mut store = filled();
+    let document = export(&store, false, "now").unwrap();
+    let text = document.to_string();
+    assert!(
+        !text.contains("hush") && !text.contains("0123456789abcdefghij") && !text.contains("AKIA"),
+        "{text}"
+    );
+    let before = without_turns(&store);
+    assert_eq!(imported(&mut store, &text).unwrap().differences, []);
+    assert_eq!(without_turns(&store), before, "the same store: nothing changes");
+    let mut other = Memory::default();
+    other.keys.insert("keys/AKIATWO".into(), br#"{"secret":"own"}"#.to_vec());
+    let done = imported(&mut other, &text).unwrap();
+    assert!(done.warnings[0].contains("gets a new value"), "{:?}", done.warnings);
+    assert!(other.keys.contains_key("keys/AKIATWO") && !other.keys.contains_key("keys/AKIAONE"));
+    let key = other.keys.iter().find(|(key, _)| kind(key) == "apikeys").unwrap().1;
+    assert!(String::from_utf8_lossy(key).contains(&"v".repeat(40)));
+}
+
+#[test]
+fn what_the_document_does_not_have_is_removed_and_named() {
+    let mut store = filled();
+    let text = export(&store, true, "now").unwrap().to_string();
+    let Ok(crate::aws::Answer::Json(more)) = store.call("POST", "/restapis", r#"{"name": "more"}"#) else {
+        panic!()
+    };
+    store.keys.insert("keys/AKIATWO".into(), br#"{"secret":"own"}"#.to_vec());
+    store.keys.insert("usage/000000000000/us-east-1/p/k/2026-11-30".into(), b"18".to_vec());
+    let done = imported(&mut store, &text).unwrap();
+    let [line] = done.differences.as_slice() else { panic!("{:?}", done.differences) };
+    assert!(line.subject.starts_with("api more (") && line.what.starts_with("is removed, with"), "{line:?}");
+    assert!(line.danger);
+    let id = more["id"].as_str().unwrap();
+    assert!(!store.keys.keys().any(|key| kind(key) != "turns" && key.contains(id)), "with its id");
+    assert!(store.keys.contains_key("keys/AKIATWO"), "who imports is not locked out");
+    assert_eq!(store.keys["usage/000000000000/us-east-1/p/k/2026-11-30"], b"18", "the newer count");
+}
+
+#[test]
+fn a_document_that_cannot_be_right_is_refused_whole() {
+    let good = export(&filled(), true, "now").unwrap();
+    let change = |change: &dyn Fn(&mut Value)| {
+        let mut document = good.clone();
+        change(&mut document);
+        let refused = Cell::new(0);
+        let mut store = Memory::default();
+        let errors = imported(&mut store, &document.to_string()).unwrap_err();
+        refused.set(errors.len());
+        assert!(store.keys.is_empty());
+        errors.join("\n")
+    };
+    let key = |kind: &str| -> String {
+        let objects = good["objects"].as_object().unwrap();
+        objects.keys().find(|key| key.starts_with(&format!("{kind}/"))).unwrap().clone()
+    };
+    let (api, stage, snapshot) = (key("apis"), key("stages"), key("snapshots"));
+    type Case<'a> = (&'a dyn Fn(&mut Value), &'a str);
+    let cases: [Case<'_>; 9] = [
+        (&|d| d["gateway_export"] = 2.into(), "it has version 2, this gateway reads 1"),
+        (
+            &|d| drop(d.as_object_mut().unwrap().shift_remove("gateway_export")),
+            "is not what `gateway export` writes",
+        ),
+        (&|d| drop(d.as_object_mut().unwrap().shift_remove("secrets")), "`secrets` is missing"),
+        (&|d| drop(d["objects"].as_object_mut().unwrap().shift_remove(&snapshot)), "which is not there"),
+        (&|d| drop(d["objects"].as_object_mut().unwrap().shift_remove(&api)), "there is no API"),
+        (&|d| d["objects"][&api]["id"] = "other".into(), "its id is other, and its key says"),
+        (&|d| d["objects"][&stage]["variables"] = 7.into(), "it cannot be read"),
+        (
+            &|d| d["objects"]["apis/000000000000/eu-west-1/x"] = json!({"id": "x", "name": 1}),
+            "it cannot be read",
+        ),
+        (&|d| d["objects"]["../x"] = json!({}), "is not the key of an object"),
+    ];
+    for (how, why) in cases {
+        let told = change(how);
+        assert!(told.contains(why), "{why}: {told}");
+    }
+    let twice = good.to_string().replacen("\"objects\":{", "\"objects\":{\"a/b\":1,\"a/b\":2,", 1);
+    let errors = imported(&mut Memory::default(), &twice).unwrap_err();
+    assert!(errors[0].contains("`a/b` stands twice"), "{errors:?}");
+    assert!(imported(&mut Memory::default(), "{").unwrap_err()[0].starts_with("it is not JSON of an export"));
+}
+
+#[test]
+fn an_export_is_told_from_an_openapi_document() {
+    assert!(is_export("{\n  \"gateway_export\": 1,"));
+    assert!(!is_export("openapi: 3.0.1\ninfo: {title: gateway_export}"));
+    assert!(!is_export(&format!(
+        "{{\"openapi\": \"3.0.1\", \"info\": {{}}, \"x\": \"{}\"}}",
+        "é".repeat(300)
+    )));
+}

@@ -1,0 +1,170 @@
+//! Export and import of the whole store, and `gateway apply FILE`: one transaction each, in force when it is answered.
+
+use super::answer::{self, Asked};
+use super::publish::is_served;
+use super::random::{self, LOWER};
+use crate::aws::{self, Difference, Fault, Overlaid, Target};
+use crate::control::node::Node;
+use crate::control::types::{Finding, Kind, ObjectChange, ObjectsChanged, ObjectsRequest, Problem};
+use crate::observe::{self, log};
+use crate::store::{Change, Failed, KeyValue, NotCommitted, Transaction};
+use sha2::{Digest, Sha256};
+use std::path::Path;
+use std::time::SystemTime;
+
+/// Another node may write the same objects: so often a change begins anew.
+const ATTEMPTS_MAX: usize = 8;
+
+pub(in crate::control) fn export(node: &Node, secrets: bool) -> Result<serde_json::Value, Problem> {
+    let now = observe::rfc3339(SystemTime::now());
+    aws::export_store(&node.aws.store, secrets, &now).map_err(|failed| broken(&failed))
+}
+
+pub(in crate::control) async fn apply(
+    node: &Node,
+    request: &ObjectsRequest,
+) -> Result<ObjectsChanged, Problem> {
+    let (mut changed, revision) = {
+        let _turn = node.aws.turn.lock().await;
+        let mut attempts = 0;
+        loop {
+            let (changed, change) = planned(node, request)?;
+            if request.plan || !changed.differs {
+                return Ok(changed);
+            }
+            if request.digest.as_ref().is_some_and(|shown| *shown != changed.digest) {
+                let what = "the store, or the file, is not what it was when the plan was shown";
+                return Err(Problem::new(Kind::Conflict, what, "look at the new plan, then try again"));
+            }
+            let touches = change.writes.keys().any(|key| is_served(key));
+            match node.aws.store.commit(change).await {
+                Ok(revision) => break (changed, touches.then_some(revision)),
+                Err(NotCommitted::Conflict) if attempts < ATTEMPTS_MAX => attempts += 1,
+                Err(NotCommitted::Conflict) => {
+                    let what = "other changes come between again and again";
+                    return Err(Problem::new(Kind::Conflict, what, "try again"));
+                }
+                Err(NotCommitted::Failed(failed)) => return Err(broken(&failed)),
+            }
+        }
+    };
+    log(
+        "info",
+        "aws",
+        format_args!("{} is what a file says now: {} changes", changed.target, changed.changes.len()),
+    );
+    changed.done = true;
+    if let Some(revision) = revision {
+        node.aws.in_force(revision).await.map_err(|why| {
+            let what = format!("the change is stored, and the data plane does not serve by it yet: {why}");
+            Problem::host(what, "look at the gateway's log; it is tried until it is")
+        })?;
+    }
+    Ok(changed)
+}
+
+fn planned(node: &Node, request: &ObjectsRequest) -> Result<(ObjectsChanged, Change), Problem> {
+    if aws::is_export(&request.text) {
+        return whole(node, request);
+    }
+    if request.whole {
+        let what = "the file is not what `gateway export` writes";
+        return Err(Problem::new(Kind::Document, what, "an OpenAPI document is for `gateway apply FILE`"));
+    }
+    document(node, request)
+}
+
+fn whole(node: &Node, request: &ObjectsRequest) -> Result<(ObjectsChanged, Change), Problem> {
+    if request.api.is_some() || request.stage.is_some() || request.region.is_some() {
+        let what = "an export is of the whole store: it has its own APIs, stages and regions";
+        return Err(Problem::new(Kind::Request, what, "leave --api, --stage and --region out"));
+    }
+    let mut tx = Transaction::new(&node.aws.store);
+    let draw = |length| random::draw(LOWER, length);
+    let imported = aws::import_store(&mut tx, &request.text, &draw).map_err(|errors| {
+        Problem::documents(
+            "the file is refused: nothing was changed",
+            errors.into_iter().map(finding).collect(),
+        )
+    })?;
+    let mut warnings = imported.warnings;
+    warnings.extend(taken_ids(node, &tx));
+    let target = format!("the whole store ({} objects)", imported.objects);
+    Ok((told(target, &imported.differences, warnings), tx.into_change()))
+}
+
+/// APIs of the store that a file keeps from being served: it has their id.
+fn taken_ids(node: &Node, tx: &Transaction<'_>) -> Vec<String> {
+    let running = node.running();
+    let ids = running.loaded.document.apis.iter().filter(|entry| entry.owner.is_none());
+    let ids =
+        ids.filter_map(|entry| entry.id.clone().or_else(|| running.remembered.ids.get(&entry.name).cloned()));
+    let stored = ids.filter(|id| tx.get(&format!("ids/{id}")).is_ok_and(|found| found.is_some()));
+    stored.map(|id| format!("API {id} is not served: a file in gateway.toml has that id")).collect()
+}
+
+fn document(node: &Node, request: &ObjectsRequest) -> Result<(ObjectsChanged, Change), Problem> {
+    let region = request.region.clone().unwrap_or_else(|| node.started_with.document.node.region.clone());
+    let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    if !(1..=32).contains(&region.len()) || !region.bytes().all(plain) {
+        return Err(Problem::new(
+            Kind::Request,
+            format!("{region:?} is not a region"),
+            "write for example us-east-1",
+        ));
+    }
+    let files = node.aws.files.of(&node.running());
+    let over = Overlaid { store: &node.aws.store, files: &files };
+    let asked = Asked::document(request.text.as_bytes(), region);
+    let mut call = answer::begin(node, &asked, &over);
+    let target = Target { api: request.api.clone(), stage: request.stage.clone() };
+    let applied = aws::apply(&mut call, &target).map_err(|fault| refused(&fault))?;
+    let is_new = applied.differences.first().is_some_and(|first| first.what.starts_with("is made"));
+    let api = if is_new { String::new() } else { applied.api };
+    let id = if api.is_empty() { String::new() } else { format!(" ({api})") };
+    let target = format!("api {}{id}, stage {}", applied.name, applied.stage);
+    let changed =
+        ObjectsChanged { api, stage: applied.stage, ..told(target, &applied.differences, applied.warnings) };
+    Ok((changed, call.tx.into_change()))
+}
+
+fn told(target: String, differences: &[Difference], warnings: Vec<String>) -> ObjectsChanged {
+    let line = |difference: &Difference| ObjectChange {
+        subject: difference.subject.clone(),
+        what: difference.what.clone(),
+        danger: difference.danger,
+    };
+    let changes: Vec<ObjectChange> = differences.iter().map(line).collect();
+    let mut digest = Sha256::new();
+    for change in &changes {
+        digest.update(format!("{}\0{}\0{}\n", change.subject, change.what, change.danger));
+    }
+    let digest = digest.finalize().iter().take(16).map(|byte| format!("{byte:02x}")).collect();
+    ObjectsChanged {
+        target,
+        differs: !changes.is_empty(),
+        changes,
+        warnings,
+        digest,
+        ..ObjectsChanged::default()
+    }
+}
+
+fn finding(what: String) -> Finding {
+    let file = Path::new("the export").to_path_buf();
+    Finding { severity: "error".into(), file, line: 0, column: 0, what, instead: String::new() }
+}
+
+fn refused(fault: &Fault) -> Problem {
+    let kind = match fault.status {
+        404 => Kind::Unknown,
+        409 => Kind::Conflict,
+        500.. => Kind::Host,
+        _ => Kind::Document,
+    };
+    Problem::new(kind, fault.message.clone(), "nothing was changed")
+}
+
+fn broken(failed: &Failed) -> Problem {
+    Problem::host(format!("the store fails: {failed}"), "look at the free space and the gateway's log")
+}

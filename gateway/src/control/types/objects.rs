@@ -1,0 +1,58 @@
+//! Of the whole store, and of a file that says what of it should be.
+
+use serde::{Deserialize, Serialize};
+
+/// POST /objects: an export of `gateway export`, or an OpenAPI document.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ObjectsRequest {
+    /// The file's text.
+    pub text: String,
+    /// Only tell what would change.
+    #[serde(default)]
+    pub plan: bool,
+    /// The plan that was shown: nothing else is done. None: whatever it comes to.
+    #[serde(default)]
+    pub digest: Option<String>,
+    /// Only an export is meant.
+    #[serde(default)]
+    pub whole: bool,
+    /// Of an OpenAPI document: the API's id. None: the API that is called as the document's title.
+    #[serde(default)]
+    pub api: Option<String>,
+    /// None: the one that the document's base path names.
+    #[serde(default)]
+    pub stage: Option<String>,
+    /// None: the node's.
+    #[serde(default)]
+    pub region: Option<String>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ObjectsChanged {
+    /// What it is about: `the whole store`, `api pets (a1b2c3d4e5), stage prod`
+    pub target: String,
+    pub done: bool,
+    /// The file says something else than the store.
+    pub differs: bool,
+    pub changes: Vec<ObjectChange>,
+    pub warnings: Vec<String>,
+    /// Of the plan.
+    pub digest: String,
+    /// Of an OpenAPI document; empty while the API is not made.
+    #[serde(default)]
+    pub api: String,
+    /// Of an OpenAPI document.
+    #[serde(default)]
+    pub stage: String,
+}
+
+/// One line of a plan.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ObjectChange {
+    /// `GET /pets`, `api pets (a1b2c3d4e5, 000000000000, us-east-1)`
+    pub subject: String,
+    pub what: String,
+    /// Somebody may be refused by it, or let in, who was not before.
+    pub danger: bool,
+}
