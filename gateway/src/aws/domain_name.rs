@@ -234,7 +234,11 @@ pub(super) fn get(call: &mut Call<'_>) -> Result<Answer, Fault> {
 
 /// `resourceOwner=OTHER_ACCOUNTS`: those that others share, of which a node has none.
 pub(super) fn list(call: &mut Call<'_>) -> Result<Answer, Fault> {
-    if call.asked("resourceOwner") == Some("OTHER_ACCOUNTS") {
+    let owner = call.asked("resourceOwner");
+    let mut violations = Violations::default();
+    violations.one_of(owner, "getDomainNamesInput.resourceOwner", &["SELF", "OTHER_ACCOUNTS"]);
+    violations.finish()?;
+    if owner == Some("OTHER_ACCOUNTS") {
         return Ok(super::collection(Vec::new(), None));
     }
     call.list(&call.key("domainnames", &[]), |domain: DomainName| render(&domain))

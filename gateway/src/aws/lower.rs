@@ -11,7 +11,7 @@ use super::rest_api::RestApi;
 use super::stage::Stage;
 use crate::model::{self, Authorization, EndpointType, IntegrationType, Passthrough, Place};
 use serde_json::Value;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 
 /// One stage as it is to be served.
@@ -47,11 +47,26 @@ pub struct ServedPrivate {
 
 const AT: Place = Place { line: 0, column: 0 };
 
-/// The stored objects as JSON: a domain name, its mappings, and all access associations. Err: an object is damaged.
-pub fn served_domain<'m>(
+/// By ARN of a private domain name: the VPC endpoints that are associated with it.
+pub type Endpoints = HashMap<String, Vec<String>>;
+
+/// Of all access associations, stored as JSON. Err: one is damaged.
+pub fn endpoints<'a>(associations: impl Iterator<Item = &'a [u8]>) -> Result<Endpoints, String> {
+    let mut endpoints = Endpoints::new();
+    for association in associations {
+        let association: Association =
+            serde_json::from_slice(association).map_err(|error| error.to_string())?;
+        let of_domain = endpoints.entry(association.domain_name_arn).or_default();
+        of_domain.push(association.access_association_source);
+    }
+    Ok(endpoints)
+}
+
+/// The stored objects as JSON: a domain name and its mappings. Err: an object is damaged.
+pub fn served_domain(
     domain: &[u8],
-    mappings: impl Iterator<Item = &'m [u8]>,
-    associations: impl Iterator<Item = &'m [u8]>,
+    mappings: &[&[u8]],
+    endpoints: &Endpoints,
 ) -> Result<ServedDomain, String> {
     let damaged = |error: serde_json::Error| error.to_string();
     let domain: DomainName = serde_json::from_slice(domain).map_err(damaged)?;
@@ -59,23 +74,16 @@ pub fn served_domain<'m>(
     let closed = domain.mutual_tls_authentication.is_some()
         || domain.routing_mode.as_deref() == Some("ROUTING_RULE_ONLY");
     let mut base_paths = Vec::new();
-    for mapping in mappings {
+    for mapping in mappings.iter().filter(|_| !closed) {
         let BasePathMapping { base_path, rest_api_id, stage } =
             serde_json::from_slice(mapping).map_err(damaged)?;
         let path = if base_path == super::base_path_mapping::NONE { String::new() } else { base_path };
         base_paths.push((path, rest_api_id, stage));
     }
-    base_paths.retain(|_| !closed);
-    let private = match domain.domain_name_arn.filter(|_| domain.domain_name_id.is_some()) {
+    let private = match domain.domain_name_arn {
         None => None,
         Some(arn) => {
-            let mut sources = Vec::new();
-            for association in associations {
-                let association: Association = serde_json::from_slice(association).map_err(damaged)?;
-                if association.domain_name_arn == arn {
-                    sources.push(association.access_association_source);
-                }
-            }
+            let sources = endpoints.get(&arn).cloned().unwrap_or_default();
             let policy = domain.policy.as_deref().map(serde_json::from_str).transpose();
             Some(ServedPrivate { sources, policy: policy.map_err(damaged)? })
         }

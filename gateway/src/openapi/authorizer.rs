@@ -68,3 +68,50 @@ fn authorizer(scheme: &Entry, findings: &mut Findings<'_>) -> Option<Authorizer>
         jwt_configuration: map.node("jwtConfiguration").map(Node::to_json),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::model::Authorizer;
+    use std::path::Path;
+
+    fn import(authorizer: &str) -> Result<Vec<Authorizer>, String> {
+        let text = format!(
+            "openapi: 3.0.1\ninfo: {{title: t, version: '1'}}\npaths: {{}}\ncomponents:\n  securitySchemes:\n    \
+             mine: {{type: apiKey, name: Token, in: header, x-amazon-apigateway-authorizer: {authorizer}}}\n    \
+             key: {{type: apiKey, name: x-api-key, in: header}}\n"
+        );
+        let imported = crate::openapi::import(Path::new("a.yaml"), &text);
+        imported.map(|imported| imported.api.authorizers).map_err(|found| found[0].to_string())
+    }
+
+    #[test]
+    fn an_authorizer_is_read_with_its_schemes_header() {
+        let read = import("{type: token, authorizerUri: u, authorizerResultTtlInSeconds: 0}").unwrap();
+        let expected = Authorizer {
+            name: "mine".into(),
+            kind: "TOKEN".into(),
+            uri: Some("u".into()),
+            identity_source: Some("method.request.header.Token".into()),
+            result_ttl_seconds: Some(0),
+            ..Authorizer::default()
+        };
+        assert_eq!(read, [expected]);
+        let read = import("{type: request, authorizerUri: u, identitySource: context.stage}").unwrap();
+        assert_eq!(read[0].identity_source.as_deref(), Some("context.stage"));
+        let read = import("{providerARNs: [a, b]}").unwrap();
+        assert_eq!((read[0].kind.as_str(), read[0].provider_arns.len()), ("COGNITO_USER_POOLS", 2));
+    }
+
+    #[test]
+    fn what_is_no_authorizer_is_an_error_with_its_place() {
+        for (bad, says) in [
+            ("{type: lambda}", "a.yaml:6:"),
+            ("{type: token, authorizerResultTtlInSeconds: 3601}", "authorizerResultTtlInSeconds"),
+            ("{type: cognito_user_pools, providerARNs: x}", "providerARNs"),
+            ("7", "x-amazon-apigateway-authorizer"),
+        ] {
+            let said = import(bad).unwrap_err();
+            assert!(said.contains(": error: ") && said.contains(says), "{bad}: {said}");
+        }
+    }
+}

@@ -1,7 +1,7 @@
 //! From the store to the data plane: every commit that touches what is served is published, whoever made it.
 
 use super::Aws;
-use crate::aws::{ServedDomain, ServedPrivate, served, served_domain};
+use crate::aws::{ServedDomain, ServedPrivate, endpoints, served, served_domain};
 use crate::config::{ApiEntry, BasePath, Domain, Owner, Private, Stored, StoredApi};
 use crate::control::change::{self, Terms};
 use crate::control::node::Node;
@@ -21,10 +21,9 @@ use tokio::sync::broadcast::error::RecvError;
 const AGAIN_AFTER: Duration = Duration::from_secs(1);
 /// How long a caller waits for its change to be in force.
 const WITHIN: Duration = Duration::from_secs(20);
-/// Stages, or domain names, that are read at once.
+/// Objects that are read at once.
 const CHUNK: usize = 500;
-/// Mappings of one domain name, and access associations of an account; more are not made.
-const BELOW_MAX: usize = 1000;
+const MAPPINGS: &str = "mappings/";
 
 /// How far the data plane is behind the store.
 #[derive(Clone, Debug, Default)]
@@ -68,30 +67,50 @@ impl Aws {
     }
 
     fn domains(&self) -> Result<Vec<Domain>, Failed> {
-        const PREFIX: &str = "domainnames/";
+        const DOMAINS: &str = "domainnames/";
+        let domains = self.all(DOMAINS)?;
+        if domains.is_empty() {
+            return Ok(Vec::new());
+        }
+        let (mappings, associations) = (self.all(MAPPINGS)?, self.all("associations/")?);
+        let mut mappings_of: HashMap<&str, Vec<&[u8]>> = HashMap::new();
+        for (key, mapping) in &mappings {
+            let domain = key[MAPPINGS.len()..].rsplit_once('/').map_or("", |(domain, _)| domain);
+            mappings_of.entry(domain).or_default().push(&mapping.value);
+        }
+        let damaged = |key: &str, why: &str| log("error", "aws", format_args!("{key} is damaged: {why}"));
+        let endpoints = endpoints(associations.iter().map(|(_, found)| found.value.as_slice()));
+        let endpoints = endpoints.unwrap_or_else(|why| {
+            damaged("an access association", &why);
+            HashMap::new()
+        });
         let mut found = Vec::new();
-        let mut after = String::new();
-        loop {
-            let domains = self.store.scan(PREFIX, &after, CHUNK)?;
-            let Some((last, _)) = domains.last() else { break };
-            after.clone_from(last);
-            for (key, domain) in &domains {
-                let mut parts = key[PREFIX.len()..].splitn(3, '/');
-                let (Some(account), Some(region)) = (parts.next(), parts.next()) else { continue };
-                let below = |scope: &str| self.store.scan(scope, "", BELOW_MAX);
-                let mappings = below(&format!("mappings/{}/", &key[PREFIX.len()..]))?;
-                let associations = below(&format!("associations/{account}/{region}/"))?;
-                let (mappings, associations) = (mappings.iter().map(value), associations.iter().map(value));
-                match served_domain(&domain.value, mappings, associations) {
-                    Ok(served) => {
-                        let owner = Owner { account: account.into(), region: region.into() };
-                        found.push(domain_of(served, owner));
-                    }
-                    Err(why) => log("error", "aws", format_args!("{key} is damaged and not served: {why}")),
+        for (key, domain) in &domains {
+            let name = &key[DOMAINS.len()..];
+            let mut parts = name.splitn(3, '/');
+            let (Some(account), Some(region)) = (parts.next(), parts.next()) else { continue };
+            let mappings = mappings_of.get(name).map_or(&[][..], Vec::as_slice);
+            match served_domain(&domain.value, mappings, &endpoints) {
+                Ok(served) => {
+                    let owner = Owner { account: account.into(), region: region.into() };
+                    found.push(domain_of(served, owner));
                 }
+                Err(why) => damaged(key, &why),
             }
         }
         Ok(found)
+    }
+
+    fn all(&self, prefix: &str) -> Result<Vec<(String, Entry)>, Failed> {
+        let mut found: Vec<(String, Entry)> = Vec::new();
+        loop {
+            let after = found.last().map_or("", |(key, _)| key.as_str());
+            let more = self.store.scan(prefix, after, CHUNK)?;
+            if more.is_empty() {
+                return Ok(found);
+            }
+            found.extend(more);
+        }
     }
 
     fn made(
@@ -155,10 +174,6 @@ impl Aws {
             _ => Err(format!("the workers did not take it over in {} s", WITHIN.as_secs())),
         }
     }
-}
-
-fn value((_, entry): &(String, Entry)) -> &[u8] {
-    &entry.value
 }
 
 fn domain_of(served: ServedDomain, owner: Owner) -> Domain {
