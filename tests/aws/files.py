@@ -34,3 +34,9 @@ assert copy.get("tags") is None, copy
 aws.create_deployment(restApiId=copy["id"], stageName="prod")
 assert call(f"/restapis/{copy['id']}/prod/_user_request_/x")[0] == 200
 aws.delete_rest_api(restApiId=copy["id"])
+
+# A domain name may mean it.
+certificate = "arn:aws:acm:us-east-1:000000000000:certificate/1"
+aws.create_domain_name(domainName="files.example.com", certificateArn=certificate)
+aws.create_base_path_mapping(domainName="files.example.com", restApiId=api, basePath="a", stage="prod")
+assert call("/a/x", host="files.example.com")[0] == 200

@@ -84,7 +84,10 @@ pub fn served_domain(
         None => None,
         Some(arn) => {
             let sources = endpoints.get(&arn).cloned().unwrap_or_default();
-            let policy = domain.policy.as_deref().map(serde_json::from_str).transpose();
+            // AWS tells a policy's `execute-api:/*` as the domain name's own ARN: either speaks of all that it serves.
+            let own = format!("\"{}\"", arn.replacen(":apigateway:", ":execute-api:", 1));
+            let policy = domain.policy.map(|policy| policy.replace(&own, "\"execute-api:/*\""));
+            let policy = policy.as_deref().map(serde_json::from_str).transpose();
             Some(ServedPrivate { sources, policy: policy.map_err(damaged)? })
         }
     };
@@ -219,4 +222,54 @@ fn gateway_response(response: &Value) -> Option<model::GatewayResponse> {
         response_parameters: pairs("responseParameters"),
         response_templates: pairs("responseTemplates"),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn lowered(domain: &Value, endpoints: &Endpoints) -> ServedDomain {
+        let mapping = json!({ "basePath": "(none)", "restApiId": "a", "stage": "prod" }).to_string();
+        let deep = json!({ "basePath": "a/b", "restApiId": "a" }).to_string();
+        let mappings = [mapping.as_bytes(), deep.as_bytes()];
+        served_domain(domain.to_string().as_bytes(), &mappings, endpoints).unwrap()
+    }
+
+    #[test]
+    fn a_domain_name_that_cannot_guard_serves_nobody() {
+        let none = Endpoints::new();
+        let open = lowered(&json!({ "domainName": "h" }), &none);
+        let base_paths =
+            [(String::new(), "a".into(), Some("prod".into())), ("a/b".to_owned(), "a".to_owned(), None)];
+        assert_eq!(open, ServedDomain { host: "h".into(), base_paths: base_paths.into(), private: None });
+        for (member, value) in [
+            ("mutualTlsAuthentication", json!({ "truststoreUri": "s3://b/k" })),
+            ("routingMode", json!("ROUTING_RULE_ONLY")),
+        ] {
+            let closed = lowered(&json!({ "domainName": "h", member: value }), &none);
+            assert_eq!(
+                closed,
+                ServedDomain { host: "h".into(), base_paths: Vec::new(), private: None },
+                "{member}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_private_one_has_its_endpoints_and_its_policy() {
+        let arn = "arn:aws:apigateway:us-east-1:000000000000:/domainnames/h+1";
+        let association = |domain: &str, source: &str| {
+            json!({ "domainNameArn": domain, "accessAssociationSource": source }).to_string()
+        };
+        let all = [association(arn, "vpce-1"), association("arn:other", "vpce-2")];
+        let endpoints = endpoints(all.iter().map(String::as_bytes)).unwrap();
+        let policy = json!({ "Statement": [{ "Resource": [arn.replace("apigateway", "execute-api")] }] });
+        let domain = json!({
+            "domainName": "h", "domainNameArn": arn, "domainNameId": "1", "policy": policy.to_string(),
+        });
+        let private = lowered(&domain, &endpoints).private.unwrap();
+        assert_eq!(private.sources, ["vpce-1"]);
+        assert_eq!(private.policy, Some(json!({ "Statement": [{ "Resource": ["execute-api:/*"] }] })));
+    }
 }

@@ -64,11 +64,7 @@ impl Loaded {
             document.apis.push(entry.clone());
             apis.push(Ok(Arc::clone(api)));
         }
-        for domain in &stored.domains {
-            let is_stored = |base: &&BasePath| !taken.iter().flatten().any(|id| *id == base.api);
-            let base_paths = domain.base_paths.iter().filter(is_stored).cloned().collect();
-            document.domains.push(Domain { base_paths, ..domain.clone() });
-        }
+        document.domains.clone_from(&stored.domains);
         Self { document, apis, warnings: self.warnings.clone(), sources: self.sources.clone() }
     }
 }
