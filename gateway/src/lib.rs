@@ -16,6 +16,12 @@ pub mod guard;
 /// Do we already have the answer?
 pub mod cache;
 
+/// JSON schema, draft 4: models of AWS API Gateway, asked of bodies.
+pub mod schema;
+
+/// Content codings: gzip and deflate.
+pub mod coding;
+
 /// AWS's parameter expressions and plain-substitution templates, parsed once and evaluated on a request.
 pub mod mapping;
 

@@ -29,10 +29,13 @@ const ROOMS: &[Room] = &[
     },
     Room { name: "route", uses: &["http", "refusal", "snapshot"], not: CONTROL_PLANE },
     Room { name: "cache", uses: &["http", "refusal"], not: CONTROL_PLANE },
+    // Schemas are read where they are compiled, bodies where they are checked.
+    Room { name: "schema", uses: &["mapping"], not: NO_RUNTIME },
+    Room { name: "coding", uses: &[], not: CONTROL_PLANE },
     Room { name: "mapping", uses: &["http", "model", "route", "snapshot"], not: CONTROL_PLANE },
     Room {
         name: "guard",
-        uses: &["http", "mapping", "model", "refusal", "route", "snapshot"],
+        uses: &["http", "mapping", "model", "refusal", "route", "schema", "snapshot"],
         not: NO_RUNTIME,
     },
     Room {
@@ -40,7 +43,7 @@ const ROOMS: &[Room] = &[
         uses: &["cache", "http", "guard", "mapping", "model", "refusal", "route", "snapshot"],
         not: CONTROL_PLANE,
     },
-    Room { name: "upstream", uses: &["http", "net", "observe", "refusal"], not: CONTROL_PLANE },
+    Room { name: "upstream", uses: &["coding", "http", "net", "observe", "refusal"], not: CONTROL_PLANE },
     Room {
         name: "worker",
         uses: &[
@@ -49,6 +52,7 @@ const ROOMS: &[Room] = &[
             "route",
             "guard",
             "cache",
+            "coding",
             "integrate",
             "upstream",
             "observe",
@@ -71,6 +75,7 @@ const ROOMS: &[Room] = &[
             "mapping",
             "integrate",
             "refusal",
+            "schema",
             "upstream",
         ],
         not: NO_RUNTIME,

@@ -1,0 +1,44 @@
+//! `Accept-Encoding` (RFC 9110 §12.5.3): the coding that the client likes best, of those that there are.
+
+use super::Coding;
+
+/// None: no coding is to be applied. A coding has to be asked for: without the field there is none.
+pub fn accepted<'a>(fields: impl Iterator<Item = &'a [u8]>) -> Option<Coding> {
+    let (mut gzip, mut deflate, mut identity, mut any) = (None, None, None, None);
+    for member in fields.flat_map(|field| field.split(|byte| *byte == b',')) {
+        let mut parts = member.split(|byte| *byte == b';').map(<[u8]>::trim_ascii);
+        let name = parts.next().unwrap_or_default();
+        let weight = parts.find_map(weight).unwrap_or(1000);
+        let place = match Coding::parse(name) {
+            Some(Coding::Gzip) => &mut gzip,
+            Some(Coding::Deflate) => &mut deflate,
+            None if name == b"*" => &mut any,
+            None if name.eq_ignore_ascii_case(b"identity") => &mut identity,
+            None => continue,
+        };
+        place.get_or_insert(weight);
+    }
+    let gzip = gzip.or(any).unwrap_or(0);
+    let deflate = deflate.or(any).unwrap_or(0);
+    let (coding, weight) = if gzip >= deflate { (Coding::Gzip, gzip) } else { (Coding::Deflate, deflate) };
+    // Of what is liked as much as identity, the shorter one is meant.
+    (weight > 0 && weight >= identity.unwrap_or(0)).then_some(coding)
+}
+
+/// `q=0.5` in thousandths; what is no weight counts as 0.
+fn weight(parameter: &[u8]) -> Option<u16> {
+    let (name, value) = std::str::from_utf8(parameter).ok()?.split_once('=')?;
+    if !name.trim().eq_ignore_ascii_case("q") {
+        return None;
+    }
+    let (whole, fraction) = value.trim().split_once('.').unwrap_or((value.trim(), ""));
+    if fraction.len() > 3 || !fraction.bytes().all(|digit| digit.is_ascii_digit()) {
+        return Some(0);
+    }
+    let thousandths: u16 = format!("{fraction:0<3}").parse().unwrap_or(0);
+    Some(match whole {
+        "0" => thousandths,
+        "1" if thousandths == 0 => 1000,
+        _ => 0,
+    })
+}
