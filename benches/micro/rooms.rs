@@ -4,7 +4,7 @@ use crate::compiled::{SOURCE, matched, request, snapshot};
 use criterion::Criterion;
 use gateway::guard::origin::Via;
 use gateway::guard::{permit as guard_permit, policy};
-use gateway::integrate::{self, Facts, Integration};
+use gateway::integrate::{self, Carried, Facts, Integration};
 use gateway::mapping::{Known, Side, Source, Template};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -84,6 +84,7 @@ pub(crate) fn mapping(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("integrate");
     let via = Via::default();
     let facts = Facts {
+        drawn: 0,
         request_id: "4f1f6a3e-6a1b-4a58-b9c6-0a7c8d8b7a10",
         extended_request_id: "AbCdEfGhIjKlMnO=",
         source: SOURCE,
@@ -93,6 +94,7 @@ pub(crate) fn mapping(criterion: &mut Criterion) {
         trace_id: "Root=1-69260ed0-0123456789abcdef01234567",
     };
     let head = request(0, PATH);
+    let carried = Carried::of(&head);
     let cases =
         [("HTTP_PROXY request", PROXY), ("HTTP request, 5 mappings", MAPPED), ("MOCK, a template", MOCK)];
     for (name, integration) in cases {
@@ -106,9 +108,14 @@ pub(crate) fn mapping(criterion: &mut Criterion) {
             bencher.iter(|| {
                 out.clear();
                 let done = match &permit.method.integration {
-                    Integration::HttpProxy(backend) | Integration::Http(backend) => {
-                        integrate::write_request(&permit, backend, black_box(&head), &facts, &mut out).is_ok()
-                    }
+                    Integration::HttpProxy(backend) | Integration::Http(backend) => integrate::write_request(
+                        &permit,
+                        backend,
+                        (black_box(&head), carried),
+                        &facts,
+                        &mut out,
+                    )
+                    .is_ok(),
                     Integration::Mock(mock) => {
                         black_box(integrate::mock(&permit, mock, black_box(&head), &facts)).is_ok()
                     }

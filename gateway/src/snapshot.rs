@@ -1,13 +1,14 @@
 //! Snapshot: the compiled configuration that all workers share; immutable, numbered, swapped whole.
 
 use crate::cache;
+use crate::guard::BodyModels;
 use crate::guard::endpoint::CidrSet;
 use crate::guard::offence::Thresholds;
 use crate::guard::origin::Front;
 use crate::guard::policy::Policy;
 use crate::http;
 use crate::integrate;
-use crate::model::{EndpointType, SourceLimits};
+use crate::model::{EndpointType, Release, Share, SourceLimits};
 use crate::refusal::GatewayResponses;
 use crate::route;
 use crate::upstream::Target;
@@ -42,6 +43,18 @@ pub struct Snapshot {
     pub targets: Vec<Arc<Target>>,
     /// Of all stages that have one; the same from the start to the end of the process.
     pub cache: cache::Store,
+    /// Stages with a canary, in the order of `stage`; mostly none.
+    pub canaries: Vec<Canary>,
+}
+
+/// A stage whose requests are split.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Canary {
+    /// What routing finds.
+    pub stage: ApiIndex,
+    /// What answers in its place, for `share` of the requests. No route leads to it.
+    pub canary: ApiIndex,
+    pub share: Share,
 }
 
 impl Snapshot {
@@ -49,6 +62,17 @@ impl Snapshot {
     pub fn is_trusted(&self, source: IpAddr) -> bool {
         let source = source.to_canonical();
         self.trusted.iter().any(|range| range.contains(&source))
+    }
+
+    /// What answers in the place of `api` a request that drew that number: its stage's canary, or itself.
+    pub fn released(&self, api: ApiIndex, drawn: u64) -> ApiIndex {
+        if self.canaries.is_empty() {
+            return api;
+        }
+        let found = self.canaries.binary_search_by_key(&api, |canary| canary.stage);
+        let canary =
+            found.ok().and_then(|at| self.canaries.get(at)).filter(|canary| canary.share.takes(drawn));
+        canary.map_or(api, |canary| canary.canary)
     }
 }
 
@@ -92,6 +116,9 @@ pub struct Api {
     pub account: String,
     pub region: String,
     pub stage: String,
+    /// None: it comes from a file.
+    pub deployment_id: Option<String>,
+    pub release: Release,
     pub hosts: Vec<String>,
     /// False: only its hosts and domain names mean it, its id does not (`disableExecuteApiEndpoint`).
     pub default_endpoint: bool,
@@ -100,6 +127,8 @@ pub struct Api {
     pub policy: Option<Policy>,
     pub gateway_responses: GatewayResponses,
     pub binary_media_types: Vec<String>,
+    /// None: neither are requests decoded nor answers coded.
+    pub minimum_compression_size: Option<u32>,
     pub methods: Vec<Method>,
     /// The stage's cache; None: it has no cluster.
     pub cache: Option<Arc<cache::Stage>>,
@@ -113,6 +142,8 @@ pub struct Api {
 #[repr(C, align(64))]
 pub struct Method {
     pub api_key_required: bool,
+    /// There is a `body`, or the API codes and decodes.
+    pub touches_bodies: bool,
     pub authorization: crate::model::Authorization,
     /// `method.request.querystring.type`, sorted; empty when no validator checks them.
     pub required_parameters: Box<[String]>,
@@ -126,6 +157,8 @@ pub struct Method {
     pub resource_id: String,
     /// GET .. or ANY
     pub http_method: String,
+    /// None: no validator checks bodies.
+    pub body: Option<Box<BodyModels>>,
 }
 
 const _: () = assert!(std::mem::offset_of!(Method, integration) <= 56);

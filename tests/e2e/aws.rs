@@ -126,6 +126,11 @@ fn what_was_made_is_served_after_a_restart_and_an_upgrade() {
     run(&gateway, "persist.py", &["change"]);
 }
 
+#[test]
+fn a_canary_takes_its_share_and_is_promoted() {
+    run(&empty(), "canary.py", &[]);
+}
+
 /// Publishing for one API does not end a connection that another one's client has.
 #[test]
 fn other_apis_do_not_notice_a_deployment() {

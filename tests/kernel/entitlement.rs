@@ -105,6 +105,7 @@ fn node(random: &mut Random) -> Snapshot {
         targets: Vec::new(),
         domain_policies: Vec::new(),
         cache: gateway::cache::Store::new(0),
+        canaries: Vec::new(),
     }
 }
 

@@ -8,8 +8,8 @@ use super::domain_name::DomainName;
 use super::integration::Integration;
 use super::method::Method;
 use super::rest_api::RestApi;
-use super::stage::Stage;
-use crate::model::{self, Authorization, EndpointType, IntegrationType, Passthrough, Place};
+use super::stage::{CanarySettings, Stage};
+use crate::model::{self, Authorization, EndpointType, IntegrationType, Passthrough, Place, Release, Share};
 use serde_json::Value;
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
@@ -20,6 +20,8 @@ pub struct Served {
     pub id: String,
     pub stage: String,
     pub variables: BTreeMap<String, String>,
+    pub deployment_id: String,
+    pub release: Release,
     pub settings: model::Stage,
     pub api: model::RestApi,
     /// False: only a domain name means it.
@@ -94,40 +96,90 @@ pub fn served_domain(
     Ok(ServedDomain { host: domain.domain_name, base_paths, private })
 }
 
-/// The stored objects as JSON: the live API, the stage, and the snapshot of the stage's deployment. Err: an object is
-/// damaged.
-pub fn served(api: &[u8], stage: &[u8], snapshot: &[u8]) -> Result<Served, String> {
+/// The deployments that the stored stage serves: its own, and the canary's, if any request goes to it.
+pub fn deployments(stage: &[u8]) -> Result<(String, Option<String>), String> {
+    let stage: Stage = serde_json::from_slice(stage).map_err(|error| error.to_string())?;
+    let canary = canary(&stage).map(|(settings, _)| settings.deployment_id.clone());
+    Ok((stage.deployment_id, canary))
+}
+
+/// Which of a stage's deployments is meant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Which {
+    Stages,
+    Canarys,
+}
+
+/// The stored objects as JSON: the live API, the stage, and the snapshot of that deployment. Err: an object is damaged.
+pub fn served(api: &[u8], stage: &[u8], snapshot: &[u8], which: Which) -> Result<Served, String> {
     let damaged = |error: serde_json::Error| error.to_string();
     let live: RestApi = serde_json::from_slice(api).map_err(damaged)?;
     // The data plane's own words for a stage are AWS's.
     let settings: model::Stage = serde_json::from_slice(stage).map_err(damaged)?;
     let stage: Stage = serde_json::from_slice(stage).map_err(damaged)?;
     let snapshot: Snapshot = serde_json::from_slice(snapshot).map_err(damaged)?;
+    let api = rest_api(&live, &snapshot, &format!("{}.{}", live.id, stage.stage_name)).map_err(damaged)?;
+    let (deployment_id, variables, release) = released(&stage, which);
+    let default_endpoint = !live.disable_execute_api_endpoint;
+    Ok(Served {
+        id: live.id,
+        stage: stage.stage_name,
+        variables,
+        deployment_id,
+        release,
+        settings,
+        api,
+        default_endpoint,
+    })
+}
+
+/// The API as a snapshot has it, but for what acts without a deployment.
+pub(super) fn rest_api(
+    live: &RestApi,
+    snapshot: &Snapshot,
+    file: &str,
+) -> Result<model::RestApi, serde_json::Error> {
     let deployed = &snapshot.api;
-    let policy = deployed.policy.as_deref().map(serde_json::from_str::<Value>).transpose();
-    let api = model::RestApi {
-        file: PathBuf::from(format!("{}.{}", live.id, stage.stage_name)),
+    let policy = deployed.policy.as_deref().map(serde_json::from_str::<Value>).transpose()?;
+    Ok(model::RestApi {
+        file: PathBuf::from(file),
         name: live.name.clone(),
         description: live.description.clone(),
         // Which type an API has takes effect without a deployment, as its switch does.
-        endpoint_type: Some(endpoint_type(&live)),
+        endpoint_type: Some(endpoint_type(live)),
         vpc_endpoint_ids: live.endpoint_configuration.vpc_endpoint_ids.clone(),
         base_path: String::new(),
         binary_media_types: deployed.binary_media_types.clone(),
         minimum_compression_size: deployed.minimum_compression_size.and_then(|size| u32::try_from(size).ok()),
-        policy: policy.map_err(damaged)?.map(|policy| (policy, AT)),
+        policy: policy.map(|policy| (policy, AT)),
         gateway_responses: snapshot.gateway_responses.iter().filter_map(gateway_response).collect(),
         authorizers: Vec::new(),
-        resources: resources(&snapshot),
-    };
-    Ok(Served {
-        id: live.id,
-        stage: stage.stage_name,
-        variables: stage.variables,
-        settings,
-        api,
-        default_endpoint: !live.disable_execute_api_endpoint,
+        models: snapshot.models.iter().filter_map(model).collect(),
+        resources: resources(snapshot),
     })
+}
+
+/// The stage's canary, if any request goes to it.
+fn canary(stage: &Stage) -> Option<(&CanarySettings, Share)> {
+    let settings = stage.canary_settings.as_ref()?;
+    let share = Share::of_percent(settings.percent_traffic);
+    (!share.is_none()).then_some((settings, share))
+}
+
+fn released(stage: &Stage, which: Which) -> (String, BTreeMap<String, String>, Release) {
+    let mut variables = stage.variables.clone();
+    match (which, canary(stage)) {
+        (Which::Canarys, Some((settings, share))) => {
+            variables.extend(settings.stage_variable_overrides.clone());
+            // What one deployment answers is never told in the name of another.
+            let shares_cache = settings.use_stage_cache && settings.deployment_id == stage.deployment_id;
+            (settings.deployment_id.clone(), variables, Release::Canary { share, shares_cache })
+        }
+        _ => {
+            let release = if stage.canary_settings.is_some() { Release::Base } else { Release::Whole };
+            (stage.deployment_id.clone(), variables, release)
+        }
+    }
 }
 
 fn endpoint_type(api: &RestApi) -> EndpointType {
@@ -139,9 +191,10 @@ fn endpoint_type(api: &RestApi) -> EndpointType {
 }
 
 fn resources(snapshot: &Snapshot) -> Vec<model::Resource> {
-    let validates = |id: &str| {
-        let found = snapshot.validators.iter().find(|validator| validator["id"] == id);
-        found.is_some_and(|validator| validator["validateRequestParameters"] == true)
+    let validates = |method: &Method, what: &str| {
+        let id = method.request_validator_id.as_deref();
+        let found = snapshot.validators.iter().find(|validator| validator["id"].as_str() == id);
+        found.is_some_and(|validator| validator[what] == true)
     };
     let lower = |method: &Method| model::Method {
         http_method: method.http_method.clone(),
@@ -150,7 +203,9 @@ fn resources(snapshot: &Snapshot) -> Vec<model::Resource> {
         authorization_scopes: method.authorization_scopes.clone(),
         api_key_required: method.api_key_required,
         request_parameters: method.request_parameters.clone(),
-        validate_parameters: method.request_validator_id.as_deref().is_some_and(validates),
+        validate_parameters: validates(method, "validateRequestParameters"),
+        validate_body: validates(method, "validateRequestBody"),
+        request_models: method.request_models.clone().into_iter().collect(),
         integration: method.method_integration.as_ref().map(integration),
         responses: method.method_responses.keys().cloned().collect(),
     };
@@ -160,6 +215,13 @@ fn resources(snapshot: &Snapshot) -> Vec<model::Resource> {
         methods: resource.resource_methods.values().map(lower).collect(),
     };
     snapshot.resources.iter().filter(|r| !r.resource_methods.is_empty()).map(resource).collect()
+}
+
+/// A schema that is no JSON stands as text: whoever is to be checked by it is told that it cannot be asked.
+fn model(model: &Value) -> Option<model::Model> {
+    let text = model["schema"].as_str().unwrap_or_default();
+    let schema = serde_json::from_str(text).unwrap_or_else(|_| Value::from(text));
+    Some(model::Model { name: model["name"].as_str()?.to_owned(), schema, place: AT })
 }
 
 fn authorization(method: &Method) -> Authorization {

@@ -38,7 +38,9 @@ pub use apply::{Applied, Target, apply};
 pub use archive::{Difference, Imported, export as export_store, import as import_store, is_export};
 pub use fault::Fault;
 pub use files::{FileApi, Overlaid, objects as file_objects};
-pub use lower::{Endpoints, Served, ServedDomain, ServedPrivate, endpoints, served, served_domain};
+pub use lower::{
+    Endpoints, Served, ServedDomain, ServedPrivate, Which, deployments, endpoints, served, served_domain,
+};
 pub use operations::{OPERATIONS, Operation, find};
 pub use sigv4::{Authorization, Credential, Signed};
 

@@ -27,7 +27,7 @@ pub fn negotiate(head: &mut Vec<u8>, status: u16, length: Option<u64>, wish: Wis
     if !whole || !long || wish.no_transform || !may_be_coded(head) {
         return None;
     }
-    if !lines(head).any(|line| varies(line)) {
+    if !lines(head).any(varies) {
         head.extend_from_slice(b"Vary: Accept-Encoding\r\n");
     }
     let coding = wish.coding?;

@@ -1,3 +1,5 @@
+//! Which coding is chosen, what an answer says of it, and that nothing is lost in it.
+
 use super::*;
 
 #[test]

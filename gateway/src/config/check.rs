@@ -51,6 +51,8 @@ fn node_around(api: &RestApi, text: &str) -> Document {
         settings: Stage::default(),
         setting_places: BTreeMap::new(),
         owner: None,
+        deployment_id: None,
+        release: crate::model::Release::Whole,
         place,
     };
     Document {

@@ -1,7 +1,7 @@
 //! `gateway.toml` as plain data: node, control, XDP, VPCs, listeners, APIs.
 
 use crate::guard::offence::Offence;
-use crate::model::{Frequency, MethodPath, Period, Place, SourceLimits, Stage};
+use crate::model::{Frequency, MethodPath, Period, Place, Release, SourceLimits, Stage};
 use ipnet::IpNet;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -184,6 +184,9 @@ pub struct ApiEntry {
     pub setting_places: BTreeMap<MethodPath, Place>,
     /// None: it stands in the file. Otherwise it was made through the AWS API, by this account in this region.
     pub owner: Option<Owner>,
+    /// None: it stands in the file.
+    pub deployment_id: Option<String>,
+    pub release: Release,
     pub place: Place,
 }
 

@@ -2,7 +2,7 @@
 
 use super::document::{ApiEntry, CACHE_MEGABYTES, Control, Document, Listener, Node, Vpc, Xdp, XdpMode};
 use super::toml;
-use crate::model::{Diagnostic, Place, SourceLimits};
+use crate::model::{Diagnostic, Place, Release, SourceLimits};
 use crate::openapi::findings::{Findings, meant};
 use crate::openapi::node::{Map, Node as Tree, Value, shown};
 use std::collections::{BTreeMap, HashMap};
@@ -297,6 +297,8 @@ impl Reader<'_> {
                     settings,
                     setting_places,
                     owner: None,
+                    deployment_id: None,
+                    release: Release::Whole,
                     place,
                 });
                 places.push(at);

@@ -24,13 +24,19 @@ pub(super) fn flush(node: &Node, request: &FlushRequest) -> Result<CacheFlushed,
         return Err(super::candidate::unknown_api(&request.api, &running.loaded.document));
     }
     let wanted = |api: &&&Api| request.stage.as_ref().is_none_or(|stage| *stage == api.stage);
-    let stages: Vec<&&Api> = named.iter().filter(wanted).collect();
+    let mut stages: Vec<&Api> = named.iter().filter(wanted).copied().collect();
     if stages.is_empty() {
         let known: Vec<&str> = named.iter().map(|api| api.stage.as_str()).collect();
         let stage = request.stage.as_deref().unwrap_or_default();
         let what = format!("{} has no stage {stage:?}", request.api);
         return Err(Problem::new(Kind::Unknown, what, format!("it has: {}", known.join(", "))));
     }
+    // With a stage goes its canary.
+    let of_stages = |api: &&Api| stages.iter().any(|own| own.id == api.id && own.stage == api.stage);
+    let all = running.snapshot.apis.iter().map(|api| &**api);
+    let canaries: Vec<&Api> =
+        all.filter(|api| api.release.is_canary() == Some(true)).filter(of_stages).collect();
+    stages.extend(canaries);
     let mut flushed = Vec::new();
     for api in stages {
         let Some(cache) = &api.cache else { continue };

@@ -138,6 +138,16 @@ impl Walk<'_> {
                     "host {:?} and path {:?} reach API {} ({}), stage {}",
                     asked.host, asked.path, api.name, api.id, api.stage
                 );
+                let canary = self.snapshot.canaries.iter().find(|canary| canary.stage == reached.api);
+                let canary = canary.map(|canary| {
+                    let other = &self.snapshot.apis[canary.canary];
+                    let deployment = other.deployment_id.as_deref().unwrap_or_default();
+                    format!(
+                        "; {}% of the requests go to its canary, deployment {deployment}",
+                        canary.share.percent()
+                    )
+                });
+                let rule = rule + &canary.unwrap_or_default();
                 self.step("host and stage", "pass", rule);
                 Ok(reached)
             }
@@ -295,6 +305,7 @@ fn reason(refusal: &Refusal) -> String {
             "the method requires an authorizer, which is not supported yet: nobody passes".into()
         }
         Refusal::MissingParameters(names) => format!("required parameters are missing: {}", names.join(", ")),
+        Refusal::InvalidBody(why) => format!("the body does not fit its model: {why}"),
         Refusal::NoRoute => "no such resource or method".into(),
         other => format!("{other:?}"),
     }

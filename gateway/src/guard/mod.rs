@@ -1,10 +1,13 @@
 //! May the request pass? Pure rules; the only way to a `Permit`.
 
 pub mod ban;
+mod body;
 pub mod endpoint;
 pub mod offence;
 pub mod origin;
 pub mod policy;
+
+pub use body::{BodyModels, check_body};
 
 use crate::http::RequestHead;
 use crate::mapping::query_values;
@@ -23,6 +26,14 @@ pub struct Permit<'s> {
     pub method: &'s Method,
     pub matched: Match,
     _made_here: (),
+}
+
+impl Permit<'_> {
+    /// From how many bytes on answers are coded; None: none is.
+    pub fn minimum_compression_size(&self) -> Option<u32> {
+        // What most methods say stands with what each request reads.
+        if self.method.touches_bodies { self.api.minimum_compression_size } else { None }
+    }
 }
 
 /// All guards in AWS's order (resource policy, authorization, API key, validation). The endpoint rule

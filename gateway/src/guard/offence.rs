@@ -58,6 +58,7 @@ impl Offence {
             // What a client did well enough, or may do wrong without ill will.
             Refusal::AuthorizerRequired
             | Refusal::MissingParameters(_)
+            | Refusal::InvalidBody(_)
             | Refusal::UnsupportedMediaType
             | Refusal::BodyTooLarge
             | Refusal::ApiConfiguration(_)

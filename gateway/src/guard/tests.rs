@@ -33,6 +33,8 @@ fn api(endpoint_type: EndpointType, methods: Vec<Method>) -> Api {
         account: "123456789012".to_owned(),
         region: "us-east-1".to_owned(),
         stage: "prod".to_owned(),
+        deployment_id: None,
+        release: crate::model::Release::Whole,
         hosts: Vec::new(),
         default_endpoint: true,
         endpoint_type,
@@ -40,6 +42,7 @@ fn api(endpoint_type: EndpointType, methods: Vec<Method>) -> Api {
         policy: None,
         gateway_responses: GatewayResponses::default(),
         binary_media_types: Vec::new(),
+        minimum_compression_size: None,
         methods,
         cache: None,
         targets: Vec::new(),
@@ -83,6 +86,7 @@ fn node() -> Snapshot {
         targets: Vec::new(),
         domain_policies: Vec::new(),
         cache: crate::cache::Store::new(0),
+        canaries: Vec::new(),
     }
 }
 
@@ -224,6 +228,8 @@ fn method(change: impl FnOnce(&mut Method)) -> Method {
         http_method: "ANY".to_owned(),
         authorization: Authorization::None,
         api_key_required: false,
+        touches_bodies: false,
+        body: None,
         required_parameters: Box::default(),
         integration: Integration::Unsupported(""),
         caching: None,
@@ -250,6 +256,7 @@ fn verdict_of(method: Method, policy: Option<serde_json::Value>, request: &[u8])
         hosts: Vec::new(),
         default_endpoint: true,
         tree: tree.pack().into(),
+        hidden: false,
     };
     node.routes = Table::new(vec![door], &node.listeners, &[Some(0)]);
     node.apis[0] = api.into();

@@ -2,7 +2,7 @@
 
 use super::response::Responses;
 use super::uri::{self, Piece};
-use super::{BackendRequest, Facts, fields, known, request_template};
+use super::{BackendRequest, Carried, Facts, fields, known, request_template};
 use crate::guard::Permit;
 use crate::http::{self, Framing, Malformed, Method, RequestHead};
 use crate::mapping::{Known, Source, encode_component};
@@ -67,10 +67,15 @@ impl Backend {
         Duration::from_millis(self.timeout_ms.into())
     }
 
+    /// As it stands in the integration's URI.
+    pub fn authority(&self) -> &str {
+        &self.authority
+    }
+
     pub(super) fn write_request(
         &self,
         permit: &Permit<'_>,
-        head: &RequestHead,
+        (head, carried): (&RequestHead, Carried),
         facts: &Facts<'_>,
         out: &mut Vec<u8>,
     ) -> Result<BackendRequest, Refusal> {
@@ -89,7 +94,7 @@ impl Backend {
         out.extend_from_slice(b" HTTP/1.1\r\n");
         field(out, "Host", &self.host(&known)?)?;
         if self.proxy {
-            self.write_client_fields(head, facts, out);
+            self.write_client_fields((head, carried), facts, out);
         } else {
             self.write_own_fields(permit, method, head, out)?;
         }
@@ -108,7 +113,7 @@ impl Backend {
             out.extend_from_slice(b"Connection: Upgrade\r\n");
             field(out, "Upgrade", protocol)?;
         }
-        let framing = head.framing();
+        let framing = carried.framing;
         // Some servers do not read the body of such a method (RFC 9110 §9.3.1), and would read it as a request.
         let empty = matches!(framing, Framing::None | Framing::Length(0));
         let last = !empty && !matches!(method, Method::Post | Method::Put | Method::Patch);
@@ -161,8 +166,16 @@ impl Backend {
 
     /// The client's fields in their order and case. A mapped name is never the client's to fill, not even where the
     /// mapping finds no value.
-    fn write_client_fields(&self, head: &RequestHead, facts: &Facts<'_>, out: &mut Vec<u8>) {
+    fn write_client_fields(
+        &self,
+        (head, carried): (&RequestHead, Carried),
+        facts: &Facts<'_>,
+        out: &mut Vec<u8>,
+    ) {
         for line in head.lines() {
+            if carried.decoded && fields::is_alike(line.name, b"content-encoding") {
+                continue;
+            }
             if fields::passes(head, &line, facts.via.trusted) && !self.maps(line.name) {
                 line.write(out);
             }

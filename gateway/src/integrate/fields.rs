@@ -5,8 +5,8 @@ use crate::http::{FieldLine, RequestHead, write_decimal};
 use std::io::Write;
 use std::net::IpAddr;
 
-/// Client headers of that length that never reach a backend, beside the hop-by-hop ones. `Content-Encoding` stays,
-/// unlike in AWS, because the body is not decoded on its way.
+/// Client headers of that length that never reach a backend, beside the hop-by-hop ones. `Content-Encoding` goes where
+/// the body was decoded on its way.
 const fn dropped(length: usize) -> &'static [&'static str] {
     match length {
         2 => &["te"],

@@ -43,6 +43,8 @@ pub struct Facts<'a> {
     pub time_ms: u64,
     /// W3C-free AWS trace header for the backend: `Root=1-...;`
     pub trace_id: &'a str,
+    /// Drawn at random for this request: what is left to chance is decided by it.
+    pub drawn: u64,
 }
 
 /// What is fixed about the request to the backend.
@@ -57,6 +59,21 @@ pub struct BackendRequest {
     pub last: bool,
 }
 
+/// How the request's body goes to the backend.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Carried {
+    pub framing: Framing,
+    /// Its coding was taken off: `Content-Encoding` is not true any more.
+    pub decoded: bool,
+}
+
+impl Carried {
+    /// As it comes.
+    pub fn of(head: &RequestHead) -> Self {
+        Self { framing: head.framing(), decoded: false }
+    }
+}
+
 impl BackendRequest {
     /// No byte of a body follows.
     pub fn is_empty(&self) -> bool {
@@ -69,11 +86,11 @@ impl BackendRequest {
 pub fn write_request(
     permit: &Permit<'_>,
     backend: &Backend,
-    head: &RequestHead,
+    (head, carried): (&RequestHead, Carried),
     facts: &Facts<'_>,
     out: &mut Vec<u8>,
 ) -> Result<BackendRequest, Refusal> {
-    backend.write_request(permit, head, facts, out)
+    backend.write_request(permit, (head, carried), facts, out)
 }
 
 /// Chooses the integration response and writes status line and fields (without framing fields, Date, Connection,

@@ -8,13 +8,16 @@ use std::borrow::Cow;
 pub enum Variable {
     AccountId,
     ApiId,
+    DeploymentId,
     DomainName,
     DomainPrefix,
     ErrorMessage,
     ErrorMessageString,
     ErrorResponseType,
+    ErrorValidationString,
     ExtendedRequestId,
     HttpMethod,
+    IsCanaryRequest,
     Path,
     Protocol,
     RequestId,
@@ -34,10 +37,7 @@ const ABSENT: &[&str] = &[
     "authenticate.",
     "awsEndpointRequestId",
     "customDomain.",
-    "deploymentId",
-    "error.validationErrorString",
     "identity.",
-    "isCanaryRequest",
     "requestOverride.",
     "responseOverride.",
     "waf",
@@ -48,15 +48,18 @@ const ABSENT: &[&str] = &[
 const NAMES: &[(&str, Variable)] = &[
     ("accountId", Variable::AccountId),
     ("apiId", Variable::ApiId),
+    ("deploymentId", Variable::DeploymentId),
     ("domainName", Variable::DomainName),
     ("domainPrefix", Variable::DomainPrefix),
     ("error.message", Variable::ErrorMessage),
     ("error.messageString", Variable::ErrorMessageString),
     ("error.responseType", Variable::ErrorResponseType),
+    ("error.validationErrorString", Variable::ErrorValidationString),
     ("extendedRequestId", Variable::ExtendedRequestId),
     ("httpMethod", Variable::HttpMethod),
     ("identity.sourceIp", Variable::SourceIp),
     ("identity.userAgent", Variable::UserAgent),
+    ("isCanaryRequest", Variable::IsCanaryRequest),
     ("path", Variable::Path),
     ("protocol", Variable::Protocol),
     ("requestId", Variable::RequestId),
@@ -87,6 +90,7 @@ impl Variable {
         let text = match self {
             Self::AccountId => known.api?.account.as_str(),
             Self::ApiId => known.api?.id.as_str(),
+            Self::DeploymentId => known.api?.deployment_id.as_deref()?,
             Self::DomainName => known.head?.host(),
             Self::DomainPrefix => known.head?.host().split('.').next()?,
             Self::ErrorMessage => known.error?.message.unwrap_or("null"),
@@ -94,8 +98,17 @@ impl Variable {
                 return Some(known.error?.message.map_or(Cow::Borrowed("null"), |m| json_string(m).into()));
             }
             Self::ErrorResponseType => known.error?.response_type,
+            // Ready to stand between the quotes of a template.
+            Self::ErrorValidationString => {
+                let text = json_string(known.error?.validation?);
+                return Some(Cow::Owned(text.get(1..text.len() - 1)?.to_owned()));
+            }
             Self::ExtendedRequestId => known.extended_request_id,
             Self::HttpMethod => known.head?.method().as_str(),
+            Self::IsCanaryRequest => match known.api?.release.is_canary()? {
+                true => "true",
+                false => "false",
+            },
             Self::Path => known.head?.path(),
             Self::Protocol => "HTTP/1.1",
             Self::RequestId => known.request_id,

@@ -75,6 +75,8 @@ pub struct Fault<'a> {
     /// None prints `null`, as AWS does where it has no message.
     pub message: Option<&'a str>,
     pub response_type: &'a str,
+    /// What a validator of bodies said.
+    pub validation: Option<&'a str>,
 }
 
 impl Source {

@@ -143,11 +143,13 @@ mod tests {
 
     #[test]
     fn substitution_is_plain() {
-        let fault = Fault { message: Some("a \"b\""), response_type: "THROTTLED" };
+        let fault =
+            Fault { message: Some("a \"b\""), response_type: "THROTTLED", validation: Some("[\"a\"]") };
         let known = Known { error: Some(fault), request_id: "r-1", ..Known::default() };
         for (template, text) in [
             ("", ""),
             ("{\"message\":$context.error.messageString}", "{\"message\":\"a \\\"b\\\"\"}"),
+            ("\"$context.error.validationErrorString\"", "\"[\\\"a\\\"]\""),
             ("$context.error.message.", "a \"b\"."),
             ("${context.error.responseType}!", "THROTTLED!"),
             ("$context.requestId$context.requestId", "r-1r-1"),

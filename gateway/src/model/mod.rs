@@ -2,10 +2,12 @@
 
 mod duration;
 mod limit;
+mod release;
 mod stage;
 
 pub use duration::{DURATION_MAX, duration_text, parse_duration};
 pub use limit::{Frequency, LimitChoice, LimitChoices, LimitError, Period, RateLimit, SourceLimits};
+pub use release::{Release, Share};
 pub use stage::{
     CACHE_TTL_SECONDS_MAX, CacheClusterSize, MethodPath, MethodSetting, Stage,
     UnauthorizedCacheControlHeaderStrategy,
@@ -83,6 +85,8 @@ pub struct RestApi {
     pub policy: Option<(serde_json::Value, Place)>,
     pub gateway_responses: Vec<GatewayResponse>,
     pub authorizers: Vec<Authorizer>,
+    /// What bodies may be checked against.
+    pub models: Vec<Model>,
     /// In the order of the file.
     pub resources: Vec<Resource>,
 }
@@ -106,8 +110,11 @@ pub struct Method {
     pub api_key_required: bool,
     /// Names in AWS's form, `method.request.querystring.type`, and whether required.
     pub request_parameters: BTreeMap<String, bool>,
-    /// Does a request validator check the parameters?
+    /// Does a request validator check the parameters, and the body?
     pub validate_parameters: bool,
+    pub validate_body: bool,
+    /// media type → name of a model
+    pub request_models: Vec<(String, String)>,
     /// None: the document gives no integration (AWS's import would leave the method without one).
     pub integration: Option<Integration>,
     /// Statuses declared under `responses`.
@@ -194,6 +201,18 @@ pub struct IntegrationResponse {
     pub response_parameters: Vec<(String, String, Place)>,
     pub response_templates: Vec<(String, String, Place)>,
 }
+
+/// A JSON schema (draft 4) with a name.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Model {
+    pub name: String,
+    /// Refers to others by `MODELS_URL` and their names.
+    pub schema: serde_json::Value,
+    pub place: Place,
+}
+
+/// How a schema refers to another model of its API, as AWS writes it: `{MODELS_URL}{API id}/models/{name}`.
+pub const MODELS_URL: &str = "https://apigateway.amazonaws.com/restapis/";
 
 /// `x-amazon-apigateway-gateway-responses`, one entry
 #[derive(Clone, Debug, PartialEq)]

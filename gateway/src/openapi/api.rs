@@ -4,8 +4,9 @@ use super::findings::{Findings, meant};
 use super::method::{self, METHODS};
 use super::node::{Entry, Map, Node, Value, closest, shown};
 use super::path::{self, Tree};
-use super::{authorizer, endpoint, gateway_response, json, reference, security};
-use crate::model::{Method, Place, Resource, RestApi};
+use super::{authorizer, endpoint, gateway_response, json, models, reference, security};
+use crate::model::{Method, Model, Place, Resource, RestApi};
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -59,10 +60,18 @@ pub(crate) struct Shared<'n> {
     pub(crate) schemes: security::Schemes,
     /// The root's `security`
     pub(crate) required: security::Required,
-    /// Name → does it check parameters?
-    validators: BTreeMap<String, bool>,
+    validators: BTreeMap<String, Validates>,
     /// What the root's validator says
-    pub(crate) validate_parameters: bool,
+    pub(crate) validates: Validates,
+    /// Schemas of bodies that stand in their methods.
+    pub(crate) unnamed: RefCell<Vec<Model>>,
+}
+
+/// What a request validator checks.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Validates {
+    pub(crate) parameters: bool,
+    pub(crate) body: bool,
 }
 
 /// None: reported.
@@ -78,6 +87,7 @@ pub(crate) fn read(node: &Node, file: &Path, findings: &mut Findings<'_>) -> Opt
     findings.unknown_keys(root, "an OpenAPI document", &KEYS);
     endpoint::read(root, &mut api, findings);
     extensions(root, &mut api, findings);
+    api.models = models::read(root, findings);
     let shared = shared(root, findings);
     api.authorizers = schemes(root, findings).map_or_else(Vec::new, |node| authorizer::read(node, findings));
     match root.entry("paths") {
@@ -86,6 +96,7 @@ pub(crate) fn read(node: &Node, file: &Path, findings: &mut Findings<'_>) -> Opt
             findings.error(node.place, "the document has no `paths`", "write paths: { /pets: { get: ... } }");
         }
     }
+    api.models.append(&mut shared.unnamed.take());
     Some(api)
 }
 
@@ -149,7 +160,6 @@ fn extensions(root: &Map, api: &mut RestApi, findings: &mut Findings<'_>) {
     if let Some(node) = root.node(name).filter(|n| n.value != Value::Null) {
         let size = findings.integer(node, name, 0, COMPRESSION_SIZE_MAX);
         api.minimum_compression_size = size.and_then(|s| u32::try_from(s).ok());
-        findings.unsupported(node.place, "compression of responses", "bodies pass as they are until then");
     }
     if let Some(node) = root.node("x-amazon-apigateway-gateway-responses") {
         api.gateway_responses = gateway_response::read(node, findings);
@@ -246,18 +256,19 @@ fn shared<'n>(root: &'n Map, findings: &mut Findings<'_>) -> Shared<'n> {
         required: security::Required::default(),
         schemes,
         validators: validators(root, findings),
-        validate_parameters: false,
+        validates: Validates::default(),
+        unnamed: RefCell::default(),
     };
     if let Some(node) = root.node("security") {
         shared.required = security::required(node, &shared.schemes, findings);
     }
     if let Some(node) = root.node("x-amazon-apigateway-request-validator") {
-        shared.validate_parameters = shared.validator(node, findings);
+        shared.validates = shared.validator(node, findings);
     }
     shared
 }
 
-fn validators(root: &Map, findings: &mut Findings<'_>) -> BTreeMap<String, bool> {
+fn validators(root: &Map, findings: &mut Findings<'_>) -> BTreeMap<String, Validates> {
     let name = "x-amazon-apigateway-request-validators";
     let mut validators = BTreeMap::new();
     let Some(map) = root.node(name).and_then(|n| findings.map(n, name)) else { return validators };
@@ -268,23 +279,20 @@ fn validators(root: &Map, findings: &mut Findings<'_>) -> BTreeMap<String, bool>
             "a request validator",
             &["validateRequestBody", "validateRequestParameters"],
         );
-        if let Some(body) = map.entry("validateRequestBody")
-            && findings.boolean(&body.value, "validateRequestBody") == Some(true)
-        {
-            let meanwhile = "bodies pass unchecked until then";
-            findings.unsupported(body.place, "validation of bodies (validateRequestBody)", meanwhile);
-        }
-        let parameters = map.node("validateRequestParameters");
-        let parameters = parameters.and_then(|n| findings.boolean(n, "validateRequestParameters"));
-        validators.insert(entry.key.clone(), parameters.unwrap_or(false));
+        let mut flag =
+            |key: &str| map.node(key).and_then(|node| findings.boolean(node, key)).unwrap_or(false);
+        let (parameters, body) = (flag("validateRequestParameters"), flag("validateRequestBody"));
+        validators.insert(entry.key.clone(), Validates { parameters, body });
     }
     validators
 }
 
 impl Shared<'_> {
-    /// Does the validator of that name check parameters?
-    pub(crate) fn validator(&self, node: &Node, findings: &mut Findings<'_>) -> bool {
-        let Some(name) = findings.string(node, "x-amazon-apigateway-request-validator") else { return false };
+    /// What the validator of that name checks.
+    pub(crate) fn validator(&self, node: &Node, findings: &mut Findings<'_>) -> Validates {
+        let Some(name) = findings.string(node, "x-amazon-apigateway-request-validator") else {
+            return Validates::default();
+        };
         if let Some(found) = self.validators.get(name) {
             return *found;
         }
@@ -294,7 +302,7 @@ impl Shared<'_> {
             false => meant(name, &known),
         };
         findings.error(node.place, format!("no request validator is called `{}`", shown(name)), instead);
-        false
+        Validates::default()
     }
 }
 

@@ -4,7 +4,7 @@ use super::api::Shared;
 use super::findings::Findings;
 use super::node::{Entry, Map, Node, Value, shown};
 use super::path::Segment;
-use super::{integration, reference, security};
+use super::{integration, models, reference, security};
 use crate::model::{Method, Place};
 use std::collections::BTreeMap;
 
@@ -48,6 +48,14 @@ pub(crate) struct Parameter {
     name: String,
     required: bool,
     place: Place,
+    /// Of a body, which is no parameter in AWS's sense.
+    schema: Option<serde_json::Value>,
+}
+
+impl Parameter {
+    pub(crate) fn body(&self) -> Option<(serde_json::Value, Place)> {
+        Some((self.schema.clone()?, self.place))
+    }
 }
 
 pub(crate) fn read(
@@ -68,9 +76,9 @@ pub(crate) fn read(
     if let Some(node) = map.node("x-amazon-apigateway-auth") {
         security::auth_extension(node, &mut required, findings);
     }
-    let validate_parameters = match map.node("x-amazon-apigateway-request-validator") {
+    let validates = match map.node("x-amazon-apigateway-request-validator") {
         Some(node) => shared.validator(node, findings),
-        None => shared.validate_parameters,
+        None => shared.validates,
     };
     let integration = match map.entry("x-amazon-apigateway-integration") {
         Some(entry) => reference::resolve(shared.root, &entry.value, findings)
@@ -81,6 +89,9 @@ pub(crate) fn read(
             None
         }
     };
+    let all: Vec<&Parameter> = inherited.iter().chain(&own).collect();
+    let scope = findings.scope.clone();
+    let request_models = models::of_method(map, &all, &scope, shared, findings);
     Some(Method {
         http_method: http_method.to_owned(),
         place: entry.place,
@@ -88,7 +99,9 @@ pub(crate) fn read(
         authorization_scopes: required.scopes,
         api_key_required: required.api_key,
         request_parameters: request_parameters(inherited, &own, findings),
-        validate_parameters,
+        validate_parameters: validates.parameters,
+        validate_body: validates.body,
+        request_models,
         integration,
         responses: responses(map, findings),
     })
@@ -140,8 +153,10 @@ fn parameter(
         0 => "path",
         1 => "querystring",
         2 => "header",
-        // The body belongs to models, which only validation of bodies reads.
-        3 => return None,
+        3 => {
+            let schema = Some(map.node("schema").map_or_else(|| serde_json::json!({}), models::schema));
+            return Some(Parameter { location: "body", name, required: false, place, schema });
+        }
         other => {
             let what = format!(
                 "API Gateway has no {} parameters: `{}` is not looked at",
@@ -157,7 +172,7 @@ fn parameter(
         let what = format!("the path has no `{{{}}}`", shown(&name));
         findings.warning(place, what, "add it to the path, or remove this parameter");
     }
-    Some(Parameter { location, name, required: required || location == "path", place })
+    Some(Parameter { location, name, required: required || location == "path", place, schema: None })
 }
 
 /// The method's own parameters win over those of its path item.
@@ -168,7 +183,7 @@ fn request_parameters(
 ) -> BTreeMap<String, bool> {
     let mut all = BTreeMap::new();
     let mut locations: BTreeMap<&str, &Parameter> = BTreeMap::new();
-    for parameter in inherited.iter().chain(own) {
+    for parameter in inherited.iter().chain(own).filter(|parameter| parameter.schema.is_none()) {
         if let Some(first) = locations.insert(&parameter.name, parameter)
             && first.location != parameter.location
         {

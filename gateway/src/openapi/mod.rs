@@ -10,6 +10,7 @@ mod integration;
 mod json;
 mod mapping;
 mod method;
+mod models;
 pub(crate) mod node;
 mod path;
 mod reference;

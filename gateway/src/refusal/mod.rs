@@ -32,6 +32,8 @@ pub enum Refusal {
     AuthorizerRequired,
     /// 400 Missing required request parameters: [..]
     MissingParameters(Vec<String>),
+    /// 400 Invalid request body: why, as AWS's validator says it
+    InvalidBody(String),
     /// 415
     UnsupportedMediaType,
     /// 413 over the body limit (10 MB)
@@ -50,7 +52,7 @@ pub enum Refusal {
     Malformed(Malformed),
     /// 408: the head or the body did not come in time; the connection closes
     ClientTooSlow,
-    /// 503; nobody raises it yet
+    /// 503: the bodies that are held take all the room that there is
     Overloaded,
 }
 
@@ -94,6 +96,7 @@ impl Refusal {
             error: Some(Fault {
                 message: message.as_deref(),
                 response_type: builtin.response_type.map_or("", ResponseType::as_str),
+                validation: if let Self::InvalidBody(why) = self { Some(why) } else { None },
             }),
             ..Known::default()
         };
@@ -126,6 +129,7 @@ impl Refusal {
             | Self::IamRequired
             | Self::AuthorizerRequired
             | Self::MissingParameters(_)
+            | Self::InvalidBody(_)
             | Self::UnsupportedMediaType
             | Self::ApiConfiguration(_)
             | Self::IntegrationUnreachable

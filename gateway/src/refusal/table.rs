@@ -80,6 +80,9 @@ pub(super) fn builtin(refusal: &Refusal) -> Builtin {
         Refusal::MissingParameters(_) => {
             Builtin { spaced: true, ..silent(T::BadRequestParameters, 400, "BadRequestException") }
         }
+        Refusal::InvalidBody(_) => {
+            execution(T::BadRequestBody, 400, "BadRequestException", "Invalid request body")
+        }
         Refusal::UnsupportedMediaType => {
             execution(T::UnsupportedMediaType, 415, "BadRequestException", "Unsupported Media Type")
         }

@@ -52,6 +52,8 @@ pub struct ApiDoor {
     /// False: only its hosts and domain names mean it, its id does not.
     pub default_endpoint: bool,
     pub tree: Arc<Packed>,
+    /// No id, stage or host leads to it: a canary, which answers in its stage's place.
+    pub hidden: bool,
 }
 
 /// A host label is at most this long (RFC 1035); longer ones name no API.
@@ -66,7 +68,7 @@ impl Table {
     pub fn new(apis: Vec<ApiDoor>, listeners: &[Listener], only: &[Option<ApiIndex>]) -> Self {
         let mut ids: BTreeMap<&str, Stages> = BTreeMap::new();
         let mut hosts = Vec::new();
-        for (index, api) in apis.iter().enumerate() {
+        for (index, api) in apis.iter().enumerate().filter(|(_, api)| !api.hidden) {
             let stages = ids.entry(&api.id).or_default();
             stages.apis.push(index);
             stages.default_endpoint = api.default_endpoint;
@@ -269,6 +271,7 @@ mod tests {
             hosts: vec!["h".into()],
             default_endpoint: true,
             tree: Arc::new(tree.pack()),
+            hidden: false,
         };
         let listener = Listener {
             name: "l".into(),

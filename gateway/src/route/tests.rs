@@ -246,6 +246,7 @@ fn table(any_host: Option<ApiIndex>) -> Table {
         hosts: host.iter().map(|host| (*host).to_owned()).collect(),
         default_endpoint: id != "closed",
         tree: Arc::new(Tree::default().pack()),
+        hidden: false,
     };
     let doors = vec![
         door("one", "prod", &["One.example.com"]),

@@ -73,7 +73,7 @@ impl Compiler<'_> {
         }
         let name = address.split_once("/models/").map(|(_, name)| name);
         match name.filter(|name| self.models.contains_key(*name)) {
-            Some(name) => self.reference_to(&name.to_owned(), &pointer),
+            Some(name) => self.reference_to(name, &pointer),
             None => Err(format!("the reference `{text}` leads to no model of this API")),
         }
     }

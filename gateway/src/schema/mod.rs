@@ -1,6 +1,6 @@
 //! JSON schema, draft 4, as models of AWS API Gateway are written in it: compiled once, then asked of bodies within
-//! bounds of memory and time. An own reader: the libraries that there are bring ten times its code and dozens of crates,
-//! and none of them bounds the time that a body may cost.
+//! bounds of memory and time. An own reader: the libraries that there are bring dozens of crates, and none of them
+//! bounds the time that a body may cost.
 
 mod check;
 mod compile;

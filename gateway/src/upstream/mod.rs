@@ -1,9 +1,11 @@
 //! Connections to the servers that integrations call: addresses, pool, one safe retry.
 
+mod collect;
 mod pool;
 mod relay;
 mod tunnel;
 
+pub use collect::collect;
 pub use pool::{Link, Pool};
 pub use relay::{RelayError, RelayLimits, Sink, discard, relay};
 pub use tunnel::tunnel;

@@ -1,5 +1,6 @@
 //! Bodies from one connection to another: the framing comes off, is checked, and goes on anew; constant memory.
 
+use crate::coding::Encoder;
 use crate::http::{self, BodyDecoder, Framing, Malformed};
 use crate::net::{self, Inbound, Outgoing, Pipe, Size, Stream};
 use std::io;
@@ -11,6 +12,9 @@ const GATHER_BYTES: usize = 4096;
 const FLUSH_BYTES: usize = 16 * 1024;
 /// A body that has shown itself longer than this is read through large buffers.
 const LARGE_AFTER_BYTES: u64 = 16 * 1024;
+
+/// Pieces in which a body goes out that is held as a whole.
+const WHOLE_PIECE_BYTES: usize = 64 * 1024;
 
 /// Why a body did not get through.
 #[derive(Debug)]
@@ -38,7 +42,7 @@ pub struct RelayLimits {
 
 impl RelayLimits {
     /// How long the source may be waited for now. Only waiting counts: what the sink keeps us from reading does not.
-    fn patience(&self, carried: u64, waited: Duration) -> Duration {
+    pub(super) fn patience(&self, carried: u64, waited: Duration) -> Duration {
         let Some(earned) = carried.checked_mul(1000).and_then(|milli| milli.checked_div(self.rate.into()))
         else {
             return self.idle;
@@ -56,6 +60,8 @@ pub struct Sink<'a> {
     timeout: Duration,
     /// Is shown the body as it comes.
     witness: Option<&'a mut Witness<'a>>,
+    /// Codes what is written.
+    encoder: Option<&'a mut Encoder>,
 }
 
 /// Is shown each piece of a body.
@@ -64,7 +70,7 @@ pub(super) type Witness<'a> = dyn FnMut(&[u8]) + 'a;
 impl<'a> Sink<'a> {
     /// `head` is the finished head of the message that `framing` delimits.
     pub fn new(stream: &'a Stream, head: Vec<u8>, framing: Framing, timeout: Duration) -> Self {
-        Self { stream, framing, pending: head, timeout, witness: None }
+        Self { stream, framing, pending: head, timeout, witness: None, encoder: None }
     }
 
     /// Shows `witness` each piece of the body that is written.
@@ -73,16 +79,37 @@ impl<'a> Sink<'a> {
         self
     }
 
+    /// What is written goes out coded. The framing must not tell its length.
+    pub fn encoded_by(mut self, encoder: &'a mut Encoder) -> Self {
+        self.encoder = Some(encoder);
+        self
+    }
+
     /// May a body of that framing pass without being brought into user space?
     fn passes_unseen(&self, framing: Framing) -> bool {
-        self.framing == framing && self.witness.is_none()
+        self.framing == framing && self.witness.is_none() && self.encoder.is_none()
     }
 
     async fn write(&mut self, piece: Outgoing, last: bool) -> Result<(), RelayError> {
-        let bytes = piece.as_slice();
         if let Some(witness) = &mut self.witness {
-            witness(bytes);
+            witness(piece.as_slice());
         }
+        let Some(encoder) = &mut self.encoder else { return self.put(piece, last).await };
+        let mut coded = encoder.code(piece.as_slice()).map_err(RelayError::Sink)?;
+        drop(piece);
+        if last {
+            coded.extend(encoder.finish().map_err(RelayError::Sink)?);
+        }
+        match coded.is_empty() {
+            // A chunk without bytes would be the last one.
+            true => Ok(()),
+            false => self.put(Outgoing::Vec(coded), last).await,
+        }
+    }
+
+    /// Puts the piece into the message, as it is.
+    async fn put(&mut self, piece: Outgoing, last: bool) -> Result<(), RelayError> {
+        let bytes = piece.as_slice();
         let chunked = self.framing == Framing::Chunked;
         if chunked {
             http::write_chunk_size(&mut self.pending, bytes.len());
@@ -108,6 +135,12 @@ impl<'a> Sink<'a> {
 
     /// The message ends without further data.
     async fn finish(&mut self) -> Result<(), RelayError> {
+        if let Some(encoder) = &mut self.encoder {
+            let coded = encoder.finish().map_err(RelayError::Sink)?;
+            if !coded.is_empty() {
+                return self.put(Outgoing::Vec(coded), true).await;
+            }
+        }
         if self.framing == Framing::Chunked {
             self.pending.extend_from_slice(http::LAST_CHUNK);
         }
@@ -127,6 +160,17 @@ impl<'a> Sink<'a> {
         }
     }
 
+    /// Sends all that there is, also what an encoder holds back.
+    async fn release(&mut self) -> Result<(), RelayError> {
+        if let Some(encoder) = &mut self.encoder {
+            let coded = encoder.flush().map_err(RelayError::Sink)?;
+            if !coded.is_empty() {
+                self.put(Outgoing::Vec(coded), false).await?;
+            }
+        }
+        self.flush().await
+    }
+
     /// Sends what is gathered: before waiting for the source, nothing is held back.
     async fn flush(&mut self) -> Result<(), RelayError> {
         if self.pending.is_empty() {
@@ -136,6 +180,17 @@ impl<'a> Sink<'a> {
         let [head, ..] = self.send([head, Outgoing::Empty, Outgoing::Empty]).await?;
         self.keep(head);
         Ok(())
+    }
+
+    /// Sends a whole body, a piece at a time.
+    pub async fn send_whole(&mut self, mut body: bytes::Bytes) -> Result<(), RelayError> {
+        while body.len() > WHOLE_PIECE_BYTES {
+            self.write(Outgoing::Shared(body.split_to(WHOLE_PIECE_BYTES)), false).await?;
+        }
+        match body.is_empty() {
+            true => self.finish().await,
+            false => self.write(Outgoing::Shared(body), true).await,
+        }
     }
 
     async fn send(&self, parts: [Outgoing; 3]) -> Result<[Outgoing; 3], RelayError> {
@@ -192,7 +247,7 @@ pub async fn relay(
                 decoder = BodyDecoder::new(Framing::Length(length - carried));
                 continue;
             }
-            sink.flush().await?;
+            sink.release().await?;
             let size = if long || carried > LARGE_AFTER_BYTES { Size::Large } else { Size::Small };
             let begun = net::now();
             let more = net::timeout(limits.patience(carried, waited), source.more(size)).await;

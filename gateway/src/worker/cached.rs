@@ -2,16 +2,19 @@
 //! for. The cache decides; here is the waiting.
 
 use super::client::{After, Client};
+use super::compress;
 use super::departure::{Gone, unless_gone};
 use super::respond::{self, Rest};
 use super::scratch::Scratch;
 use crate::cache::{self, Bypass, Lookup, Plan, Recording, Slot, Stored, Ticket, Uncacheable};
+use crate::coding::Coding;
 use crate::guard::Permit;
-use crate::http::{self, Framing, Method, RequestHead};
+use crate::http::{self, Framing, Method, RequestHead, Version};
 use crate::integrate::{Facts, Integration};
 use crate::net::{self, Outgoing};
 use crate::observe;
 use crate::refusal::{Answer, Refusal};
+use crate::upstream::Sink;
 use std::cell::Cell;
 use std::future::poll_fn;
 use std::time::Duration;
@@ -117,7 +120,12 @@ async fn turn(mut ticket: Ticket) -> Lookup {
 }
 
 /// Sends what was cached: what belongs to this exchange stands between the head and the body.
-pub(super) async fn answer(client: &mut Client, scratch: &mut Scratch, facts: &Facts<'_>, hit: Hit) -> After {
+pub(super) async fn answer(
+    client: &mut Client,
+    scratch: &mut Scratch,
+    (permit, facts): (&Permit<'_>, &Facts<'_>),
+    hit: Hit,
+) -> After {
     let Hit { stored, warn } = hit;
     let rest = Rest::of(client, &scratch.head, false);
     let out = &mut scratch.out;
@@ -126,7 +134,15 @@ pub(super) async fn answer(client: &mut Client, scratch: &mut Scratch, facts: &F
     if warn {
         write_warning(out);
     }
+    let coding = match permit.minimum_compression_size() {
+        Some(minimum) => decide(client, &scratch.head, out, &stored, minimum),
+        None => None,
+    };
     respond::write_date_and_ids(out, &client.local, facts.request_id, facts.extended_request_id);
+    if let Some(coding) = coding {
+        let coded = (coding, scratch.head.method() == Method::Head);
+        return Box::pin(send_coded(client, (scratch.head.version(), out), coded, (stored, rest))).await;
+    }
     respond::write_framing(out, Framing::None, rest.keep);
     let sent = if stored.body().len() <= COPIED_BYTES {
         out.extend_from_slice(stored.body());
@@ -138,6 +154,62 @@ pub(super) async fn answer(client: &mut Client, scratch: &mut Scratch, facts: &F
         return After::Close;
     }
     rest.settle(client).await
+}
+
+/// What is kept is not coded: each client gets it as it asks for it. Its length is told where it is not.
+fn decide(
+    client: &Client,
+    head: &RequestHead,
+    out: &mut Vec<u8>,
+    stored: &Stored,
+    minimum: u32,
+) -> Option<Coding> {
+    let digits = out.get(9..12).and_then(|digits| std::str::from_utf8(digits).ok());
+    let status = digits.and_then(|digits| digits.parse().ok()).unwrap_or(0);
+    // With HEAD, what is told is the length that a body would have.
+    let bodiless = head.method() == Method::Head;
+    let length = if bodiless { content_length(out) } else { Some(stored.body().len() as u64) };
+    let coding = compress::decide(&client.local, head, out, (status, length), minimum)?;
+    *out = out
+        .split_inclusive(|byte| *byte == b'\n')
+        .filter(|line| !is(line, LENGTH))
+        .collect::<Vec<_>>()
+        .concat();
+    Some(coding)
+}
+
+fn content_length(head: &[u8]) -> Option<u64> {
+    let line = head.split(|byte| *byte == b'\n').find(|line| is(line, LENGTH))?;
+    std::str::from_utf8(&line[LENGTH.len()..]).ok()?.trim().parse().ok()
+}
+
+/// Sends the head in `out`, and the body coded.
+async fn send_coded(
+    client: &mut Client,
+    (version, out): (Version, &mut Vec<u8>),
+    (coding, bodiless): (Coding, bool),
+    (stored, mut rest): (Stored, Rest),
+) -> After {
+    let framing = if bodiless { Framing::None } else { respond::framing_for(version, Framing::Chunked) };
+    rest.keep &= framing != Framing::UntilClose;
+    respond::write_framing(out, framing, rest.keep);
+    let stream = client.open.stream.clone();
+    let mut coder = client.local.encoders.begin(coding);
+    let timeout = client.local.limits.send_timeout;
+    let mut sink = Sink::new(&stream, std::mem::take(out), framing, timeout);
+    let body = if bodiless {
+        Default::default()
+    } else {
+        sink = sink.encoded_by(&mut coder.encoder);
+        stored.shared_body()
+    };
+    let sent = sink.send_whole(body).await;
+    *out = sink.into_storage();
+    match sent {
+        Ok(()) => rest.settle(client).await,
+        Err(_) if framing == Framing::UntilClose => After::Reset,
+        Err(_) => After::Close,
+    }
 }
 
 async fn send_shared(client: &Client, out: &mut Vec<u8>, stored: Stored) -> Result<(), ()> {
@@ -241,9 +313,6 @@ fn write_warning(out: &mut Vec<u8>) {
 fn shared_head(head: &[u8], traced: bool) -> (Vec<u8>, bool) {
     let mut shared = Vec::with_capacity(head.len());
     let mut sets_cookie = false;
-    let is = |line: &[u8], name: &str| {
-        line.get(..name.len()).is_some_and(|start| start.eq_ignore_ascii_case(name.as_bytes()))
-    };
     for line in head.split_inclusive(|byte| *byte == b'\n') {
         sets_cookie |= is(line, "set-cookie:");
         if !(traced && is(line, "x-amzn-trace-id:")) {
@@ -251,6 +320,13 @@ fn shared_head(head: &[u8], traced: bool) -> (Vec<u8>, bool) {
         }
     }
     (shared, sets_cookie)
+}
+
+const LENGTH: &str = "content-length:";
+
+/// Is the line a field of that name, which ends with its colon?
+fn is(line: &[u8], name: &str) -> bool {
+    line.get(..name.len()).is_some_and(|start| start.eq_ignore_ascii_case(name.as_bytes()))
 }
 
 #[cfg(test)]

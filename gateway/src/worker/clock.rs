@@ -14,6 +14,8 @@ pub(super) struct Ids {
     pub(super) extended: String,
     /// `Root=1-<8 hex: seconds>-<24 hex>`
     pub(super) trace: String,
+    /// Told to nobody.
+    pub(super) drawn: u64,
 }
 
 impl Ids {
@@ -103,6 +105,7 @@ impl Clock {
     pub(super) fn draw(&mut self, ids: &mut Ids) {
         let random = [self.next(), self.next(), self.next()];
         ids.write(random, self.since_epoch().as_secs());
+        ids.drawn = self.next();
     }
 
     /// SplitMix64 (Steele, Lea, Flood 2014).

@@ -3,7 +3,7 @@
 use super::cached::{self, Found};
 use super::client::{After, Client};
 use super::scratch::Scratch;
-use super::{proxy, respond};
+use super::{proxy, respond, whole};
 use crate::guard::origin::origin;
 use crate::guard::{self, Permit, endpoint};
 use crate::http::{Framing, RequestHead};
@@ -35,9 +35,10 @@ pub(super) async fn exchange(client: &mut Client, scratch: &mut Scratch) -> Afte
             listener: snapshot.listeners[listener].address,
             time_ms: u64::try_from(clock.since_epoch().as_millis()).unwrap_or(u64::MAX),
             trace_id: &ids.trace,
+            drawn: ids.drawn,
         }
     };
-    let after = match pass(&snapshot, client, &scratch.head, listener, origin.source) {
+    let after = match pass(&snapshot, client, &scratch.head, listener, (origin.source, ids.drawn)) {
         Ok(permit) => {
             client.open.serving.set(Some(permit.matched.api));
             match reply(client, scratch, &permit, &facts).await {
@@ -62,7 +63,7 @@ fn pass<'s>(
     client: &Client,
     head: &RequestHead,
     listener: ListenerIndex,
-    source: IpAddr,
+    (source, drawn): (IpAddr, u64),
 ) -> Result<Permit<'s>, Refusal> {
     let peer = client.open.peer.ip();
     if source != peer.to_canonical() && client.local.is_banned(source) {
@@ -70,10 +71,11 @@ fn pass<'s>(
         return Err(Refusal::Forbidden("the source is banned"));
     }
     let asked = Asked::of(snapshot, listener, head);
-    let reached = snapshot.routes.reach(&asked)?;
+    let mut reached = snapshot.routes.reach(&asked)?;
     // Whoever connects must be inside, as in the kernel; whom it speaks for, too.
     endpoint::admit(snapshot, listener, reached.api, peer)?;
     endpoint::admit(snapshot, listener, reached.api, source)?;
+    reached.api = snapshot.released(reached.api, drawn);
     let matched = snapshot.routes.find(&asked, reached)?;
     let permit = guard::permit(snapshot, listener, source, head, matched)?;
     match head.framing() {
@@ -82,26 +84,36 @@ fn pass<'s>(
     }
 }
 
-/// Permit → cache → Reply, and its way back to the client.
+/// Permit → body, where it is checked or decoded → cache → Reply, and its way back to the client.
 async fn reply(
     client: &mut Client,
     scratch: &mut Scratch,
     permit: &Permit<'_>,
     facts: &Facts<'_>,
 ) -> Result<After, Refusal> {
+    let held = if permit.method.touches_bodies {
+        match Box::pin(whole::take(client, &scratch.head, permit)).await {
+            Ok(held) => held,
+            Err(whole::Failure::Refused(refusal)) => return Err(refusal),
+            Err(whole::Failure::Gone) => return Ok(After::Close),
+        }
+    } else {
+        None
+    };
     let door = match cached::look(client, scratch, permit, facts).await? {
         Found::Ask(door) => door,
-        Found::Answer(hit) => return Ok(cached::answer(client, scratch, facts, hit).await),
+        Found::Answer(hit) => return Ok(cached::answer(client, scratch, (permit, facts), hit).await),
         Found::Gone => return Ok(After::Close),
     };
     match &permit.method.integration {
         Integration::HttpProxy(backend) | Integration::Http(backend) => {
-            proxy::proxy(client, scratch, permit, (backend, &door), facts).await
+            proxy::proxy(client, scratch, permit, (backend, &door, held.as_ref()), facts).await
         }
         Integration::Mock(mock) => {
             let mut answer = integrate::mock(permit, mock, &scratch.head, facts)?;
             door.keep(&permit.method.integration, &mut answer, scratch.head.method());
-            Ok(respond::answer(client, scratch, facts, &answer, false).await)
+            let minimum = permit.minimum_compression_size();
+            Ok(respond::answer(client, scratch, facts, (&answer, minimum), false).await)
         }
         Integration::Unsupported(why) => Err(Refusal::ApiConfiguration(why)),
     }

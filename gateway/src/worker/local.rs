@@ -1,7 +1,9 @@
 //! What one worker knows: its snapshot, its open connections, its backends' pool, its clock.
 
 use super::clock::Clock;
+use super::compress::Encoders;
 use super::flag::Flag;
+use super::room::Room;
 use super::scratch::Shelf;
 use super::{Adopted, Limits, Offender, OpenConnection, Report};
 use crate::guard::ban::BanTable;
@@ -35,6 +37,9 @@ pub(super) struct Local {
     pub(super) pool: Pool,
     pub(super) clock: RefCell<Clock>,
     pub(super) scratch: Shelf,
+    /// For bodies that are held as a whole.
+    pub(super) room: Rc<Room>,
+    pub(super) encoders: Encoders,
     snapshot: RefCell<Rc<Current>>,
     bans: RefCell<Arc<BanTable>>,
     /// Made with the first one.
@@ -157,6 +162,8 @@ impl Local {
             pool,
             clock: RefCell::new(Clock::new()),
             scratch: Shelf::default(),
+            room: Rc::default(),
+            encoders: Encoders::default(),
             snapshot: RefCell::new(Rc::new(Current(snapshot))),
             bans: RefCell::new(bans),
             offences: RefCell::new(None),

@@ -3,6 +3,7 @@
 mod cached;
 mod client;
 mod clock;
+mod compress;
 mod departure;
 mod exchange;
 mod flag;
@@ -10,8 +11,10 @@ mod local;
 mod proxy;
 mod respond;
 mod response_head;
+mod room;
 mod scratch;
 mod serve;
+mod whole;
 
 use crate::guard::ban::BanTable;
 use crate::guard::offence::Offence;

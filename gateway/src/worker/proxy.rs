@@ -3,14 +3,16 @@
 use super::Limits;
 use super::cached::{Door, Keeping};
 use super::client::{After, Body, Client};
+use super::compress::{self, Coder};
 use super::departure::{Gone, unless_gone, unless_reset};
 use super::local::{Local, Open};
 use super::respond;
 use super::response_head::read_head;
 use super::scratch::Scratch;
+use super::whole::Held;
 use crate::guard::{Permit, endpoint};
 use crate::http::{self, Framing, Method, RequestHead, ResponseHead, Version};
-use crate::integrate::{self, Backend, BackendRequest, Facts};
+use crate::integrate::{self, Backend, BackendRequest, Carried, Facts};
 use crate::net::{self, Either, Inbound, Outgoing, Stream};
 use crate::observe;
 use crate::refusal::Refusal;
@@ -50,12 +52,12 @@ pub(super) async fn proxy(
     client: &mut Client,
     scratch: &mut Scratch,
     permit: &Permit<'_>,
-    (backend, door): (&Backend, &Door),
+    (backend, door, held): (&Backend, &Door, Option<&Held>),
     facts: &Facts<'_>,
 ) -> Result<After, Refusal> {
     let deadline = net::now() + backend.timeout();
     let target = &permit.api.targets[backend.target];
-    let request = write_request(scratch, permit, backend, facts)?;
+    let request = write_request(scratch, permit, (backend, held), facts)?;
     let repeatable = request.is_empty() && request.method.is_idempotent();
     let idle = client.local.pool.idle(target, repeatable);
     let mut link = match idle {
@@ -67,7 +69,8 @@ pub(super) async fn proxy(
     };
     loop {
         let reused = link.reused;
-        let call = Call { permit, facts, door, request: &request, deadline, silence: backend.timeout() };
+        let silence = backend.timeout();
+        let call = Call { permit, facts, door, held, request: &request, deadline, silence };
         let attempt = if request.framing == Framing::None && !request.upgrade {
             call.brief(client, scratch, link).await
         } else {
@@ -81,7 +84,7 @@ pub(super) async fn proxy(
                     return Ok(After::Close);
                 };
                 link = fresh;
-                write_request(scratch, permit, backend, facts)?;
+                write_request(scratch, permit, (backend, held), facts)?;
             }
             Err(Failure::Stale) => {
                 observe::add(&client.local.counters.upstream_failures, 1);
@@ -116,11 +119,13 @@ async fn connect(
 fn write_request(
     scratch: &mut Scratch,
     permit: &Permit<'_>,
-    backend: &Backend,
+    (backend, held): (&Backend, Option<&Held>),
     facts: &Facts<'_>,
 ) -> Result<BackendRequest, Refusal> {
     net::renew(&mut scratch.sent);
-    integrate::write_request(permit, backend, &scratch.head, facts, &mut scratch.sent)
+    let head = &scratch.head;
+    let carried = held.map_or_else(|| Carried::of(head), Held::carried);
+    integrate::write_request(permit, backend, (head, carried), facts, &mut scratch.sent)
 }
 
 /// One call of the backend: everything that stays the same between attempts.
@@ -128,6 +133,8 @@ struct Call<'a> {
     permit: &'a Permit<'a>,
     facts: &'a Facts<'a>,
     door: &'a Door,
+    /// The request's body, if it has been read.
+    held: Option<&'a Held>,
     request: &'a BackendRequest,
     /// For the response's head.
     deadline: Instant,
@@ -160,6 +167,8 @@ struct Shown {
     keep: bool,
     /// The answer is kept for others, too.
     kept: Option<Box<Keeping>>,
+    /// The body goes out coded.
+    coder: Option<Box<Coder>>,
 }
 
 impl Call<'_> {
@@ -195,7 +204,11 @@ impl Call<'_> {
         let unread = link.inbound.bytes();
         let length = match shown.carried {
             Framing::None => 0,
-            Framing::Length(length) if length <= unread.len().min(GATHERED_MAX) as u64 => length as usize,
+            Framing::Length(length)
+                if shown.coder.is_none() && length <= unread.len().min(GATHERED_MAX) as u64 =>
+            {
+                length as usize
+            }
             _ => {
                 let way = (&*client.local, &*client.open.stream);
                 let nothing = (pin!(std::future::pending()), Upload::Done);
@@ -233,14 +246,24 @@ impl Call<'_> {
         let bodiless = head.method() == Method::Head || matches!(status, 204 | 304);
         let told = bodiless.then(|| shown_length(response, status));
         let kept = self.door.open(&self.permit.method.integration, status, (body, told), out);
+        // What is kept is what came: behind here it is this client's.
+        let coding = self.permit.minimum_compression_size().and_then(|minimum| {
+            let size = (status, length_of(told.unwrap_or(body), bodiless));
+            compress::decide(local, head, out, size, minimum)
+        });
+        let (told, sent) = match coding {
+            Some(_) => (told.map(|_| Framing::None), Framing::Chunked),
+            None => (told, body),
+        };
         let (request_id, extended) = (self.facts.request_id, self.facts.extended_request_id);
         respond::write_date_and_ids(out, local, request_id, extended);
-        let framing = if bodiless { Framing::None } else { respond::framing_for(head.version(), body) };
+        let framing = if bodiless { Framing::None } else { respond::framing_for(head.version(), sent) };
         let keep = keepable && framing != Framing::UntilClose && respond::may_keep(head, open, local);
         respond::write_framing(out, told.unwrap_or(framing), keep);
         let carried = if bodiless { Framing::None } else { body };
         let reusable = carried == body && !self.request.last && response.keep_alive();
-        Ok(Shown { framing, carried, reusable, keep, kept })
+        let coder = coding.filter(|_| !bodiless).map(|coding| local.encoders.begin(coding));
+        Ok(Shown { framing, carried, reusable, keep, kept, coder })
     }
 
     /// The answer, whose head is in `out`, down to its end, while what is left of the request goes up.
@@ -259,6 +282,9 @@ impl Call<'_> {
         if let Some(kept) = &mut shown.kept {
             keep_piece = |piece: &[u8]| kept.add(piece);
             sink = sink.witnessed_by(&mut keep_piece);
+        }
+        if let Some(coder) = &mut shown.coder {
+            sink = sink.encoded_by(&mut coder.encoder);
         }
         let download = upstream::relay(&mut link.inbound, shown.carried, &mut sink, limits);
         let (downloaded, uploaded) = both(upload, uploaded, download, stream).await;
@@ -333,6 +359,9 @@ impl Call<'_> {
     ) -> Result<(), RelayError> {
         let Limits { body_idle_timeout: idle, body_rate: rate, body_bytes: bytes, .. } = local.limits;
         let limits = RelayLimits { idle, rate, bytes };
+        if let Some(held) = self.held {
+            return sink.send_whole(held.bytes.clone()).await;
+        }
         if self.request.framing == Framing::None {
             return upstream::relay(inbound, Framing::None, sink, limits).await;
         }
@@ -448,6 +477,15 @@ fn cut(error: &RelayError, framing: Framing) -> After {
         (RelayError::Sink(_), _) => After::Close,
         (_, Framing::UntilClose) => After::Reset,
         _ => After::Close,
+    }
+}
+
+/// Of a body with that framing, where it tells it; of none that is sent (`bodiless`), what it would be.
+fn length_of(framing: Framing, bodiless: bool) -> Option<u64> {
+    match framing {
+        Framing::Length(length) => Some(length),
+        Framing::None if !bodiless => Some(0),
+        Framing::None | Framing::Chunked | Framing::UntilClose => None,
     }
 }
 

@@ -2,14 +2,16 @@
 
 use super::client::{After, Body, Client};
 use super::clock::Ids;
+use super::compress;
 use super::local::{Closing, Local, Open};
 use super::scratch::Scratch;
+use crate::coding::Encoder;
 use crate::http::{self, Framing, Method, RequestHead, Version};
 use crate::integrate::Facts;
 use crate::net::{self, Outgoing};
 use crate::observe;
 use crate::refusal::{Answer, Refusal, RefusedRequest};
-use crate::route::Asked;
+use crate::route::{Asked, Reached};
 use crate::snapshot::{ListenerIndex, Snapshot};
 use crate::upstream::{self, RelayLimits};
 use std::net::IpAddr;
@@ -32,6 +34,7 @@ pub(super) async fn refuse(
     note(client, facts.source, refusal);
     let asked = Asked::of(snapshot, listener, &scratch.head);
     let reached = snapshot.routes.reach(&asked).ok();
+    let reached = reached.map(|found| Reached { api: snapshot.released(found.api, facts.drawn), ..found });
     let api = reached.as_ref().map(|reached| &*snapshot.apis[reached.api]);
     let matched = reached.and_then(|reached| snapshot.routes.find(&asked, reached).ok());
     let answer_ = refusal.answer(&RefusedRequest {
@@ -41,7 +44,7 @@ pub(super) async fn refuse(
         matched: matched.as_ref(),
         source: facts.source,
     });
-    answer(client, scratch, facts, &answer_, refusal.closes()).await
+    answer(client, scratch, facts, (&answer_, None), refusal.closes()).await
 }
 
 /// Counts the refusal against its source. A proxy that carries others' requests pays for none of them.
@@ -70,24 +73,33 @@ pub(super) async fn refuse_unread(client: &mut Client, refusal: &Refusal) -> Aft
     send(client, &mut out, false).await.map_or(After::Close, |()| After::Linger)
 }
 
-/// Sends a whole answer. `last`: the connection must not go on.
+/// Sends a whole answer, coded if it has the size from which answers are. `last`: the connection must not go on.
 pub(super) async fn answer(
     client: &mut Client,
     scratch: &mut Scratch,
     facts: &Facts<'_>,
-    answer: &Answer,
+    (answer, minimum): (&Answer, Option<u32>),
     last: bool,
 ) -> After {
     let (head, out) = (&scratch.head, &mut scratch.out);
     let rest = Rest::of(client, head, last);
     net::renew(out);
     write_answer(out, answer);
+    let size = (answer.status, Some(answer.body.len() as u64));
+    let coding = minimum.and_then(|minimum| compress::decide(&client.local, head, out, size, minimum));
+    let coded = coding.map(|coding| Encoder::whole(coding, &answer.body));
+    let body = match &coded {
+        Some(Ok(coded)) => coded,
+        // Nothing but memory is written to; an answer that is not what its head says must not look whole.
+        Some(Err(_)) => return After::Close,
+        None => &answer.body,
+    };
     write_date_and_ids(out, &client.local, facts.request_id, facts.extended_request_id);
     let bodiless = matches!(answer.status, 204 | 304);
-    let framing = if bodiless { Framing::None } else { Framing::Length(answer.body.len() as u64) };
+    let framing = if bodiless { Framing::None } else { Framing::Length(body.len() as u64) };
     write_framing(out, framing, rest.keep);
     if !bodiless && head.method() != Method::Head {
-        out.extend_from_slice(&answer.body);
+        out.extend_from_slice(body);
     }
     if send(client, out, rest.may_wait()).await.is_err() {
         return After::Close;

@@ -1,6 +1,7 @@
 //! One API: its methods, its resource tree, its policy and its gateway responses.
 
 use super::Compiler;
+use super::body::Schemas;
 use super::part::MadeFrom;
 use crate::config::ApiEntry;
 use crate::guard::policy::{Owner, Policy, Warning};
@@ -17,6 +18,7 @@ impl Compiler<'_> {
         let api: &RestApi = model;
         let mut tree = Tree::default();
         let mut methods = Vec::new();
+        let mut schemas = Schemas::of(api);
         for resource in &api.resources {
             let parameters = match parameters_of(&resource.path) {
                 Ok(parameters) => parameters,
@@ -30,7 +32,13 @@ impl Compiler<'_> {
                     self.resource_error(api, method.place, &resource.path, invalid);
                     continue;
                 }
-                methods.push(self.method(entry, api, &resource.path, &parameters, method));
+                let body = self.body(api, &mut schemas, method);
+                let touches_bodies = body.is_some() || api.minimum_compression_size.is_some();
+                methods.push(snapshot::Method {
+                    touches_bodies,
+                    body,
+                    ..self.method(entry, api, &resource.path, &parameters, method)
+                });
             }
         }
         let compiled = snapshot::Api {
@@ -41,12 +49,15 @@ impl Compiler<'_> {
             account: account.clone(),
             region: region.clone(),
             stage: entry.stage.clone(),
+            deployment_id: entry.deployment_id.clone(),
+            release: entry.release,
             hosts: entry.hosts.clone(),
             default_endpoint: entry.default_endpoint,
             endpoint_type: *endpoint_type,
             stage_variables: entry.stage_variables.clone().into_iter().collect(),
             gateway_responses: self.gateway_responses(entry, api),
             binary_media_types: api.binary_media_types.clone(),
+            minimum_compression_size: api.minimum_compression_size,
             methods,
             targets: self.targets.take(),
         };
@@ -97,6 +108,8 @@ impl Compiler<'_> {
                 true => required.map(|(name, _)| name.clone()).collect(),
                 false => Box::default(),
             },
+            touches_bodies: false,
+            body: None,
             integration,
             caching,
         }

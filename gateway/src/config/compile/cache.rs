@@ -6,7 +6,7 @@ use crate::config::ApiEntry;
 use crate::http::Method;
 use crate::integrate::{CacheKey, Finding};
 use crate::model::UnauthorizedCacheControlHeaderStrategy as Strategy;
-use crate::model::{self, MethodPath, MethodSetting, RestApi, Severity};
+use crate::model::{self, MethodPath, MethodSetting, Release, RestApi, Severity};
 use crate::snapshot::Caching;
 use std::sync::Arc;
 use std::time::Duration;
@@ -36,7 +36,12 @@ impl Compiler<'_> {
             let instead = "write [api.method_settings.\"*/*\"] with caching_enabled = true";
             self.warning(entry.place, what, instead);
         }
-        Some(self.cache.stage(id, &entry.stage, bytes))
+        // A stage's name has no slash: nothing else is called so.
+        let name = match entry.release {
+            Release::Canary { shares_cache: false, .. } => format!("{}/Canary", entry.stage),
+            Release::Whole | Release::Base | Release::Canary { .. } => entry.stage.clone(),
+        };
+        Some(self.cache.stage(id, &name, bytes))
     }
 
     /// AWS: `*/*` turns caching on for GET alone, a method's own settings for that method.

@@ -1,6 +1,7 @@
 //! Model + node → Snapshot.
 
 mod api;
+mod body;
 mod cache;
 mod domain;
 mod part;
@@ -14,7 +15,7 @@ use crate::cache::Store;
 use crate::guard::endpoint::CidrSet;
 use crate::guard::offence::Thresholds;
 use crate::guard::origin::Front;
-use crate::model::{Diagnostic, EndpointType, Place, RestApi, Severity, SourceLimits};
+use crate::model::{Diagnostic, EndpointType, Place, Release, RestApi, Severity, SourceLimits};
 use crate::route::{ApiDoor, Table};
 use crate::snapshot::{self, ApiIndex, Snapshot};
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
@@ -79,6 +80,7 @@ pub fn compile_after(
     let mut apis = Vec::new();
     let mut doors = Vec::new();
     let mut index_of = HashMap::new();
+    let mut canaries = Vec::new();
     for (entry, api) in document.apis.iter().zip(&loaded.apis) {
         let Ok(api) = api else { continue };
         let Some(id) = compiler.id_of(entry, remembered) else { continue };
@@ -95,7 +97,9 @@ pub fn compile_after(
             hosts: api.hosts.clone(),
             default_endpoint: api.default_endpoint,
             tree,
+            hidden: api.release.is_canary() == Some(true),
         });
+        canaries.extend(canary(&apis, &api));
         index_of.insert(entry.name.as_str(), apis.len());
         apis.push(api);
         parts.push(part);
@@ -136,8 +140,17 @@ pub fn compile_after(
         routes,
         domain_policies,
         cache: compiler.cache,
+        canaries,
     };
     Ok(Compiled { snapshot, warnings, parts })
+}
+
+/// `api` as the canary of its stage, which stands somewhere in `before`.
+fn canary(before: &[Arc<snapshot::Api>], api: &snapshot::Api) -> Option<snapshot::Canary> {
+    let Release::Canary { share, .. } = api.release else { return None };
+    let is_its_stage = |other: &Arc<snapshot::Api>| other.id == api.id && other.stage == api.stage;
+    let stage = before.iter().rposition(is_its_stage)?;
+    Some(snapshot::Canary { stage, canary: before.len(), share })
 }
 
 /// Switched > the file's > AWS's default.

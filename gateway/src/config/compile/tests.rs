@@ -5,7 +5,7 @@ use crate::config::{Control, Node, Owner, Sources, Vpc, Xdp, XdpMode, load};
 use crate::guard::origin::Via;
 use crate::guard::{self, endpoint};
 use crate::http::{HeadLimits, RequestHead};
-use crate::integrate::{self, Facts, Integration};
+use crate::integrate::{self, Carried, Facts, Integration};
 use crate::model::Stage;
 use crate::openapi;
 use crate::refusal::{Answer, Refusal, RefusedRequest};
@@ -49,6 +49,7 @@ fn walk(snapshot: &Snapshot, listener: &str, source: &str, request: &str) -> Out
         via: &via,
         listener: snapshot.listeners[listener].address,
         time_ms: 0,
+        drawn: 0,
         trace_id: "Root=1-69260ed0-0123456789abcdef01234567",
     };
     let mut out = Vec::new();
@@ -64,7 +65,8 @@ fn walk(snapshot: &Snapshot, listener: &str, source: &str, request: &str) -> Out
         let permit = guard::permit(snapshot, listener, source, &head, found)?;
         match &permit.method.integration {
             Integration::HttpProxy(backend) | Integration::Http(backend) => {
-                integrate::write_request(&permit, backend, &head, &facts, &mut out).map(|_| None)
+                integrate::write_request(&permit, backend, (&head, Carried::of(&head)), &facts, &mut out)
+                    .map(|_| None)
             }
             Integration::Mock(mock) => integrate::mock(&permit, mock, &head, &facts).map(Some),
             Integration::Unsupported(why) => Err(Refusal::ApiConfiguration(why)),
@@ -255,6 +257,8 @@ fn node(listeners: Listeners<'_>, apis: &[(&str, &str)]) -> Loaded {
                 settings: Stage::default(),
                 setting_places: BTreeMap::new(),
                 owner: None,
+                deployment_id: None,
+                release: crate::model::Release::Whole,
                 place: place(20 + at),
             })
             .collect(),

@@ -1,7 +1,7 @@
 //! From the store to the data plane: every commit that touches what is served is published, whoever made it.
 
 use super::Aws;
-use crate::aws::{ServedDomain, ServedPrivate, endpoints, served, served_domain};
+use crate::aws::{Served, ServedDomain, ServedPrivate, Which, deployments, endpoints, served, served_domain};
 use crate::config::{ApiEntry, BasePath, Domain, Owner, Private, Stored, StoredApi};
 use crate::control::change::{self, Terms};
 use crate::control::node::Node;
@@ -34,8 +34,9 @@ pub(super) struct Published {
     failed: Option<(u64, String)>,
 }
 
-/// By stage: the revisions of API, stage and snapshot that it was made from. None: it is not to be served.
-pub(super) type Cache = HashMap<String, ([u64; 3], Option<StoredApi>)>;
+/// By stage: the revisions of stage, API and snapshots that it was made from, and what is to be served of it: its own
+/// deployment, and its canary's.
+pub(super) type Cache = HashMap<String, ([u64; 4], Vec<StoredApi>)>;
 
 impl Aws {
     /// Reads what is to be served; what did not change since the last time is not made again.
@@ -117,45 +118,35 @@ impl Aws {
         &self,
         key: &str,
         stage: &crate::store::Entry,
-        before: Option<([u64; 3], Option<StoredApi>)>,
-    ) -> Result<([u64; 3], Option<StoredApi>), Failed> {
-        let nothing = ([stage.revision, 0, 0], None);
+        before: Option<([u64; 4], Vec<StoredApi>)>,
+    ) -> Result<([u64; 4], Vec<StoredApi>), Failed> {
+        let nothing = ([stage.revision, 0, 0, 0], Vec::new());
         let parts: Vec<&str> = key.split('/').collect();
         let [_, account, region, id, _] = parts.as_slice() else { return Ok(nothing) };
         let scope = format!("{account}/{region}/{id}");
         let Some(api) = self.store.get(&format!("apis/{scope}"))? else { return Ok(nothing) };
-        let deployment: serde_json::Value = serde_json::from_slice(&stage.value).unwrap_or_default();
-        let deployment = deployment["deploymentId"].as_str().unwrap_or_default();
-        let Some(snapshot) = self.store.get(&format!("snapshots/{scope}/{deployment}"))? else {
-            return Ok(nothing);
+        let damaged = |why: String| {
+            log("error", "aws", format_args!("{key} is damaged and not served: {why}"));
         };
-        let revisions = [stage.revision, api.revision, snapshot.revision];
+        let Ok((deployment, canary)) = deployments(&stage.value).map_err(damaged) else { return Ok(nothing) };
+        let snapshot_of = |deployment: &str| self.store.get(&format!("snapshots/{scope}/{deployment}"));
+        let Some(snapshot) = snapshot_of(&deployment)? else { return Ok(nothing) };
+        let canary = canary.map(|canary| snapshot_of(&canary)).transpose()?.flatten();
+        let of_canary = canary.as_ref().map_or(0, |snapshot| snapshot.revision);
+        let revisions = [stage.revision, api.revision, snapshot.revision, of_canary];
         if let Some(before) = before.filter(|(same, _)| *same == revisions) {
             return Ok(before);
         }
-        let made = match served(&api.value, &stage.value, &snapshot.value) {
-            Ok(served) => Some({
-                let name = format!("{}.{}", served.id, served.stage);
-                let entry = ApiEntry {
-                    file: PathBuf::from(&name),
-                    name,
-                    id: Some(served.id),
-                    stage: served.stage,
-                    hosts: Vec::new(),
-                    default_endpoint: served.default_endpoint,
-                    stage_variables: served.variables,
-                    settings: served.settings,
-                    setting_places: BTreeMap::new(),
-                    owner: Some(Owner { account: (*account).into(), region: (*region).into() }),
-                    place: Place::default(),
-                };
-                StoredApi { entry, api: Arc::new(served.api) }
-            }),
-            Err(why) => {
-                log("error", "aws", format_args!("{key} is damaged and not served: {why}"));
-                None
+        let owner = Owner { account: (*account).into(), region: (*region).into() };
+        let mut made = Vec::new();
+        // The canary stands behind its stage.
+        let both = [(Which::Stages, Some(&snapshot)), (Which::Canarys, canary.as_ref())];
+        for (which, snapshot) in both.into_iter().filter_map(|(which, found)| Some((which, found?))) {
+            match served(&api.value, &stage.value, &snapshot.value, which) {
+                Ok(served) => made.push(stored(served, owner.clone())),
+                Err(why) => damaged(why),
             }
-        };
+        }
         Ok((revisions, made))
     }
 
@@ -181,6 +172,27 @@ fn domain_of(served: ServedDomain, owner: Owner) -> Domain {
     let private =
         served.private.map(|ServedPrivate { sources, policy }| Private { listeners: sources, policy, owner });
     Domain { host: served.host, base_paths: served.base_paths.into_iter().map(base_path).collect(), private }
+}
+
+fn stored(served: Served, owner: Owner) -> StoredApi {
+    let canary = if served.release.is_canary() == Some(true) { "/canary" } else { "" };
+    let name = format!("{}.{}{canary}", served.id, served.stage);
+    let entry = ApiEntry {
+        file: PathBuf::from(&name),
+        name,
+        id: Some(served.id),
+        stage: served.stage,
+        hosts: Vec::new(),
+        default_endpoint: served.default_endpoint,
+        stage_variables: served.variables,
+        settings: served.settings,
+        setting_places: BTreeMap::new(),
+        owner: Some(owner),
+        deployment_id: Some(served.deployment_id),
+        release: served.release,
+        place: Place::default(),
+    };
+    StoredApi { entry, api: Arc::new(served.api) }
 }
 
 /// Does the data plane depend on this key?

@@ -31,6 +31,7 @@ pub(super) fn cached(
         Plan::Look { ttl, warn } => {
             let via = Via::default();
             let facts = Facts {
+                drawn: 0,
                 request_id: "",
                 extended_request_id: "",
                 source,

@@ -75,6 +75,8 @@ fn snapshot(path: &str, integration: &model::Integration) -> Snapshot {
         http_method: "ANY".to_owned(),
         authorization: model::Authorization::None,
         api_key_required: false,
+        touches_bodies: false,
+        body: None,
         required_parameters: Box::default(),
         integration: compiled.integration,
         caching: None,
@@ -85,6 +87,8 @@ fn snapshot(path: &str, integration: &model::Integration) -> Snapshot {
         account: "123456789012".to_owned(),
         region: "us-east-1".to_owned(),
         stage: "prod".to_owned(),
+        deployment_id: None,
+        release: crate::model::Release::Whole,
         hosts: Vec::new(),
         default_endpoint: true,
         endpoint_type: EndpointType::Regional,
@@ -92,6 +96,7 @@ fn snapshot(path: &str, integration: &model::Integration) -> Snapshot {
         policy: None,
         gateway_responses: crate::refusal::GatewayResponses::default(),
         binary_media_types: Vec::new(),
+        minimum_compression_size: None,
         methods: vec![method],
         cache: None,
         targets: vec![Arc::new(Target::new("127.0.0.1".to_owned(), 8090))],
@@ -112,6 +117,7 @@ fn snapshot(path: &str, integration: &model::Integration) -> Snapshot {
         hosts: Vec::new(),
         default_endpoint: true,
         tree: tree.pack().into(),
+        hidden: false,
     };
     Snapshot {
         generation: 1,
@@ -126,6 +132,7 @@ fn snapshot(path: &str, integration: &model::Integration) -> Snapshot {
         apis: vec![Arc::new(api)],
         domain_policies: Vec::new(),
         cache: crate::cache::Store::new(0),
+        canaries: Vec::new(),
     }
 }
 
@@ -147,6 +154,7 @@ fn facts() -> Facts<'static> {
         listener: "127.0.0.1:8080".parse().unwrap(),
         time_ms: 1_795_366_800_000,
         trace_id: "Root=1-69260ed0-0123456789abcdef01234567",
+        drawn: 0,
     }
 }
 
@@ -174,6 +182,6 @@ fn forwarded(
         panic!("no backend: {:?}", permit.method.integration)
     };
     let mut out = Vec::new();
-    let sent = write_request(&permit, backend, &head, &facts(), &mut out)?;
+    let sent = write_request(&permit, backend, (&head, Carried::of(&head)), &facts(), &mut out)?;
     Ok((sent, String::from_utf8(out).unwrap()))
 }

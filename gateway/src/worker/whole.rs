@@ -1,0 +1,130 @@
+//! Bodies that have to be there as a whole before anything goes on: those that a model checks, and those whose coding
+//! is taken off. What was checked is what goes on, byte for byte.
+
+use super::Limits;
+use super::client::{Body, Client};
+use super::room::{Full, Taken};
+use crate::coding::{Coding, Decoder, Undecodable};
+use crate::guard::{self, Permit};
+use crate::http::{Framing, RequestHead};
+use crate::integrate::Carried;
+use crate::net::Outgoing;
+use crate::refusal::Refusal;
+use crate::upstream::{self, RelayError, RelayLimits};
+use bytes::Bytes;
+
+/// A body that was read, and checked where there is a model for it.
+pub(super) struct Held {
+    pub(super) bytes: Bytes,
+    /// Its coding was taken off.
+    decoded: bool,
+    _room: Taken,
+}
+
+impl Held {
+    /// How it goes on.
+    pub(super) fn carried(&self) -> Carried {
+        Carried { framing: Framing::Length(self.bytes.len() as u64), decoded: self.decoded }
+    }
+}
+
+/// Why there is no body.
+pub(super) enum Failure {
+    /// The client is gone, or broke off.
+    Gone,
+    Refused(Refusal),
+}
+
+impl From<Refusal> for Failure {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
+    }
+}
+
+impl From<Full> for Failure {
+    fn from(_: Full) -> Self {
+        Self::Refused(Refusal::Overloaded)
+    }
+}
+
+impl From<RelayError> for Failure {
+    fn from(error: RelayError) -> Self {
+        Self::Refused(match error {
+            RelayError::Source(_) | RelayError::Sink(_) => return Self::Gone,
+            RelayError::Malformed(malformed) => Refusal::Malformed(malformed),
+            RelayError::Idle => Refusal::ClientTooSlow,
+            RelayError::TooLarge => Refusal::BodyTooLarge,
+        })
+    }
+}
+
+/// Reads, decodes and checks the body, where the method or the API asks for it. None: it goes on as it comes.
+pub(super) async fn take(
+    client: &mut Client,
+    head: &RequestHead,
+    permit: &Permit<'_>,
+) -> Result<Option<Held>, Failure> {
+    let model = permit.method.body.as_ref().and_then(|models| models.choose(head));
+    if matches!(head.framing(), Framing::None | Framing::Length(0)) {
+        if let Some(model) = model {
+            guard::check_body(model, b"")?;
+        }
+        return Ok(None);
+    }
+    let decodes = model.is_some() || permit.minimum_compression_size().is_some();
+    let coding = if decodes { Coding::of_content(head.fields_named("content-encoding")) } else { Ok(None) };
+    let coding = coding.map_err(|_| Refusal::UnsupportedMediaType)?;
+    if model.is_none() && coding.is_none() {
+        return Ok(None);
+    }
+    let mut room = Taken::none(&client.local.room);
+    let mut bytes = read(client, head, &mut room).await?;
+    if let Some(coding) = coding {
+        let mut decoded_room = Taken::none(&client.local.room);
+        bytes = decode(coding, &bytes, client.local.limits.body_bytes, &mut decoded_room).await?;
+        room = decoded_room;
+    }
+    if let Some(model) = model {
+        guard::check_body(model, &bytes)?;
+    }
+    Ok(Some(Held { bytes: bytes.into(), decoded: coding.is_some(), _room: room }))
+}
+
+async fn read(client: &mut Client, head: &RequestHead, room: &mut Taken) -> Result<Vec<u8>, Failure> {
+    let Client { local, inbound, body, .. } = client;
+    body.set(Body::Begun);
+    if head.expects_continue() && inbound.is_empty() {
+        let go_on = Outgoing::Static(b"HTTP/1.1 100 Continue\r\n\r\n");
+        inbound.stream().send(go_on).await.map_err(RelayError::Source)?;
+    }
+    let Limits { body_idle_timeout: idle, body_rate: rate, body_bytes: most, .. } = local.limits;
+    let limits = RelayLimits { idle, rate, bytes: most };
+    let whole = if let Framing::Length(length) = head.framing() { length } else { 0 };
+    let whole = usize::try_from(whole).unwrap_or(usize::MAX);
+    let mut bytes = Vec::new();
+    upstream::collect(inbound, head.framing(), limits, async |piece: &[u8]| {
+        room.extend(&mut bytes, piece.len(), whole).await?;
+        bytes.extend_from_slice(piece);
+        Ok::<(), Failure>(())
+    })
+    .await?;
+    body.set(Body::Read);
+    Ok(bytes)
+}
+
+/// A bomb is stopped at the size that a body may have.
+async fn decode(coding: Coding, coded: &[u8], most: u64, room: &mut Taken) -> Result<Vec<u8>, Failure> {
+    let mut decoder = Decoder::new(coding, coded);
+    let mut bytes = Vec::new();
+    loop {
+        room.extend(&mut bytes, Decoder::STEP_BYTES, 0).await?;
+        match decoder.step(&mut bytes) {
+            Ok(true) if bytes.len() as u64 > most => return Err(Refusal::BodyTooLarge.into()),
+            Ok(true) => {}
+            Ok(false) => return Ok(bytes),
+            Err(Undecodable::Coding | Undecodable::Broken) => {
+                return Err(Refusal::UnsupportedMediaType.into());
+            }
+        }
+    }
+}
