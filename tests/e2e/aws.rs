@@ -131,6 +131,11 @@ fn a_canary_takes_its_share_and_is_promoted() {
     run(&empty(), "canary.py", &[]);
 }
 
+#[test]
+fn a_method_is_tried_as_it_is_now() {
+    run(&empty(), "test_invoke.py", &[]);
+}
+
 /// Publishing for one API does not end a connection that another one's client has.
 #[test]
 fn other_apis_do_not_notice_a_deployment() {

@@ -63,6 +63,14 @@ impl Fields {
         self.entries(name, flag)
     }
 
+    /// Each name with its texts.
+    pub(crate) fn lists(&self, name: &str) -> Result<Option<BTreeMap<String, Vec<String>>>, Fault> {
+        self.entries(name, |value| {
+            let list = value.as_array().ok_or_else(|| wrong(value, "List"))?;
+            list.iter().map(text).collect()
+        })
+    }
+
     fn entries<T>(
         &self,
         name: &str,

@@ -30,6 +30,7 @@ mod resource;
 mod rest_api;
 mod sigv4;
 mod stage;
+mod test_invoke;
 mod usage_plan;
 mod validator;
 mod vpc_link;
@@ -43,6 +44,7 @@ pub use lower::{
 };
 pub use operations::{OPERATIONS, Operation, find};
 pub use sigv4::{Authorization, Credential, Signed};
+pub use test_invoke::TestInvocation;
 
 use crate::mapping::decode_form;
 use crate::store::{Failed, Transaction};
@@ -89,7 +91,13 @@ pub enum Effect {
 pub enum Answer {
     Nothing,
     Json(Value),
-    File { content_type: String, name: String, body: Vec<u8> },
+    File {
+        content_type: String,
+        name: String,
+        body: Vec<u8>,
+    },
+    /// Not an answer yet: somebody has to try it.
+    Test(Box<TestInvocation>),
 }
 
 type Run = fn(&mut Call<'_>) -> Result<Answer, Fault>;

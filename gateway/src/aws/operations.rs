@@ -4,7 +4,7 @@
 use super::{
     Run, access_association, account, api_key, authorizer, base_path_mapping, client_certificate, deployment,
     documentation, domain_name, export, gateway_response, import, integration, integration_response, method,
-    method_response, model, resource, rest_api, stage, usage_plan, validator, vpc_link,
+    method_response, model, resource, rest_api, stage, test_invoke, usage_plan, validator, vpc_link,
 };
 use crate::mapping::decode;
 
@@ -190,7 +190,7 @@ pub const OPERATIONS: &[Operation] = &[
     op("GetResource", "GET", RESOURCE, 200, Some(resource::get)),
     op("UpdateResource", "PATCH", RESOURCE, 200, Some(resource::update)),
     op("DeleteResource", "DELETE", RESOURCE, 202, Some(resource::delete)),
-    op("TestInvokeMethod", "POST", METHOD, 200, None),
+    op("TestInvokeMethod", "POST", METHOD, 200, Some(test_invoke::run)),
     op("GetMethod", "GET", METHOD, 200, Some(method::get)),
     op("PutMethod", "PUT", METHOD, 201, Some(method::put)),
     op("UpdateMethod", "PATCH", METHOD, 200, Some(method::update)),

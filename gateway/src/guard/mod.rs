@@ -77,6 +77,22 @@ pub fn permit<'s>(
     }
 }
 
+/// As `permit`, for whoever may change the API and tries one of its methods: as in AWS, neither policy nor
+/// authorization nor keys are asked; the request is validated.
+pub fn permit_test<'s>(
+    snapshot: &'s Snapshot,
+    head: &RequestHead,
+    matched: Match,
+) -> Result<Permit<'s>, Refusal> {
+    let api = snapshot.apis.get(matched.api).ok_or(Refusal::NoRoute)?;
+    let method = api.methods.get(matched.method).ok_or(Refusal::NoRoute)?;
+    let missing = missing_parameters(method, head, &matched);
+    match missing.is_empty() {
+        true => Ok(Permit { api, method, matched, _made_here: () }),
+        false => Err(Refusal::MissingParameters(missing)),
+    }
+}
+
 /// Bare names of the required parameters that are absent or blank, in the order of their full names.
 fn missing_parameters(method: &Method, head: &RequestHead, matched: &Match) -> Vec<String> {
     let given = |parameter: &str| {

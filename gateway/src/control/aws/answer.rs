@@ -2,7 +2,7 @@
 
 use super::publish::is_served;
 use super::random::{self, LOWER};
-use super::{Auth, Aws, keys};
+use super::{Auth, Aws, keys, test_invoke};
 use crate::aws::{self, Answer, Authorization, Call, Credential, Effect, Fault, Operation, Overlaid, Signed};
 use crate::control::cache;
 use crate::control::node::Node;
@@ -75,7 +75,10 @@ async fn serve(node: &Node, parts: &Parts, body: &[u8]) -> Result<Reply, Fault> 
         body,
         region: credential.region,
     };
-    let answer = run(node, &asked).await?;
+    let answer = match run(node, &asked).await? {
+        Answer::Test(test) => Answer::Json(test_invoke::invoke(node, *test).await?),
+        answer => answer,
+    };
     Ok(reply(operation.status, answer))
 }
 
@@ -215,7 +218,8 @@ fn reply(status: u16, answer: Answer) -> Reply {
     *reply.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::OK);
     let headers = reply.headers_mut();
     let body = match answer {
-        Answer::Nothing => Vec::new(),
+        // A test has been asked for before.
+        Answer::Nothing | Answer::Test(_) => Vec::new(),
         Answer::Json(value) => {
             headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
             value.to_string().into_bytes()

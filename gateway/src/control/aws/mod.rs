@@ -6,6 +6,7 @@ mod keys;
 mod objects;
 mod publish;
 mod random;
+mod test_invoke;
 
 pub(super) use answer::answer;
 pub(super) use keys::{create as create_key, list as list_keys, remove as remove_key, welcome};

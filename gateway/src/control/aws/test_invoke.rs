@@ -1,0 +1,423 @@
+//! TestInvokeMethod: the data plane's own functions, asked from here: route, validation, mapping, the call itself.
+
+use super::random;
+use crate::aws::{Fault, TestInvocation};
+use crate::config::{self, ApiEntry, Document, Loaded, Owner, Remembered, Sources};
+use crate::control::node::Node;
+use crate::control::resolve;
+use crate::guard::origin::Via;
+use crate::guard::{self, Permit};
+use crate::http::{self, BodyDecoder, HeadLimits, Parsed, RequestHead, ResponseHead};
+use crate::integrate::{self, Backend, Carried, Facts, Integration};
+use crate::model::{Place, Release};
+use crate::refusal::{Answer, Refusal, RefusedRequest};
+use crate::route::{Asked, Match, Reached};
+use crate::snapshot::Snapshot;
+use serde_json::{Map, Value, json};
+use std::collections::BTreeMap;
+use std::fmt::{Display, Write};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+/// AWS's name of the stage that a test is made in.
+const STAGE: &str = "test-invoke-stage";
+/// Of a backend's answer: AWS's largest payload.
+const BODY_BYTES_MAX: usize = 10 << 20;
+/// Of a map or a body in the log; what is longer is cut.
+const SHOWN_BYTES_MAX: usize = 998;
+const INTERIM_MAX: usize = 8;
+
+/// The answer of the operation.
+pub(super) async fn invoke(node: &Node, test: TestInvocation) -> Result<Value, Fault> {
+    let begun = instant();
+    let snapshot = snapshot_of(&node.started_with.document, &test)?;
+    let (head, path) = head_of(&test)?;
+    let (request_id, via) = (random::uuid(), Via::default());
+    let mut log = Log::new(&request_id);
+    let trace_id = format!("Root=1-{:08x}-{}", seconds(), &request_id.replace('-', "")[..24]);
+    let facts = Facts {
+        request_id: &request_id,
+        extended_request_id: &request_id,
+        source: IpAddr::V4(Ipv4Addr::LOCALHOST),
+        via: &via,
+        listener: SocketAddr::from((Ipv4Addr::LOCALHOST, 443)),
+        time_ms: u64::try_from(since_epoch().as_millis()).unwrap_or(u64::MAX),
+        trace_id: &trace_id,
+        drawn: 0,
+    };
+    let matched = matched(&snapshot, &head, &path);
+    let request = Request { snapshot: &snapshot, head: &head, facts: &facts, test: &test };
+    log.request(&request, matched.as_ref());
+    let answer = match request.answer(matched.clone(), &mut log).await {
+        Ok(answer) => answer,
+        Err(refusal) => {
+            log.refused(&refusal);
+            refusal.answer(&RefusedRequest {
+                request_id: &request_id,
+                api: snapshot.apis.first().map(|api| &**api),
+                head: Some(&head),
+                matched: matched.as_ref(),
+                source: facts.source,
+            })
+        }
+    };
+    log.line(format_args!("Method completed with status: {}", answer.status));
+    let latency = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+    Ok(shown(&answer, log.text, latency))
+}
+
+fn shown(answer: &Answer, log: String, latency: u64) -> Value {
+    let mut many: BTreeMap<&str, Vec<Value>> = BTreeMap::new();
+    for (name, value) in &answer.fields {
+        many.entry(name).or_default().push(String::from_utf8_lossy(value).into());
+    }
+    // Of several, the last one, as AWS does.
+    let single: Map<String, Value> =
+        many.iter().filter_map(|(name, values)| Some(((*name).to_owned(), values.last()?.clone()))).collect();
+    json!({
+        "body": String::from_utf8_lossy(&answer.body),
+        "headers": single,
+        "latency": latency,
+        "log": log,
+        "multiValueHeaders": many,
+        "status": answer.status,
+    })
+}
+
+/// The API with its one method, compiled as a stage would be.
+fn snapshot_of(document: &Document, test: &TestInvocation) -> Result<Snapshot, Fault> {
+    let entry = ApiEntry {
+        name: STAGE.into(),
+        id: Some(test.id.clone()),
+        file: PathBuf::from(STAGE),
+        stage: STAGE.into(),
+        hosts: Vec::new(),
+        stage_variables: test.stage_variables.clone(),
+        settings: Default::default(),
+        setting_places: BTreeMap::new(),
+        owner: Some(Owner { account: test.account.clone(), region: test.region.clone() }),
+        deployment_id: None,
+        release: Release::Whole,
+        place: Place::default(),
+    };
+    let document = Document { listeners: Vec::new(), apis: vec![entry], ..document.clone() };
+    let apis = vec![Ok(Arc::new(test.api.clone()))];
+    let loaded = Loaded { document, apis, warnings: Vec::new(), sources: Sources::default() };
+    let compiled = config::compile(&loaded, &Remembered::default(), 0);
+    compiled.map(|(snapshot, _)| snapshot).map_err(|errors| {
+        Fault::bad_request(errors.first().map_or_else(String::new, |error| error.what.clone()))
+    })
+}
+
+/// The request's head, and its path. Where nothing is said of the path, it is the resource's, braces and all.
+fn head_of(test: &TestInvocation) -> Result<(RequestHead, String), Fault> {
+    let invalid = |what: &str| Fault::bad_request(format!("Invalid request for test invocation: {what}"));
+    let literal = test.resource_path.replace('{', "%7B").replace('}', "%7D");
+    let target = test.path_with_query_string.clone().unwrap_or(literal);
+    let mut text = format!("{} {target} HTTP/1.1\r\n", test.http_method);
+    let given = |name: &str| test.headers.iter().any(|(known, _)| known.eq_ignore_ascii_case(name));
+    if !given("host") {
+        let _ = write!(text, "Host: {}.execute-api.{}.amazonaws.com\r\n", test.id, test.region);
+    }
+    let mut bytes = text.into_bytes();
+    for (name, value) in &test.headers {
+        // These are of a connection, and there is none.
+        if !["connection", "content-length", "expect", "transfer-encoding", "upgrade"]
+            .iter()
+            .any(|known| name.eq_ignore_ascii_case(known))
+        {
+            http::write_field(&mut bytes, name, value.as_bytes())
+                .map_err(|_| invalid(&format!("header {name:?}")))?;
+        }
+    }
+    if !test.body.is_empty() {
+        http::write_content_length(&mut bytes, test.body.len() as u64);
+    }
+    bytes.extend_from_slice(b"\r\n");
+    let mut head = RequestHead::new();
+    match head.parse(&bytes, &HeadLimits::default()) {
+        Ok(Parsed::Complete { consumed }) if consumed == bytes.len() => {
+            let path = head.path().to_owned();
+            Ok((head, path))
+        }
+        Ok(_) => Err(invalid("pathWithQueryString")),
+        Err(malformed) => Err(invalid(&malformed.to_string())),
+    }
+}
+
+/// None: the path is not one of the resource's.
+fn matched(snapshot: &Snapshot, head: &RequestHead, path: &str) -> Option<Match> {
+    let asked = Asked { listener: 0, host: head.host(), path, method: head.method(), api_id: None };
+    snapshot.routes.find(&asked, Reached { api: 0, path: 0..path.len() }).ok()
+}
+
+struct Request<'a> {
+    snapshot: &'a Snapshot,
+    head: &'a RequestHead,
+    facts: &'a Facts<'a>,
+    test: &'a TestInvocation,
+}
+
+impl Request<'_> {
+    async fn answer(&self, matched: Option<Match>, log: &mut Log) -> Result<Answer, Refusal> {
+        let permit = guard::permit_test(self.snapshot, self.head, matched.ok_or(Refusal::NoRoute)?)?;
+        let models = permit.method.body.as_ref();
+        if let Some(model) = models.and_then(|models| models.choose(self.head)) {
+            guard::check_body(model, self.test.body.as_bytes())?;
+        }
+        let answer = match &permit.method.integration {
+            Integration::HttpProxy(backend) | Integration::Http(backend) => {
+                self.call(&permit, backend, log).await?
+            }
+            Integration::Mock(mock) => integrate::mock(&permit, mock, self.head, self.facts)?,
+            Integration::Unsupported(why) => return Err(Refusal::ApiConfiguration(why)),
+        };
+        log.body("Method response body after transformations", &answer.body);
+        log.fields("Method response headers", answer.fields.iter().map(|(n, v)| (n.as_str(), v.as_slice())));
+        log.line("Successfully completed execution");
+        Ok(answer)
+    }
+
+    async fn call(&self, permit: &Permit<'_>, backend: &Backend, log: &mut Log) -> Result<Answer, Refusal> {
+        let mut out = Vec::new();
+        let carried = Carried::of(self.head);
+        let asked = integrate::write_request(permit, backend, (self.head, carried), self.facts, &mut out)?;
+        let target = permit.api.targets.get(backend.target);
+        let target = target.ok_or(Refusal::ApiConfiguration("the integration has no backend"))?;
+        let (line, fields) = told(&out);
+        let uri = format!("http://{}{}", backend.authority(), line);
+        log.line(format_args!("Endpoint request URI: {uri}"));
+        log.fields("Endpoint request headers", fields.iter().copied());
+        log.body("Endpoint request body after transformations", self.test.body.as_bytes());
+        log.line(format_args!("Sending request to {uri}"));
+        resolve::first(std::slice::from_ref(target)).await;
+        let begun = instant();
+        out.extend_from_slice(self.test.body.as_bytes());
+        let addresses = target.addresses();
+        let called = exchange(&addresses, &out, asked.method);
+        let within = tokio::time::timeout(backend.timeout(), called);
+        let (response, body) = within.await.map_err(|_| Refusal::IntegrationTimeout)??;
+        log.line(format_args!(
+            "Received response. Status: {}, Integration latency: {} ms",
+            response.status(),
+            begun.elapsed().as_millis()
+        ));
+        log.fields("Endpoint response headers", response.fields());
+        log.body("Endpoint response body before transformations", &body);
+        let mut written = Vec::new();
+        let status = integrate::write_response(permit, self.head, &response, self.facts, &mut written)?;
+        let (_, fields) = told(&written);
+        let fields = fields.into_iter().map(|(name, value)| (name.to_owned(), value.to_vec())).collect();
+        Ok(Answer { status, fields, body })
+    }
+}
+
+/// The target of a request's line, and the fields, of a head that the gateway wrote.
+fn told(head: &[u8]) -> (&str, Vec<(&str, &[u8])>) {
+    let mut lines = head.split(|byte| *byte == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line));
+    let first = lines.next().and_then(|line| std::str::from_utf8(line).ok()).unwrap_or_default();
+    let field = |line: &'_ [u8]| -> Option<(usize, usize)> {
+        let colon = line.iter().position(|byte| *byte == b':')?;
+        Some((colon, line.len()))
+    };
+    let fields = lines.filter_map(|line| {
+        let (colon, _) = field(line)?;
+        Some((std::str::from_utf8(&line[..colon]).ok()?, line[colon + 1..].trim_ascii()))
+    });
+    (first.split(' ').nth(1).unwrap_or_default(), fields.collect())
+}
+
+/// One request on a connection of its own.
+async fn exchange(
+    addresses: &[SocketAddr],
+    request: &[u8],
+    method: http::Method,
+) -> Result<(ResponseHead, Vec<u8>), Refusal> {
+    let mut stream = TcpStream::connect(addresses).await.map_err(|_| Refusal::IntegrationUnreachable)?;
+    // Whoever takes no more may have answered.
+    let _ = stream.write_all(request).await;
+    let broken = Refusal::IntegrationBroken;
+    let mut unread = Vec::new();
+    let mut response = ResponseHead::new();
+    let mut interim = 0;
+    loop {
+        match response.parse(&unread, method, &HeadLimits::default()) {
+            Ok(Parsed::Complete { consumed }) => {
+                unread.drain(..consumed);
+                match response.status() {
+                    101 => return Err(broken("101 without being asked")),
+                    100..=199 if interim < INTERIM_MAX => interim += 1,
+                    100..=199 => return Err(broken("interim responses without end")),
+                    _ => break,
+                }
+            }
+            Ok(Parsed::Partial) => {
+                if more(&mut stream, &mut unread).await? == 0 {
+                    return Err(broken("the backend closed the connection without an answer"));
+                }
+            }
+            Err(_) => return Err(broken("the backend's answer is not HTTP")),
+        }
+    }
+    let mut decoder = BodyDecoder::new(response.framing());
+    let mut body = Vec::new();
+    while !decoder.is_done() {
+        if unread.is_empty() && more(&mut stream, &mut unread).await? == 0 {
+            match decoder.end_of_stream() {
+                true => break,
+                false => return Err(broken("the backend broke off within its answer's body")),
+            }
+        }
+        let found = decoder.decode(&unread).map_err(|_| broken("the backend's answer is not HTTP"))?;
+        body.extend_from_slice(unread.get(found.data.clone()).unwrap_or_default());
+        let consumed = found.consumed;
+        unread.drain(..consumed);
+        if body.len() > BODY_BYTES_MAX {
+            return Err(broken("the backend's answer is longer than a test takes"));
+        }
+    }
+    Ok((response, body))
+}
+
+async fn more(stream: &mut TcpStream, unread: &mut Vec<u8>) -> Result<usize, Refusal> {
+    let mut piece = [0; 16 * 1024];
+    let read = stream.read(&mut piece).await;
+    let read = read.map_err(|_| Refusal::IntegrationBroken("the connection to the backend failed"))?;
+    unread.extend_from_slice(&piece[..read]);
+    Ok(read)
+}
+
+/// What AWS tells of a test, line by line.
+struct Log {
+    text: String,
+}
+
+impl Log {
+    fn new(request_id: &str) -> Self {
+        let mut log = Self { text: format!("Execution log for request {request_id}\n") };
+        log.line(format_args!("Starting execution for request: {request_id}"));
+        log
+    }
+
+    fn line(&mut self, line: impl Display) {
+        let _ = writeln!(self.text, "{} : {line}", java_date(seconds()));
+    }
+
+    fn request(&mut self, request: &Request<'_>, matched: Option<&Match>) {
+        let Request { test, head, snapshot, .. } = request;
+        let path = &test.resource_path;
+        self.line(format_args!("HTTP Method: {}, Resource Path: {path}", test.http_method));
+        let method = matched.and_then(|matched| snapshot.apis.first()?.methods.get(matched.method));
+        let captured = method.zip(matched).map(|(method, matched)| {
+            let value =
+                |name: &String| matched.capture(method, head.path(), name).map(|v| format!("{name}={v}"));
+            method.parameters.iter().filter_map(value).collect::<Vec<_>>().join(", ")
+        });
+        self.line(format_args!("Method request path: {{{}}}", captured.unwrap_or_default()));
+        let query = crate::aws::query(head.query().unwrap_or_default());
+        let query: Vec<String> = query.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        self.line(format_args!("Method request query string: {{{}}}", cut(&query.join(", "))));
+        let headers = test.headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
+        self.fields("Method request headers", headers);
+        self.body("Method request body before transformations", test.body.as_bytes());
+    }
+
+    fn fields<'f>(&mut self, what: &str, fields: impl Iterator<Item = (&'f str, &'f [u8])>) {
+        let secret =
+            |name: &str| ["authorization", "x-api-key"].iter().any(|known| name.eq_ignore_ascii_case(known));
+        let shown = |(name, value): (&str, &[u8])| match secret(name) {
+            true => format!("{name}={}", masked(&String::from_utf8_lossy(value))),
+            false => format!("{name}={}", String::from_utf8_lossy(value)),
+        };
+        let fields: Vec<String> = fields.map(shown).collect();
+        self.line(format_args!("{what}: {{{}}}", cut(&fields.join(", "))));
+    }
+
+    fn body(&mut self, what: &str, body: &[u8]) {
+        self.line(format_args!("{what}: {}", cut(&String::from_utf8_lossy(body))));
+    }
+
+    fn refused(&mut self, refusal: &Refusal) {
+        match refusal {
+            Refusal::MissingParameters(names) => {
+                let names = names.join(", ");
+                self.line(format_args!(
+                    "Execution failed due to validation error: Missing required request parameters: [{names}]"
+                ));
+            }
+            Refusal::InvalidBody(why) => {
+                self.line(format_args!(
+                    "Request body does not match model schema for content type application/json: {why}"
+                ));
+            }
+            Refusal::ApiConfiguration(why) | Refusal::IntegrationBroken(why) => {
+                self.line(format_args!("Execution failed due to configuration error: {why}"));
+            }
+            Refusal::IntegrationUnreachable => {
+                self.line("Execution failed due to a network error communicating with endpoint");
+            }
+            Refusal::IntegrationTimeout => self.line("Execution failed due to a timeout error"),
+            other => self.line(format_args!("Execution failed: {other:?}")),
+        }
+    }
+}
+
+/// All but the last six characters are hidden, as AWS hides credentials.
+fn masked(text: &str) -> String {
+    let hidden = text.chars().count().saturating_sub(6);
+    text.chars().enumerate().map(|(at, c)| if at < hidden { '*' } else { c }).collect()
+}
+
+fn cut(text: &str) -> String {
+    let end = text.char_indices().map(|(at, _)| at).find(|at| *at >= SHOWN_BYTES_MAX);
+    end.map_or_else(|| text.to_owned(), |end| format!("{} [TRUNCATED]", &text[..end]))
+}
+
+/// `Sun Nov 22 17:00:00 UTC 2026`
+fn java_date(seconds: u64) -> String {
+    let mut date = Vec::new();
+    http::write_date(&mut date, seconds);
+    let date = String::from_utf8_lossy(&date).into_owned();
+    match date.split_whitespace().collect::<Vec<_>>().as_slice() {
+        [weekday, day, month, year, time, _] => {
+            format!("{} {month} {day} {time} UTC {year}", weekday.trim_end_matches(','))
+        }
+        _ => date,
+    }
+}
+
+#[allow(clippy::disallowed_methods)] // how long a test took: only told
+fn instant() -> Instant {
+    Instant::now()
+}
+
+fn since_epoch() -> Duration {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
+}
+
+fn seconds() -> u64 {
+    since_epoch().as_secs()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_begin_with_the_date_as_java_writes_it() {
+        assert_eq!(java_date(1_795_366_800), "Sun Nov 22 17:00:00 UTC 2026");
+    }
+
+    #[test]
+    fn what_is_secret_or_long_is_not_told() {
+        assert_eq!(masked("abcdefghij"), "****efghij");
+        assert_eq!(masked("abc"), "abc");
+        assert_eq!(cut("short"), "short");
+        let long = cut(&"ä".repeat(600));
+        assert!(long.ends_with("ä [TRUNCATED]") && long.len() <= SHOWN_BYTES_MAX + 14, "{}", long.len());
+    }
+}
