@@ -61,13 +61,12 @@ fn sized() -> Upstream {
                 })
                 .collect();
             if size.starts_with('c') {
-                connection.send(format!("HTTP/1.1 200 OK\r\n{fields}Transfer-Encoding: chunked\r\n\r\n"));
+                let mut answer = format!("HTTP/1.1 200 OK\r\n{fields}Transfer-Encoding: chunked\r\n\r\n");
                 for piece in body.as_bytes().chunks(5_000) {
-                    connection.send(format!("{:x}\r\n", piece.len()));
-                    connection.send(piece);
-                    connection.send("\r\n");
+                    let piece = std::str::from_utf8(piece).unwrap();
+                    answer.push_str(&format!("{:x}\r\n{piece}\r\n", piece.len()));
                 }
-                connection.send("0\r\n\r\n");
+                connection.send(answer + "0\r\n\r\n");
                 continue;
             }
             connection.send(format!("HTTP/1.1 200 OK\r\n{fields}Content-Length: {}\r\n\r\n", body.len()));
@@ -125,6 +124,7 @@ fn what_is_short_or_coded_or_not_to_be_changed_passes_as_it_is(io: Io) {
     let mut client = gateway.client();
     for path in [
         "/prod/99",
+        "/prod/c99",
         "/prod/5000?Content-Encoding=br",
         "/prod/5000?Cache-Control=no-transform",
         "/prod/5000?Content-MD5=x",
@@ -132,7 +132,7 @@ fn what_is_short_or_coded_or_not_to_be_changed_passes_as_it_is(io: Io) {
     ] {
         let answer = get(&mut client, path, &[GZIP]);
         let encoding = answer.field("content-encoding").filter(|coding| *coding != "br");
-        assert_eq!((answer.status, encoding, answer.field("transfer-encoding")), (200, None, None), "{path}");
+        assert_eq!((answer.status, encoding), (200, None), "{path}");
     }
     let asked = [GZIP, ("Cache-Control", "no-transform")];
     assert_eq!(get(&mut client, "/prod/5000", &asked).field("content-encoding"), None);

@@ -40,6 +40,7 @@ pub(super) fn run(call: &mut Call<'_>) -> Result<Answer, Fault> {
         models: call.below(&call.key("models", &[&id]))?,
         validators: call.below(&call.key("validators", &[&id]))?,
         authorizers: Vec::new(),
+        documentation: Vec::new(),
         gateway_responses: call.below(&call.key("gatewayresponses", &[&id]))?,
         api: api.clone(),
         resources: vec![resource],

@@ -1,6 +1,8 @@
 //! Which coding is chosen, what an answer says of it, and that nothing is lost in it.
 
 use super::*;
+use proptest::prelude::*;
+use proptest::sample::Index;
 
 #[test]
 fn the_coding_is_the_one_that_the_client_likes_best() {
@@ -175,4 +177,27 @@ fn a_step_of_a_bomb_is_small() {
     let mut out = Vec::new();
     assert_eq!(decoder.step(&mut out), Ok(true));
     assert!(out.len() <= 32 * 1024, "{}", out.len());
+}
+
+proptest! {
+    /// Whatever is sent as a coded body: it ends, in steps that are small, and what was coded comes back.
+    #[test]
+    fn any_bytes_are_decoded_or_refused(
+        body in proptest::collection::vec(any::<u8>(), 0..5_000),
+        cuts in proptest::collection::vec((any::<Index>(), any::<u8>()), 0..4),
+        gzip in any::<bool>(),
+    ) {
+        let coding = if gzip { Coding::Gzip } else { Coding::Deflate };
+        let mut coded = Encoder::whole(coding, &body).unwrap();
+        prop_assert!(decoded(coding, &coded).as_deref() == Ok(&body));
+        for (at, byte) in &cuts {
+            let at = at.index(coded.len());
+            coded[at] = *byte;
+        }
+        // The sums make it improbable that other bytes pass for whole ones.
+        if let Ok(other) = decoded(coding, &coded) {
+            prop_assert_eq!(&other, &body);
+        }
+        let _ = decoded(coding, &body);
+    }
 }

@@ -199,7 +199,8 @@ impl Call<'_> {
         }
         let whole = link.inbound.stream().is_sent();
         let Scratch { head, response, out, .. } = &mut *scratch;
-        let mut shown = self.write_head(&client.local, &client.open, head, response, out, true)?;
+        let mut shown =
+            self.write_head(&client.local, &client.open, head, (response, link.inbound.bytes()), out, true)?;
         shown.reusable &= whole;
         let unread = link.inbound.bytes();
         let length = match shown.carried {
@@ -230,13 +231,14 @@ impl Call<'_> {
         })
     }
 
-    /// The client's answer up to its body, into `out`. `keepable`: the client's request has been read to its end.
+    /// The client's answer up to its body, into `out`. `at_hand`: what of the body is there. `keepable`: the client's
+    /// request has been read to its end.
     fn write_head(
         &self,
         local: &Local,
         open: &Open,
         head: &RequestHead,
-        response: &ResponseHead,
+        (response, at_hand): (&ResponseHead, &[u8]),
         out: &mut Vec<u8>,
         keepable: bool,
     ) -> Result<Shown, Refusal> {
@@ -248,7 +250,7 @@ impl Call<'_> {
         let kept = self.door.open(&self.permit.method.integration, status, (body, told), out);
         // What is kept is what came: behind here it is this client's.
         let coding = self.permit.minimum_compression_size().and_then(|minimum| {
-            let size = (status, length_of(told.unwrap_or(body), bodiless));
+            let size = (status, compress::length(told.unwrap_or(body), bodiless, at_hand));
             compress::decide(local, head, out, size, minimum)
         });
         let (told, sent) = match coding {
@@ -343,7 +345,8 @@ impl Call<'_> {
             }
             return Ok(Relayed::Upgrade(Box::new(link)));
         }
-        let shown = self.write_head(local, open, head, response, out, uploaded == Upload::Done)?;
+        let came = (&*response, link.inbound.bytes());
+        let shown = self.write_head(local, open, head, came, out, uploaded == Upload::Done)?;
         let way = (&**local, &*open.stream);
         Ok(Relayed::Ended(self.download(way, out, link, shown, (upload, uploaded)).await))
     }
@@ -477,15 +480,6 @@ fn cut(error: &RelayError, framing: Framing) -> After {
         (RelayError::Sink(_), _) => After::Close,
         (_, Framing::UntilClose) => After::Reset,
         _ => After::Close,
-    }
-}
-
-/// Of a body with that framing, where it tells it; of none that is sent (`bodiless`), what it would be.
-fn length_of(framing: Framing, bodiless: bool) -> Option<u64> {
-    match framing {
-        Framing::Length(length) => Some(length),
-        Framing::None if !bodiless => Some(0),
-        Framing::None | Framing::Chunked | Framing::UntilClose => None,
     }
 }
 

@@ -1,6 +1,7 @@
 //! Is it a document of ours, and does what it holds fit together? All that is wrong with it is told at once.
 
 use super::{DERIVED, MARK, VERSION, bytes, kind};
+use crate::aws::Which;
 use crate::aws::rest_api::CHILDREN;
 use crate::store::{KEY_BYTES_MAX, VALUE_BYTES_MAX};
 use serde::de::{DeserializeOwned, Deserializer, MapAccess, Visitor};
@@ -170,13 +171,17 @@ fn named<T: DeserializeOwned>(value: &[u8], member: &str, name: &str) -> Result<
     }
 }
 
-/// The stage points to what the data plane can serve.
+/// The stage, and its canary, point to what the data plane can serve.
 fn served(objects: &BTreeMap<String, Vec<u8>>, stage: &[u8], scope: &str) -> Result<(), String> {
-    let read: Value = serde_json::from_slice(stage).unwrap_or_default();
-    let deployment = read["deploymentId"].as_str().unwrap_or_default();
-    let snapshot = objects.get(&format!("snapshots/{scope}/{deployment}"));
-    let snapshot =
-        snapshot.ok_or_else(|| format!("it points to the deployment {deployment:?}, which is not there"))?;
-    let Some(api) = objects.get(&format!("apis/{scope}")) else { return Ok(()) };
-    crate::aws::served(api, stage, snapshot).map(drop).map_err(|why| format!("it cannot be served: {why}"))
+    let unserved = |why| format!("it cannot be served: {why}");
+    let (own, canary) = crate::aws::deployments(stage).map_err(unserved)?;
+    for (which, deployment) in [(Which::Stages, Some(own)), (Which::Canarys, canary)] {
+        let Some(deployment) = deployment else { continue };
+        let snapshot = objects.get(&format!("snapshots/{scope}/{deployment}"));
+        let snapshot = snapshot
+            .ok_or_else(|| format!("it points to the deployment {deployment:?}, which is not there"))?;
+        let Some(api) = objects.get(&format!("apis/{scope}")) else { return Ok(()) };
+        crate::aws::served(api, stage, snapshot, which).map_err(unserved)?;
+    }
+    Ok(())
 }

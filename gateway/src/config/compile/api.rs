@@ -18,7 +18,7 @@ impl Compiler<'_> {
         let api: &RestApi = model;
         let mut tree = Tree::default();
         let mut methods = Vec::new();
-        let mut schemas = Schemas::of(api);
+        let mut schemas = Schemas::default();
         for resource in &api.resources {
             let parameters = match parameters_of(&resource.path) {
                 Ok(parameters) => parameters,

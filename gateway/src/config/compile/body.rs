@@ -7,17 +7,11 @@ use crate::schema::{self, Models, Schema};
 use std::collections::HashMap;
 use std::sync::Arc;
 
-/// The schemas of one API, each compiled when it is first asked for.
+/// The schemas of one API, read and compiled when they are first asked for.
+#[derive(Default)]
 pub(super) struct Schemas {
-    models: Models,
+    models: Option<Models>,
     compiled: HashMap<String, Option<Arc<Schema>>>,
-}
-
-impl Schemas {
-    pub(super) fn of(api: &RestApi) -> Self {
-        let models = api.models.iter().map(|model| (model.name.clone(), model.schema.clone())).collect();
-        Self { models, compiled: HashMap::new() }
-    }
 }
 
 impl Compiler<'_> {
@@ -31,13 +25,17 @@ impl Compiler<'_> {
         if !method.validate_body || method.request_models.is_empty() {
             return None;
         }
+        let Schemas { models, compiled } = schemas;
+        let models = models.get_or_insert_with(|| {
+            api.models.iter().map(|model| (model.name.clone(), model.schema.clone())).collect()
+        });
         let mut by_type = Vec::new();
         for (media_type, name) in &method.request_models {
-            let known = schemas.compiled.get(name).cloned();
+            let known = compiled.get(name).cloned();
             let schema = known.unwrap_or_else(|| {
-                let made = schema::compile(name, &schemas.models).map(Arc::new);
+                let made = schema::compile(name, models).map(Arc::new);
                 let made = made.map_err(|why| self.unusable(api, name, method, &why)).ok();
-                schemas.compiled.insert(name.clone(), made.clone());
+                compiled.insert(name.clone(), made.clone());
                 made
             });
             by_type.push((media_type.to_ascii_lowercase(), schema));

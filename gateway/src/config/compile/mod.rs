@@ -80,7 +80,6 @@ pub fn compile_after(
     let mut apis = Vec::new();
     let mut doors = Vec::new();
     let mut index_of = HashMap::new();
-    let mut canaries = Vec::new();
     for (entry, api) in document.apis.iter().zip(&loaded.apis) {
         let Ok(api) = api else { continue };
         let Some(id) = compiler.id_of(entry, remembered) else { continue };
@@ -90,18 +89,9 @@ pub fn compile_after(
             None => compiler.part(made_from),
         };
         compiler.findings.extend_from_slice(&part.findings);
-        let (api, tree) = (part.api.clone(), part.tree.clone());
-        doors.push(ApiDoor {
-            id: api.id.clone(),
-            stage: api.stage.clone(),
-            hosts: api.hosts.clone(),
-            default_endpoint: api.default_endpoint,
-            tree,
-            hidden: api.release.is_canary() == Some(true),
-        });
-        canaries.extend(canary(&apis, &api));
+        doors.push(door(&part));
         index_of.insert(entry.name.as_str(), apis.len());
-        apis.push(api);
+        apis.push(part.api.clone());
         parts.push(part);
     }
     let listeners: Vec<_> = document
@@ -136,21 +126,36 @@ pub fn compile_after(
         trusted: trusted(&document.xdp),
         offences: offences(document),
         targets: targets::of_all(&apis),
+        canaries: canaries(&apis),
         apis,
         routes,
         domain_policies,
         cache: compiler.cache,
-        canaries,
     };
     Ok(Compiled { snapshot, warnings, parts })
 }
 
-/// `api` as the canary of its stage, which stands somewhere in `before`.
-fn canary(before: &[Arc<snapshot::Api>], api: &snapshot::Api) -> Option<snapshot::Canary> {
-    let Release::Canary { share, .. } = api.release else { return None };
-    let is_its_stage = |other: &Arc<snapshot::Api>| other.id == api.id && other.stage == api.stage;
-    let stage = before.iter().rposition(is_its_stage)?;
-    Some(snapshot::Canary { stage, canary: before.len(), share })
+fn door(part: &Part) -> ApiDoor {
+    let api = &part.api;
+    ApiDoor {
+        id: api.id.clone(),
+        stage: api.stage.clone(),
+        hosts: api.hosts.clone(),
+        default_endpoint: api.default_endpoint,
+        tree: part.tree.clone(),
+        hidden: api.release.is_canary() == Some(true),
+    }
+}
+
+/// Each canary stands behind its stage.
+fn canaries(apis: &[Arc<snapshot::Api>]) -> Vec<snapshot::Canary> {
+    let canary = |(index, api): (usize, &Arc<snapshot::Api>)| {
+        let Release::Canary { share, .. } = api.release else { return None };
+        let is_its_stage = |other: &Arc<snapshot::Api>| other.id == api.id && other.stage == api.stage;
+        let stage = apis[..index].iter().rposition(is_its_stage)?;
+        Some(snapshot::Canary { stage, canary: index, share })
+    };
+    apis.iter().enumerate().filter_map(canary).collect()
 }
 
 /// Switched > the file's > AWS's default.

@@ -96,6 +96,7 @@ fn snapshot_of(document: &Document, test: &TestInvocation) -> Result<Snapshot, F
         file: PathBuf::from(STAGE),
         stage: STAGE.into(),
         hosts: Vec::new(),
+        default_endpoint: true,
         stage_variables: test.stage_variables.clone(),
         settings: Default::default(),
         setting_places: BTreeMap::new(),
@@ -104,7 +105,8 @@ fn snapshot_of(document: &Document, test: &TestInvocation) -> Result<Snapshot, F
         release: Release::Whole,
         place: Place::default(),
     };
-    let document = Document { listeners: Vec::new(), apis: vec![entry], ..document.clone() };
+    let document =
+        Document { listeners: Vec::new(), domains: Vec::new(), apis: vec![entry], ..document.clone() };
     let apis = vec![Ok(Arc::new(test.api.clone()))];
     let loaded = Loaded { document, apis, warnings: Vec::new(), sources: Sources::default() };
     let compiled = config::compile(&loaded, &Remembered::default(), 0);
@@ -152,7 +154,7 @@ fn head_of(test: &TestInvocation) -> Result<(RequestHead, String), Fault> {
 /// None: the path is not one of the resource's.
 fn matched(snapshot: &Snapshot, head: &RequestHead, path: &str) -> Option<Match> {
     let asked = Asked { listener: 0, host: head.host(), path, method: head.method(), api_id: None };
-    snapshot.routes.find(&asked, Reached { api: 0, path: 0..path.len() }).ok()
+    snapshot.routes.find(&asked, Reached { api: 0, path: 0..path.len(), policy: None }).ok()
 }
 
 struct Request<'a> {

@@ -58,14 +58,24 @@ fn compiled(path: &str, integration: &model::Integration) -> Compiled {
     compile(integration, &mut around)
 }
 
+fn listener() -> snapshot::Listener {
+    snapshot::Listener {
+        name: "public".to_owned(),
+        address: "127.0.0.1:8080".parse().unwrap(),
+        vpc: None,
+        apis: None,
+        kernel_private: false,
+        limits: model::SourceLimits::NONE,
+        dry_run: false,
+        front: Default::default(),
+    }
+}
+
 /// One API `a1` with stage `prod` and one resource, on one public listener.
 fn snapshot(path: &str, integration: &model::Integration) -> Snapshot {
     let compiled = compiled(path, integration);
-    assert!(
-        !compiled.findings.iter().any(|f| f.severity == model::Severity::Error),
-        "{:?}",
-        compiled.findings
-    );
+    let errors = compiled.findings.iter().filter(|f| f.severity == model::Severity::Error);
+    assert_eq!(errors.count(), 0, "{:?}", compiled.findings);
     let mut tree = Tree::default();
     tree.insert(path, "ANY", 0).unwrap();
     let method = snapshot::Method {
@@ -101,16 +111,7 @@ fn snapshot(path: &str, integration: &model::Integration) -> Snapshot {
         cache: None,
         targets: vec![Arc::new(Target::new("127.0.0.1".to_owned(), 8090))],
     };
-    let listener = snapshot::Listener {
-        name: "public".to_owned(),
-        address: "127.0.0.1:8080".parse().unwrap(),
-        vpc: None,
-        apis: None,
-        kernel_private: false,
-        limits: model::SourceLimits::NONE,
-        dry_run: false,
-        front: Default::default(),
-    };
+    let listener = listener();
     let door = ApiDoor {
         id: "a1".to_owned(),
         stage: "prod".to_owned(),
