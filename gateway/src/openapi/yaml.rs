@@ -14,16 +14,19 @@ pub(crate) fn read(text: &str) -> Result<Node, Fault> {
     let mut builder = Builder::default();
     let mut parser = Parser::new_from_str(text);
     let mut documents = 0;
+    let end = end_of(text);
+    // What is not there at the end (a value, a whole document) is told for the line behind the last one.
+    let within = |place: Place| if place.line > end.line { end } else { place };
     while let Some(event) = parser.next_event() {
         let (event, span) = event.map_err(|e| not_yaml(text, e.info(), place(e.marker())))?;
         if let Event::DocumentStart(_) = event {
             documents += 1;
             if documents > 1 {
                 let what = "a second document begins here (`---`)";
-                return Err(Fault::new(place(&span.start), what, "keep one document in a file"));
+                return Err(Fault::new(within(place(&span.start)), what, "keep one document in a file"));
             }
         }
-        builder.take(event, place(&span.start))?;
+        builder.take(event, within(place(&span.start)))?;
     }
     let empty =
         || Fault::new(Place { line: 1, column: 1 }, "the document is empty", "write an OpenAPI document");
@@ -50,16 +53,19 @@ fn not_yaml(text: &str, why: &str, place: Place) -> Fault {
 
 /// The scanner tells what is missing at the end in the line behind the last one, and counts bytes in comments.
 fn inside(text: &str, place: Place) -> Place {
+    let end = end_of(text);
     if text.contains('\r') {
         return place;
     }
-    let last = text.split('\n').count();
-    let line = text.split('\n').nth(place.line.min(last) - 1).unwrap_or("");
-    let end = line.chars().count() + 1;
-    match place.line > last {
-        true => Place { line: last, column: end },
-        false => Place { column: place.column.min(end), ..place },
-    }
+    let Some(line) = text.split('\n').nth(place.line - 1) else { return end };
+    Place { column: place.column.min(line.chars().count() + 1), ..place }
+}
+
+/// Behind the last character. YAML ends lines at lone carriage returns, too.
+fn end_of(text: &str) -> Place {
+    let lines = text.split('\n').flat_map(|line| line.strip_suffix('\r').unwrap_or(line).split('\r'));
+    let (line, last) = lines.zip(1..).last().map_or((1, ""), |(last, line)| (line, last));
+    Place { line, column: last.chars().count() + 1 }
 }
 
 fn too_deep(place: Place) -> Fault {
@@ -285,6 +291,24 @@ mod tests {
         let flow = root.pointer("/f/b/1").unwrap();
         assert_eq!(flow.value, Value::String("qé".into()));
         assert_eq!(root.pointer("/f/a").unwrap().place, Place { line: 7, column: 8 });
+    }
+
+    /// Found by fuzzing: a document without anything in it was told for the line behind the last one.
+    #[test]
+    fn what_is_not_there_at_the_end_is_told_for_the_end() {
+        for (text, line, column) in [
+            ("%YAML 1.2\n---\n ", 3, 2),
+            ("---\n", 2, 1),
+            ("---\r\n", 2, 1),
+            ("a:\n  b:\n", 2, 4),
+            ("a:\rb:", 2, 2),
+        ] {
+            let mut node = read(text).unwrap();
+            while let Value::Map(mut map) = node.value {
+                node = map.entries.pop().unwrap().value;
+            }
+            assert_eq!((node.place, node.value), (Place { line, column }, Value::Null), "{text:?}");
+        }
     }
 
     #[test]
