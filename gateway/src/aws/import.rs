@@ -109,6 +109,8 @@ pub(super) fn read(call: &Call<'_>) -> Result<Read, Fault> {
     let (imported, described) =
         openapi::import_described(Path::new(DOCUMENT), text).map_err(|found| told("Errors", &found))?;
     let mut read = Read { document: imported.api, described, warnings: imported.warnings };
+    let shadowed: Vec<model::Diagnostic> = read.document.resources.iter().flat_map(shadowed).collect();
+    read.warnings.extend(shadowed);
     if call.asked("failonwarnings") == Some("true") && !read.warnings.is_empty() {
         return Err(told("Warnings", &read.warnings));
     }
@@ -127,6 +129,30 @@ pub(super) fn read(call: &Call<'_>) -> Result<Read, Fault> {
         Some(other) => return Err(Fault::bad_request(format!("Invalid basepath specified: {other}"))),
     }
     Ok(read)
+}
+
+/// Integration responses that another one of their method hides: AWS keeps one for each status.
+fn shadowed(resource: &model::Resource) -> Vec<model::Diagnostic> {
+    let mut found = Vec::new();
+    for method in &resource.methods {
+        let responses = method.integration.as_ref().map_or(&[][..], |integration| &integration.responses);
+        for (index, response) in responses.iter().enumerate() {
+            if responses[index + 1..].iter().any(|later| later.status_code == response.status_code) {
+                let pattern = response.selection_pattern.as_deref().unwrap_or("default");
+                found.push(model::Diagnostic {
+                    severity: model::Severity::Warning,
+                    file: DOCUMENT.into(),
+                    place: response.place,
+                    what: format!(
+                        "{} {}: the integration response `{pattern}` is not kept: a later one has status {}, too",
+                        method.http_method, resource.path, response.status_code
+                    ),
+                    instead: "write one pattern for both: 400|404".into(),
+                });
+            }
+        }
+    }
+    found
 }
 
 /// Moves every path below that one.
@@ -219,10 +245,21 @@ fn grow(call: &Call<'_>, api: &str, tree: &mut BTreeMap<String, Resource>, path:
     let (above, part) = path.rsplit_once('/').unwrap_or(("", path));
     let above = if above.is_empty() { "/" } else { above };
     grow(call, api, tree, above)?;
-    let siblings: Vec<Resource> = tree.values().cloned().collect();
+    let parent_id = tree.get(above).map(|parent| parent.id.clone());
+    // Where it stands is all that they are asked for: no methods are copied.
+    let light = |resource: &Resource| Resource {
+        id: resource.id.clone(),
+        parent_id: resource.parent_id.clone(),
+        path: resource.path.clone(),
+        path_part: resource.path_part.clone(),
+        ..Resource::default()
+    };
+    let near =
+        |resource: &&Resource| Some(&resource.id) == parent_id.as_ref() || resource.parent_id == parent_id;
+    let siblings: Vec<Resource> = tree.values().filter(near).map(light).collect();
     let mut grown = Resource {
         id: call.new_id("resources", &[api], 6)?,
-        parent_id: tree.get(above).map(|parent| parent.id.clone()),
+        parent_id,
         path_part: Some(part.to_owned()),
         ..Resource::default()
     };

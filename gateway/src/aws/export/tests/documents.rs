@@ -106,3 +106,21 @@ fn a_base_path_goes_before_the_paths_as_it_is_asked_for() {
         assert_eq!(found.resource_methods["GET"].operation_name.as_deref(), Some("X"));
     }
 }
+
+/// AWS keeps one integration response for a status: the one that is lost is named.
+#[test]
+fn an_integration_response_that_is_not_kept_is_told() {
+    let text =
+        json!({ "swagger": "2.0", "info": { "title": "a" }, "paths": { "/x": { "get": { "responses": {},
+        "x-amazon-apigateway-integration": { "type": "mock", "responses": {
+            "404": { "statusCode": "400" }, "4\\d{2}": { "statusCode": "400" },
+            "default": { "statusCode": "200" } } } } } } })
+        .to_string();
+    let mut store = Memory::default();
+    let Ok(Answer::Json(api)) = store.call("POST", "/restapis?mode=import", &text) else { panic!() };
+    let warnings = api["warnings"].to_string();
+    assert!(warnings.contains("GET /x: the integration response `404` is not kept"), "{warnings}");
+    assert_eq!(api["warnings"].as_array().unwrap().len(), 1, "{warnings}");
+    let strict = store.call("POST", "/restapis?mode=import&failonwarnings=true", &text).unwrap_err();
+    assert!(strict.message.starts_with("Warnings found during import:"), "{}", strict.message);
+}
