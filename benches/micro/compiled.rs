@@ -78,9 +78,14 @@ pub(crate) fn head(text: &str) -> RequestHead {
 
 /// A browser's request for `path` of an API.
 pub(crate) fn request(api: usize, path: &str) -> RequestHead {
+    request_with(api, path, "")
+}
+
+/// The same with more fields: whole lines.
+pub(crate) fn request_with(api: usize, path: &str, fields: &str) -> RequestHead {
     let rest = std::str::from_utf8(benches::REQUEST).unwrap_or_default();
     let rest = rest.split_once("User-Agent").map_or("", |(_, rest)| rest);
-    head(&format!("GET {path} HTTP/1.1\r\nHost: a{api}.test\r\nUser-Agent{rest}"))
+    head(&format!("GET {path} HTTP/1.1\r\nHost: a{api}.test\r\n{fields}User-Agent{rest}"))
 }
 
 pub(crate) fn find(snapshot: &Snapshot, head: &RequestHead) -> Result<Match, Refusal> {

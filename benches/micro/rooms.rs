@@ -1,15 +1,20 @@
 //! Guard, mapping and integration: may it pass, and what is written for the backend or the client.
 
-use crate::compiled::{SOURCE, matched, request, snapshot};
+use crate::compiled::{SOURCE, matched, request, request_with, snapshot};
 use criterion::Criterion;
+use gateway::guard::meters::Meters;
 use gateway::guard::origin::Via;
-use gateway::guard::{permit as guard_permit, policy};
+use gateway::guard::plan::Plans;
+use gateway::guard::{self, Moment, permit as guard_permit, policy};
 use gateway::integrate::{self, Carried, Facts, Integration};
 use gateway::mapping::{Known, Side, Source, Template};
+use gateway::model::{ApiKey, PlanKey, PlanStage, Quota, QuotaPeriod, Throttle, UsagePlan, UsagePlans};
+use gateway::snapshot::{Method, MethodLimits, Snapshot};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::hint::black_box;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
 
 const PROXY: &str = "{type: http_proxy, httpMethod: GET, uri: \"http://127.0.0.1:8090/{item}\", requestParameters: \
                      {integration.request.path.item: method.request.path.item}}";
@@ -63,16 +68,76 @@ pub(crate) fn policy(criterion: &mut Criterion) {
     group.finish();
 }
 
+#[allow(clippy::disallowed_methods)] // any moment
+fn moment() -> Moment {
+    Moment { now: std::time::Instant::now(), unix_s: 1_764_500_000, counts: true }
+}
+
+const KEY: &str = "0123456789abcdefghijklmnopqrstuvwxyz0123";
+
+/// A rate that is never spent.
+fn limited(mut snapshot: Snapshot) -> Snapshot {
+    let said = Throttle { rate_limit: 1e9, burst_limit: i64::from(i32::MAX) };
+    let throttle = guard::throttle::Throttle::new(said, Arc::default);
+    for method in methods(&mut snapshot) {
+        method.is_limited = true;
+        method.limits =
+            Some(Box::new(MethodLimits { throttle: throttle.clone(), ..MethodLimits::default() }));
+    }
+    snapshot
+}
+
+/// A key is wanted; its plan has a rate and a quota, and 1000 keys.
+fn keyed(mut snapshot: Snapshot) -> Snapshot {
+    let wants = || Some(Box::new(MethodLimits { api_key_required: true, ..MethodLimits::default() }));
+    methods(&mut snapshot).for_each(|method| (method.is_limited, method.limits) = (true, wants()));
+    let api = &snapshot.apis[0];
+    let key = |number: usize| ApiKey {
+        account: api.account.clone(),
+        region: api.region.clone(),
+        id: format!("key{number}"),
+        name: String::new(),
+        value: if number == 0 { KEY.to_owned() } else { format!("{KEY}{number}") },
+        enabled: true,
+    };
+    let plan = UsagePlan {
+        account: api.account.clone(),
+        region: api.region.clone(),
+        id: "plan".to_owned(),
+        throttle: Some(Throttle { rate_limit: 1e9, burst_limit: i64::from(i32::MAX) }),
+        quota: Some(Quota { limit: 1 << 39, offset: 0, period: QuotaPeriod::Month }),
+        stages: vec![PlanStage { api_id: api.id.clone(), stage: api.stage.clone(), ..PlanStage::default() }],
+        keys: (0..1000).map(|n| PlanKey { id: format!("key{n}"), granted: None }).collect(),
+        ..UsagePlan::default()
+    };
+    let plans = Arc::new(UsagePlans { keys: (0..1000).map(key).collect(), plans: vec![plan] });
+    snapshot.plans = Plans::new(&plans, Meters::default(), None, &snapshot.apis);
+    snapshot
+}
+
+fn methods(snapshot: &mut Snapshot) -> impl Iterator<Item = &mut Method> {
+    snapshot.apis.iter_mut().filter_map(Arc::get_mut).flat_map(|api| &mut api.methods)
+}
+
 /// All guards of a method; the match that it consumes is cloned each time.
 pub(crate) fn permit(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("permit");
-    for (name, rest) in [("without a policy", String::new()), ("a policy of 10 statements", policy_of(10))] {
-        let snapshot = snapshot(&items(), PROXY, &rest);
-        let head = request(0, PATH);
+    let bare = |rest: &str| snapshot(&items(), PROXY, rest);
+    for (name, snapshot) in [
+        ("without a policy", bare("")),
+        ("a policy of 10 statements", bare(&policy_of(10))),
+        ("a throttle of the method", limited(bare(""))),
+        ("an API key with rate and quota", keyed(bare(""))),
+    ] {
+        let with_key = format!("x-api-key: {KEY}\r\n");
+        let fields = if name.starts_with("an API key") { with_key.as_str() } else { "" };
+        let head = request_with(0, PATH, fields);
         let matched = matched(&snapshot, &head);
+        let moment = moment();
         group.bench_function(name, |bencher| {
             bencher.iter(|| {
-                let permit = guard_permit(black_box(&snapshot), 0, SOURCE, black_box(&head), matched.clone());
+                let permit =
+                    guard_permit(black_box(&snapshot), 0, SOURCE, black_box(&head), matched.clone(), moment);
                 assert!(permit.is_ok());
             });
         });
@@ -100,7 +165,7 @@ pub(crate) fn mapping(criterion: &mut Criterion) {
     for (name, integration) in cases {
         let snapshot = snapshot(&items(), integration, "");
         let matched = matched(&snapshot, &head);
-        let Ok(permit) = guard_permit(&snapshot, 0, SOURCE, &head, matched) else {
+        let Ok(permit) = guard_permit(&snapshot, 0, SOURCE, &head, matched, moment()) else {
             panic!("{name}: refused")
         };
         let mut out = Vec::with_capacity(4096);

@@ -5,10 +5,12 @@ use crate::guard::BodyModels;
 use crate::guard::endpoint::CidrSet;
 use crate::guard::offence::Thresholds;
 use crate::guard::origin::Front;
+use crate::guard::plan::Plans;
 use crate::guard::policy::Policy;
+use crate::guard::throttle::Throttle;
 use crate::http;
 use crate::integrate;
-use crate::model::{EndpointType, Release, Share, SourceLimits};
+use crate::model::{ApiKeySource, EndpointType, Release, Share, SourceLimits};
 use crate::refusal::GatewayResponses;
 use crate::route;
 use crate::upstream::Target;
@@ -43,6 +45,8 @@ pub struct Snapshot {
     pub targets: Vec<Arc<Target>>,
     /// Of all stages that have one; the same from the start to the end of the process.
     pub cache: cache::Store,
+    /// API keys and usage plans. What they count is the same from the start to the end of the process.
+    pub plans: Plans,
     /// Stages with a canary, in the order of `stage`; mostly none.
     pub canaries: Vec<Canary>,
 }
@@ -125,6 +129,9 @@ pub struct Api {
     pub endpoint_type: EndpointType,
     pub stage_variables: Vec<(String, String)>,
     pub policy: Option<Policy>,
+    pub api_key_source: ApiKeySource,
+    /// The account's in its region.
+    pub throttle: Option<Throttle>,
     pub gateway_responses: GatewayResponses,
     pub binary_media_types: Vec<String>,
     /// None: neither are requests decoded nor answers coded.
@@ -141,7 +148,8 @@ pub struct Api {
 #[derive(Debug)]
 #[repr(C, align(64))]
 pub struct Method {
-    pub api_key_required: bool,
+    /// There are `limits`, or the account has one.
+    pub is_limited: bool,
     /// There is a `body`, or the API codes and decodes.
     pub touches_bodies: bool,
     pub authorization: crate::model::Authorization,
@@ -157,11 +165,30 @@ pub struct Method {
     pub resource_id: String,
     /// GET .. or ANY
     pub http_method: String,
+    /// None: everybody may call it as often as he likes.
+    pub limits: Option<Box<MethodLimits>>,
     /// None: no validator checks bodies.
     pub body: Option<Box<BodyModels>>,
 }
 
 const _: () = assert!(std::mem::offset_of!(Method, integration) <= 56);
+
+/// Who may call a method of the stage, and how often.
+#[derive(Debug, Default)]
+pub struct MethodLimits {
+    pub api_key_required: bool,
+    /// Of all clients together, by the stage's settings.
+    pub throttle: Option<Throttle>,
+    /// Of an ANY method: requests' methods with settings of their own.
+    pub own: Vec<(http::Method, Option<Throttle>)>,
+}
+
+impl MethodLimits {
+    pub fn throttle(&self, method: http::Method) -> Option<&Throttle> {
+        let own = self.own.iter().find(|(of, _)| *of == method);
+        own.map_or(self.throttle.as_ref(), |(_, throttle)| throttle.as_ref())
+    }
+}
 
 /// How a method's answers are cached.
 #[derive(Debug)]

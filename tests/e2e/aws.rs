@@ -192,6 +192,20 @@ fn a_private_domain_name_is_for_its_vpc_endpoints_and_by_its_policy() {
     run(&gateway, "private_domains.py", &[&listener, INSIDE, "vpce-inner"]);
 }
 
+/// Keys, plans, quotas and their usage. What was counted is found again after a kill (it was told, so it is written
+/// down) and after an upgrade.
+#[test]
+fn usage_plans_say_who_may_call_and_how_often() {
+    let gateway = empty();
+    run(&gateway, "plans.py", &["make"]);
+    let shown = String::from_utf8(gateway.command(&["plans", "usage", "kept"]).stdout).unwrap();
+    assert!(shown.contains("mobile") && shown.contains(" 93 "), "{shown}");
+    let mut gateway = gateway.restart();
+    run(&gateway, "plans.py", &["check", "7"]);
+    gateway.upgrade(&[]);
+    run(&gateway, "plans.py", &["check", "12"]);
+}
+
 /// `kill -9` while four clients write: what was acknowledged is there, and the store can be read and written.
 #[test]
 fn a_kill_in_a_storm_of_writes_loses_nothing_that_was_acknowledged() {

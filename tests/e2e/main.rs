@@ -24,6 +24,7 @@ mod mapping;
 mod memory;
 mod objects;
 mod place;
+mod plans;
 mod proxies;
 mod refusals;
 mod reload;

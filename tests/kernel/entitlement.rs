@@ -106,6 +106,7 @@ fn node(random: &mut Random) -> Snapshot {
         domain_policies: Vec::new(),
         cache: gateway::cache::Store::new(0),
         canaries: Vec::new(),
+        plans: Default::default(),
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::patch::{self, Dialect, Kind, Rule, items, replace};
 use super::{Answer, Call, Fault, RESERVED_TAGS, answer, collection, patched, rest_api};
+use crate::model::Throttle;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -15,14 +16,7 @@ struct Account {
     #[serde(skip_serializing_if = "Option::is_none")]
     cloudwatch_role_arn: Option<String>,
     features: Vec<String>,
-    throttle_settings: ThrottleSettings,
-}
-
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct ThrottleSettings {
-    burst_limit: i64,
-    rate_limit: f64,
+    throttle_settings: Throttle,
 }
 
 impl Default for Account {
@@ -31,7 +25,7 @@ impl Default for Account {
             api_key_version: "4".into(),
             cloudwatch_role_arn: None,
             features: vec!["UsagePlans".into()],
-            throttle_settings: ThrottleSettings { burst_limit: 5000, rate_limit: 10_000.0 },
+            throttle_settings: Throttle::ACCOUNT,
         }
     }
 }
@@ -56,7 +50,10 @@ pub(super) fn update(call: &mut Call<'_>) -> Result<Answer, Fault> {
 }
 
 fn load(call: &Call<'_>) -> Result<Account, Fault> {
-    Ok(call.load(&call.key("account", &[]))?.unwrap_or_default())
+    let mut account: Account = call.load(&call.key("account", &[]))?.unwrap_or_default();
+    // The node's, whatever was stored.
+    account.throttle_settings = call.throttle;
+    Ok(account)
 }
 
 pub(super) fn tags(call: &mut Call<'_>) -> Result<Answer, Fault> {

@@ -1,10 +1,10 @@
-//! ApiKey: what a client of an API identifies itself with. Kept and told; usage plans that ask for one come later.
+//! ApiKey: what a client of an API identifies itself with. Usage plans say what it may call.
 
 use super::patch::{self, Dialect, Kind, Rule, items, replace};
-use super::{Answer, Call, Fault, answer, patched, shown};
+use super::{Answer, Call, Fault, answer, patched, shown, usage, usage_plan};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 const KEYS_MAX: usize = 10_000;
 const IMPORTED_MAX: usize = 10_000;
@@ -60,12 +60,19 @@ pub(super) fn create(call: &mut Call<'_>) -> Result<Answer, Fault> {
         value: fields.text("value")?.unwrap_or_default(),
         ..ApiKey::default()
     };
-    let key = add(call, key)?;
+    let mut values = values(call)?;
+    let key = add(call, key, &mut values)?;
     answer(&key)
 }
 
+/// Of all keys that there are.
+fn values(call: &Call<'_>) -> Result<HashSet<String>, Fault> {
+    let all: Vec<ApiKey> = call.below(&call.key("apikeys", &[]))?;
+    Ok(all.into_iter().map(|key| key.value).collect())
+}
+
 /// Draws what is missing. A value is one key's.
-fn add(call: &mut Call<'_>, mut key: ApiKey) -> Result<ApiKey, Fault> {
+fn add(call: &mut Call<'_>, mut key: ApiKey, values: &mut HashSet<String>) -> Result<ApiKey, Fault> {
     check(&key)?;
     if key.value.is_empty() {
         key.value = (call.draw)(VALUE_LENGTH)?;
@@ -76,11 +83,10 @@ fn add(call: &mut Call<'_>, mut key: ApiKey) -> Result<ApiKey, Fault> {
             false => format!("API Key value should be at least {VALUE_MIN} characters"),
         }));
     }
-    let all: Vec<ApiKey> = call.below(&call.key("apikeys", &[]))?;
-    if all.len() >= KEYS_MAX {
+    if values.len() >= KEYS_MAX {
         return Err(Fault::limit("API keys"));
     }
-    if all.iter().any(|other| other.value == key.value) {
+    if !values.insert(key.value.clone()) {
         return Err(Fault::conflict("API Key already exists"));
     }
     key.id = call.new_id("apikeys", &[], 10)?;
@@ -93,34 +99,55 @@ pub(super) fn import(call: &mut Call<'_>) -> Result<Answer, Fault> {
     let fail = call.asked("failonwarnings") == Some("true");
     let text = String::from_utf8_lossy(call.body).into_owned();
     let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
-    let head: Vec<String> = lines
-        .next()
-        .ok_or_else(|| Fault::bad_request("The CSV file is empty"))?
-        .split(',')
-        .map(|name| name.trim().to_ascii_lowercase())
-        .collect();
+    let head = lines.next().ok_or_else(|| Fault::bad_request("The CSV file is empty"))?;
+    let head: Vec<String> = cells(head).into_iter().map(|name| name.to_ascii_lowercase()).collect();
     let column = |name: &str| head.iter().position(|found| found == name);
     let value = column("key").ok_or_else(|| Fault::bad_request("The CSV file has no column `key`"))?;
     let (mut ids, mut warnings) = (Vec::new(), Vec::new());
+    let mut values = values(call)?;
     for (line, number) in lines.take(IMPORTED_MAX).zip(2..) {
-        let cells: Vec<&str> = line.split(',').map(str::trim).collect();
+        let cells = cells(line);
         let cell = |at: Option<usize>| at.and_then(|at| cells.get(at)).filter(|cell| !cell.is_empty());
+        let plans = cell(column("usageplanids")).cloned().unwrap_or_default();
         let key = ApiKey {
             created_date: call.now,
-            description: cell(column("description")).map(|text| (*text).to_owned()),
+            description: cell(column("description")).cloned(),
             enabled: cell(column("enabled")).is_none_or(|text| text.eq_ignore_ascii_case("true")),
             last_updated_date: call.now,
-            name: cell(column("name")).map(|text| (*text).to_owned()),
-            value: cell(Some(value)).map_or(String::new(), |text| (*text).to_owned()),
+            name: cell(column("name")).cloned(),
+            value: cell(Some(value)).cloned().unwrap_or_default(),
             ..ApiKey::default()
         };
-        match add(call, key) {
-            Ok(key) => ids.push(key.id),
+        let mut plans = plans.split(',').map(str::trim).filter(|plan| !plan.is_empty());
+        let added = add(call, key, &mut values).and_then(|key| {
+            ids.push(key.id.clone());
+            plans.try_for_each(|plan| usage_plan::attach(call, plan, &key))
+        });
+        match added {
+            Ok(()) => {}
             Err(fault) if fail => return Err(fault),
             Err(fault) => warnings.push(format!("line {number}: {}", fault.message)),
         }
     }
     Ok(Answer::Json(json!({ "ids": ids, "warnings": warnings })))
+}
+
+/// Of a line of a CSV file: split at commas, but for those in quotes; two quotes in quotes are one.
+fn cells(line: &str) -> Vec<String> {
+    let mut cells = vec![String::new()];
+    let (mut quoted, mut chars) = (false, line.chars().peekable());
+    while let Some(char) = chars.next() {
+        match char {
+            '"' if quoted && chars.peek() == Some(&'"') => {
+                chars.next();
+                cells.last_mut().into_iter().for_each(|cell| cell.push('"'));
+            }
+            '"' => quoted = !quoted,
+            ',' if !quoted => cells.push(String::new()),
+            char => cells.last_mut().into_iter().for_each(|cell| cell.push(char)),
+        }
+    }
+    cells.into_iter().map(|cell| cell.trim().to_owned()).collect()
 }
 
 pub(super) fn get(call: &mut Call<'_>) -> Result<Answer, Fault> {
@@ -156,6 +183,7 @@ pub(super) fn delete(call: &mut Call<'_>) -> Result<Answer, Fault> {
             call.tx.remove(key);
         }
     }
+    usage::forget(call, None, Some(&id))?;
     call.tx.remove(call.key("apikeys", &[&id]));
     Ok(Answer::Nothing)
 }
@@ -182,4 +210,21 @@ fn check(key: &ApiKey) -> Result<(), Fault> {
         return Err(Fault::bad_request("Invalid API Key description specified."));
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cells_of_a_csv_file_may_be_quoted() {
+        for (line, found) in [
+            ("a, b ,c", &["a", "b", "c"][..]),
+            ("\"a,b\",\"say \"\"x\"\"\",", &["a,b", "say \"x\"", ""]),
+            ("", &[""]),
+            ("\"open, to the end", &["open, to the end"]),
+        ] {
+            assert_eq!(cells(line), found, "{line}");
+        }
+    }
 }

@@ -90,6 +90,12 @@ impl Fields {
         self.value(name).map(object).transpose()
     }
 
+    /// Every member, each an object.
+    pub(crate) fn each<T>(&self, read: fn(&Self) -> Result<T, Fault>) -> Result<BTreeMap<String, T>, Fault> {
+        let member = |name: &String| Ok((name.clone(), read(&self.object(name)?.unwrap_or_default())?));
+        self.0.keys().map(member).collect()
+    }
+
     /// The objects of a list.
     pub(crate) fn objects(&self, name: &str) -> Result<Vec<Self>, Fault> {
         let Some(value) = self.value(name) else { return Ok(Vec::new()) };

@@ -58,6 +58,7 @@ pub fn objects(of: &FileApi<'_>) -> Result<BTreeMap<String, Vec<u8>>, Fault> {
         body: of.text.as_bytes(),
         account: of.account,
         region: of.region,
+        throttle: crate::model::Throttle::ACCOUNT,
         now: of.changed,
         draw: &draw,
         tx: Transaction::new(&Nothing),

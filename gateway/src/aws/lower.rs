@@ -9,7 +9,9 @@ use super::integration::Integration;
 use super::method::Method;
 use super::rest_api::RestApi;
 use super::stage::{CanarySettings, Stage};
-use crate::model::{self, Authorization, EndpointType, IntegrationType, Passthrough, Place, Release, Share};
+use crate::model::{
+    self, ApiKeySource, Authorization, EndpointType, IntegrationType, Passthrough, Place, Release, Share,
+};
 use serde_json::Value;
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
@@ -151,6 +153,10 @@ pub(super) fn rest_api(
         base_path: String::new(),
         binary_media_types: deployed.binary_media_types.clone(),
         minimum_compression_size: deployed.minimum_compression_size.and_then(|size| u32::try_from(size).ok()),
+        api_key_source: match live.api_key_source.as_str() {
+            "AUTHORIZER" => ApiKeySource::Authorizer,
+            _ => ApiKeySource::Header,
+        },
         policy: policy.map(|policy| (policy, AT)),
         gateway_responses: snapshot.gateway_responses.iter().filter_map(gateway_response).collect(),
         authorizers: Vec::new(),

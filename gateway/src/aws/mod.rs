@@ -31,6 +31,7 @@ mod rest_api;
 mod sigv4;
 mod stage;
 mod test_invoke;
+mod usage;
 mod usage_plan;
 mod validator;
 mod vpc_link;
@@ -45,6 +46,7 @@ pub use lower::{
 pub use operations::{OPERATIONS, Operation, find};
 pub use sigv4::{Authorization, Credential, Signed};
 pub use test_invoke::TestInvocation;
+pub use usage::{KINDS as PLAN_KINDS, plans, used_key, used_on};
 
 use crate::mapping::decode_form;
 use crate::store::{Failed, Transaction};
@@ -70,6 +72,8 @@ pub struct Call<'a> {
     pub body: &'a [u8],
     pub account: &'a str,
     pub region: &'a str,
+    /// What GetAccount tells of the account's throttle.
+    pub throttle: crate::model::Throttle,
     /// Seconds since 1970.
     pub now: i64,
     /// So many characters of `[a-z0-9]`, drawn at random.

@@ -4,7 +4,7 @@
 use super::{
     Run, access_association, account, api_key, authorizer, base_path_mapping, client_certificate, deployment,
     documentation, domain_name, export, gateway_response, import, integration, integration_response, method,
-    method_response, model, resource, rest_api, stage, test_invoke, usage_plan, validator, vpc_link,
+    method_response, model, resource, rest_api, stage, test_invoke, usage, usage_plan, validator, vpc_link,
 };
 use crate::mapping::decode;
 
@@ -248,8 +248,8 @@ pub const OPERATIONS: &[Operation] = &[
     op("GetUsagePlanKeys", "GET", PLAN_KEYS, 200, Some(usage_plan::list_keys)),
     op("GetUsagePlanKey", "GET", PLAN_KEY, 200, Some(usage_plan::key)),
     op("DeleteUsagePlanKey", "DELETE", PLAN_KEY, 202, Some(usage_plan::remove_key)),
-    op("UpdateUsage", "PATCH", "/usageplans/{usageplanId}/keys/{keyId}/usage", 200, None),
-    op("GetUsage", "GET", "/usageplans/{usageplanId}/usage", 200, None),
+    op("UpdateUsage", "PATCH", "/usageplans/{usageplanId}/keys/{keyId}/usage", 200, Some(usage::update)),
+    op("GetUsage", "GET", "/usageplans/{usageplanId}/usage", 200, Some(usage::get)),
     op("CreateVpcLink", "POST", "/vpclinks", 202, Some(vpc_link::create)),
     op("GetVpcLinks", "GET", "/vpclinks", 200, Some(vpc_link::list)),
     op("GetVpcLink", "GET", "/vpclinks/{vpclink_id}", 200, Some(vpc_link::get)),

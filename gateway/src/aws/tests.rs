@@ -70,6 +70,7 @@ impl Bench {
             body: &body,
             account: "000000000000",
             region: "us-east-1",
+            throttle: crate::model::Throttle::ACCOUNT,
             now: 1_800_000_000,
             draw: &draw,
             tx: Transaction::new(&self.store),

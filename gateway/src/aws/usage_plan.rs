@@ -1,14 +1,17 @@
-//! UsagePlan and its keys: who may call which stages how often. Kept and told; nothing counts by them yet.
+//! UsagePlan and its keys: who may call which stages how often.
 
 use super::fault::Violations;
 use super::patch::{self, Dialect, Kind, Operation, Rule, optional, replace};
-use super::{Answer, Call, Fault, Fields, answer, api_key, patched, shown};
+use super::{Answer, Call, Fault, Fields, answer, api_key, patched, shown, usage};
+use crate::model::MethodPath;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
 const PLANS_MAX: usize = 1000;
 const KEYS_MAX: usize = 10_000;
+/// Methods with a rate of their own: each key has a budget for each of them.
+const THROTTLES_MAX: usize = 100;
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
@@ -71,10 +74,11 @@ pub(super) fn create(call: &mut Call<'_>) -> Result<Answer, Fault> {
     let mut api_stages = Vec::new();
     for stage in fields.objects("apiStages")? {
         let part = |name| stage.text(name).map(Option::unwrap_or_default);
+        let limits = stage.object("throttle")?.map(|limits| limits.each(throttle_of)).transpose()?;
         api_stages.push(ApiStage {
             api_id: part("apiId")?,
             stage: part("stage")?,
-            throttle: BTreeMap::new(),
+            throttle: limits.unwrap_or_default(),
         });
     }
     let plan = UsagePlan {
@@ -178,7 +182,10 @@ fn stages(mut plan: UsagePlan, operation: &Operation) -> Result<UsagePlan, Fault
                 ([path, method, limit], "add" | "replace") => {
                     let entry = limits.entry(format!("{path}/{method}")).or_default();
                     match *limit {
-                        "rateLimit" => entry.rate_limit = value.parse().map_err(|_| invalid())?,
+                        "rateLimit" => {
+                            let rate = value.parse().ok().filter(|rate: &f64| rate.is_finite());
+                            entry.rate_limit = rate.ok_or_else(invalid)?;
+                        }
                         "burstLimit" => entry.burst_limit = value.parse().map_err(|_| invalid())?,
                         _ => return Err(invalid()),
                     }
@@ -200,6 +207,7 @@ pub(super) fn delete(call: &mut Call<'_>) -> Result<Answer, Fault> {
         )));
     }
     call.remove_below(&call.key("usageplankeys", &[&plan.id]))?;
+    usage::forget(call, Some(&plan.id), None)?;
     call.tx.remove(call.key("usageplans", &[&plan.id]));
     Ok(Answer::Nothing)
 }
@@ -208,13 +216,22 @@ pub(super) fn add_key(call: &mut Call<'_>) -> Result<Answer, Fault> {
     let fields = call.fields()?;
     let plan = load(call)?.id;
     let key = api_key::load(call, &fields.text("keyId")?.unwrap_or_default())?;
+    attach(call, &plan, &key)?;
+    Ok(Answer::Json(shown_key(&key)))
+}
+
+/// The key is one of that plan's from now on.
+pub(super) fn attach(call: &mut Call<'_>, plan: &str, key: &api_key::ApiKey) -> Result<(), Fault> {
+    if call.tx.get(&call.key("usageplans", &[plan]))?.is_none() {
+        return Err(Fault::not_found("Invalid Usage Plan ID specified"));
+    }
+    let plan = plan.to_owned();
     let place = call.key("usageplankeys", &[&plan, &key.id]);
     if call.tx.get(&place)?.is_some() {
         return Err(Fault::conflict("Usage Plan Key already exists"));
     }
     call.room_below(&call.key("usageplankeys", &[&plan]), KEYS_MAX, "keys of this usage plan")?;
-    call.save(place, &json!({ "id": key.id }))?;
-    Ok(Answer::Json(shown_key(&key)))
+    call.save(place, &json!({ "id": key.id }))
 }
 
 pub(super) fn key(call: &mut Call<'_>) -> Result<Answer, Fault> {
@@ -236,9 +253,15 @@ pub(super) fn remove_key(call: &mut Call<'_>) -> Result<Answer, Fault> {
 }
 
 fn key_of_plan(call: &Call<'_>) -> Result<String, Fault> {
-    let place = call.key("usageplankeys", &[&load(call)?.id, call.label(1)]);
-    let found = call.tx.get(&place)?;
-    found.map(|_| place).ok_or_else(|| Fault::not_found("Invalid Usage Plan Key identifier specified"))
+    let plan = load(call)?.id;
+    is_of(call, &plan, call.label(1))?;
+    Ok(call.key("usageplankeys", &[&plan, call.label(1)]))
+}
+
+/// Err: the plan has no such key.
+pub(super) fn is_of(call: &Call<'_>, plan: &str, key: &str) -> Result<(), Fault> {
+    let found = call.tx.get(&call.key("usageplankeys", &[plan, key]))?;
+    found.map(drop).ok_or_else(|| Fault::not_found("Invalid Usage Plan Key identifier specified"))
 }
 
 fn shown_key(key: &api_key::ApiKey) -> Value {
@@ -249,7 +272,7 @@ fn shown_key(key: &api_key::ApiKey) -> Value {
     value
 }
 
-fn load(call: &Call<'_>) -> Result<UsagePlan, Fault> {
+pub(super) fn load(call: &Call<'_>) -> Result<UsagePlan, Fault> {
     let found = call.load(&call.key("usageplans", &[call.label(0)]))?;
     found.ok_or_else(|| Fault::not_found("Invalid Usage Plan ID specified"))
 }
@@ -266,7 +289,18 @@ fn check(call: &Call<'_>, plan: &UsagePlan) -> Result<(), Fault> {
             )));
         }
     }
+    if plan.api_stages.iter().map(|stage| stage.throttle.len()).sum::<usize>() > THROTTLES_MAX {
+        return Err(Fault::limit("method throttles of a usage plan"));
+    }
+    for path in plan.api_stages.iter().flat_map(|stage| stage.throttle.keys()) {
+        if !matches!(MethodPath::parse(path), Some(MethodPath::One { .. })) {
+            return Err(Fault::bad_request(format!("Invalid method specified for throttle: {path}")));
+        }
+    }
     let Some(quota) = &plan.quota else { return Ok(()) };
+    if quota.limit < 0 {
+        return Err(Fault::bad_request("Usage Plan quota limit must be 0 or more"));
+    }
     let mut violations = Violations::default();
     violations.one_of(Some(&quota.period), "createUsagePlanInput.quota.period", &["WEEK", "MONTH", "DAY"]);
     violations.finish()?;

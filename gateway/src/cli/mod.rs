@@ -16,6 +16,7 @@ mod limit;
 mod man;
 mod objects;
 mod output;
+mod plans;
 mod run;
 mod ssh;
 mod status;
@@ -85,6 +86,9 @@ enum Command {
     /// What the stages' caches hold, and how to empty one
     #[command(subcommand)]
     Cache(cache::Cache),
+    /// Usage plans: who may call how often, and what API keys have used
+    #[command(subcommand)]
+    Plans(plans::Plans),
     /// Why does a request pass, or not? Walks XDP and HTTP and names the rule that decides
     Explain(explain::Explain),
     /// The rules in the kernel; `status`, `stats` and `detach` work without a running gateway
@@ -141,6 +145,7 @@ fn dispatch(cli: &Cli) -> Result<End, Problem> {
         Command::Api(command) => command.run(global),
         Command::Ban(command) => command.run(global),
         Command::Cache(command) => command.run(global),
+        Command::Plans(command) => command.run(global),
         Command::Explain(command) => command.run(global),
         Command::Xdp(command) => command.run(global),
         Command::Keys(command) => command.run(global),
@@ -223,6 +228,8 @@ mod tests {
             "gateway cache stats --json",
             "gateway cache flush orders",
             "gateway cache flush orders prod --json",
+            "gateway plans list --json",
+            "gateway plans usage gold",
             "gateway explain --from 203.0.113.9 GET http://host/prod/pets",
             "gateway explain --from fd00::1 --listener vpce --header x-apigw-api-id:abc GET http://h/",
             "gateway xdp status",

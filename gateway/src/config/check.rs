@@ -12,7 +12,7 @@ use std::sync::Arc;
 pub fn check(file: &Path, text: &str) -> Result<Vec<Diagnostic>, Vec<Diagnostic>> {
     let Imported { api, warnings } = openapi::import(file, text)?;
     let document = node_around(&api, text);
-    let loaded = Loaded { document, apis: vec![Ok(Arc::new(api))], warnings, sources: Sources::default() };
+    let loaded = Loaded::of(document, vec![Ok(Arc::new(api))], warnings, Sources::default());
     let of_the_document = |found: Vec<Diagnostic>| found.into_iter().filter(|d| d.file == file);
     let (refused, found) = match compile(&loaded, &Remembered::default(), 0) {
         Ok((_, found)) => (false, found),
@@ -57,7 +57,13 @@ fn node_around(api: &RestApi, text: &str) -> Document {
     };
     Document {
         file: PathBuf::from("gateway.toml"),
-        node: Node { region, account, workers: 0, cache_megabytes: super::document::CACHE_MEGABYTES },
+        node: Node {
+            region,
+            account,
+            workers: 0,
+            cache_megabytes: super::document::CACHE_MEGABYTES,
+            throttle: None,
+        },
         control: Control { address: None, store: PathBuf::new() },
         bans: super::Bans::default(),
         xdp: Xdp { mode: super::XdpMode::Off, ..Xdp::default() },
@@ -65,6 +71,8 @@ fn node_around(api: &RestApi, text: &str) -> Document {
         listeners: vec![listener],
         apis: vec![entry],
         domains: Vec::new(),
+        api_keys: Vec::new(),
+        usage_plans: Vec::new(),
     }
 }
 

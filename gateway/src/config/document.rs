@@ -1,9 +1,11 @@
 //! `gateway.toml` as plain data: node, control, XDP, VPCs, listeners, APIs.
 
 use crate::guard::offence::Offence;
-use crate::model::{Frequency, MethodPath, Period, Place, Release, SourceLimits, Stage};
+use crate::model::{Frequency, MethodPath, Period, Place, Quota, Release, SourceLimits, Stage, Throttle};
 use ipnet::IpNet;
 use std::collections::BTreeMap;
+use std::fmt;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -21,6 +23,8 @@ pub struct Document {
     pub apis: Vec<ApiEntry>,
     /// Of the AWS API: no file has any.
     pub domains: Vec<Domain>,
+    pub api_keys: Vec<ApiKey>,
+    pub usage_plans: Vec<UsagePlan>,
 }
 
 /// A custom domain name.
@@ -62,6 +66,15 @@ pub struct Node {
     pub workers: usize,
     /// What the caches of all stages may hold together; from start to end of the process.
     pub cache_megabytes: u64,
+    /// `throttling_rate_limit` and `throttling_burst_limit`: of the account in each region.
+    pub throttle: Option<Throttle>,
+}
+
+impl Node {
+    /// Of an API's account: what is written, else AWS's where the API was made through the AWS API.
+    pub fn account_throttle(&self, is_stored: bool) -> Option<Throttle> {
+        self.throttle.or(is_stored.then_some(Throttle::ACCOUNT))
+    }
 }
 
 /// `[node] cache_megabytes` by default.
@@ -187,6 +200,38 @@ pub struct ApiEntry {
     /// None: it stands in the file.
     pub deployment_id: Option<String>,
     pub release: Release,
+    pub place: Place,
+}
+
+/// `[[api_key]]`
+#[derive(Clone, PartialEq)]
+pub struct ApiKey {
+    pub name: String,
+    /// The secret that a client sends.
+    pub value: String,
+    pub enabled: bool,
+}
+
+impl fmt::Debug for ApiKey {
+    /// Without the secret, and yet another text for another one: documents are told apart by what is written here.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut hasher = DefaultHasher::new();
+        self.value.hash(&mut hasher);
+        write!(f, "ApiKey({:?}, {:016x}, enabled: {})", self.name, hasher.finish(), self.enabled)
+    }
+}
+
+/// `[[usage_plan]]`
+#[derive(Clone, Debug, PartialEq)]
+pub struct UsagePlan {
+    pub name: String,
+    /// Names of `[[api]]`s.
+    pub apis: Vec<String>,
+    /// Names of `[[api_key]]`s.
+    pub keys: Vec<String>,
+    /// Of each key.
+    pub throttle: Option<Throttle>,
+    pub quota: Option<Quota>,
     pub place: Place,
 }
 

@@ -33,7 +33,7 @@ pub fn load_after(file: &Path, before: Option<&Loaded>) -> Result<Loaded, Vec<Di
             Ok(read.api.clone())
         })
         .collect();
-    Ok(Loaded { document, apis, warnings, sources })
+    Ok(Loaded::of(document, apis, warnings, sources))
 }
 
 /// `place`: where `gateway.toml` names the file; errors of reading it stand there. `known`: files as they were read

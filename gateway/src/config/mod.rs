@@ -14,12 +14,14 @@ mod toml;
 pub use check::check;
 pub use compile::{Before, Compiled, Part, compile, compile_after};
 pub use document::{
-    ApiEntry, Bans, BasePath, Control, Document, Domain, Listener, Node, Owner, Private, Vpc, Xdp, XdpMode,
+    ApiEntry, ApiKey, Bans, BasePath, Control, Document, Domain, Listener, Node, Owner, Private, UsagePlan,
+    Vpc, Xdp, XdpMode,
 };
 pub use load::{load, load_after};
 pub use source::Sources;
 
-use crate::model::{Diagnostic, EndpointType, LimitChoices, RestApi};
+use crate::guard::meters::Meters;
+use crate::model::{Diagnostic, EndpointType, LimitChoices, RestApi, UsagePlans};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -31,6 +33,10 @@ pub struct Loaded {
     pub warnings: Vec<Diagnostic>,
     /// For the next time that they are read.
     pub sources: Sources,
+    /// The file's and the stored ones.
+    pub plans: Arc<UsagePlans>,
+    /// The process's; whoever only looks has some of its own.
+    pub meters: Meters,
 }
 
 /// A stage of an API that was made through the AWS API.
@@ -46,9 +52,22 @@ pub struct StoredApi {
 pub struct Stored {
     pub apis: Vec<StoredApi>,
     pub domains: Vec<Domain>,
+    pub plans: Arc<UsagePlans>,
+    /// The process's.
+    pub meters: Meters,
 }
 
 impl Loaded {
+    /// Without what was made through the AWS API.
+    pub fn of(
+        document: Document,
+        apis: Vec<Result<Arc<RestApi>, Vec<Diagnostic>>>,
+        warnings: Vec<Diagnostic>,
+        sources: Sources,
+    ) -> Self {
+        Self { document, apis, warnings, sources, plans: Arc::default(), meters: Meters::default() }
+    }
+
     /// The files' APIs with these stored ones, whatever stored ones there were. The files go first: an id that one of
     /// them has is not given to a stored API.
     pub fn with_stored(&self, stored: &Stored) -> Self {
@@ -65,7 +84,14 @@ impl Loaded {
             apis.push(Ok(Arc::clone(api)));
         }
         document.domains.clone_from(&stored.domains);
-        Self { document, apis, warnings: self.warnings.clone(), sources: self.sources.clone() }
+        Self {
+            document,
+            apis,
+            warnings: self.warnings.clone(),
+            sources: self.sources.clone(),
+            plans: stored.plans.clone(),
+            meters: stored.meters.clone(),
+        }
     }
 }
 

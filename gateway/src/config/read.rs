@@ -11,8 +11,11 @@ use std::path::Path;
 
 mod bans;
 mod limits;
+mod plans;
 mod stage;
 
+const NODE_KEYS: [&str; 6] =
+    ["region", "account", "workers", "cache_megabytes", "throttling_rate_limit", "throttling_burst_limit"];
 const XDP_KEYS: [&str; 8] =
     ["interfaces", "mode", "pins", "trusted", "trust_loopback", "limit", "source_v4", "source_v6"];
 const LISTENER_KEYS: [&str; 8] =
@@ -72,7 +75,7 @@ impl Reader<'_> {
         self.findings.deny_unknown_keys(
             tree,
             "gateway.toml",
-            &["node", "control", "xdp", "bans", "vpc", "listener", "api"],
+            &["node", "control", "xdp", "bans", "vpc", "listener", "api", "api_key", "usage_plan"],
         );
         let empty = Map::default();
         let table = |reader: &mut Self, key: &str| {
@@ -86,6 +89,9 @@ impl Reader<'_> {
         let mut names = Seen::new();
         let (apis, places) = self.apis(tree, &mut names);
         let listeners = self.listeners(tree, &xdp, &vpcs, &names);
+        let mut key_names = Seen::new();
+        let api_keys = self.api_keys(tree, &mut key_names);
+        let usage_plans = self.usage_plans(tree, &names, &key_names);
         (
             Document {
                 file: file.to_path_buf(),
@@ -97,13 +103,15 @@ impl Reader<'_> {
                 listeners,
                 apis,
                 domains: Vec::new(),
+                api_keys,
+                usage_plans,
             },
             places,
         )
     }
 
     fn node(&mut self, map: &Map) -> Node {
-        self.findings.deny_unknown_keys(map, "[node]", &["region", "account", "workers", "cache_megabytes"]);
+        self.findings.deny_unknown_keys(map, "[node]", &NODE_KEYS);
         let region = self.text(map, "region").map_or("us-east-1", |(text, place)| {
             let valid = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
             if text.is_empty() || !text.chars().all(valid) {
@@ -131,6 +139,7 @@ impl Reader<'_> {
             account: account.to_owned(),
             cache_megabytes: cache.unwrap_or(CACHE_MEGABYTES),
             workers: workers.and_then(|w| usize::try_from(w).ok()).unwrap_or(0),
+            throttle: self.throttle(map),
         }
     }
 

@@ -7,7 +7,7 @@ use super::types::{
     Failure, FlushRequest, KeyRequest, Kind, LimitRequest, OPERATOR_PEER, ObjectsRequest, Problem,
     UnbanRequest,
 };
-use super::{aws, bans, cache, change, confirm, explain, limit, status, top, upgrade};
+use super::{aws, bans, cache, change, confirm, explain, limit, plans, status, top, upgrade};
 use crate::observe::log;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::{Bytes, Incoming};
@@ -36,6 +36,8 @@ const BODY_BYTES_MAX: usize = 64 << 10;
 const OBJECTS_BYTES_MAX: usize = 1 << 30;
 /// A file of bans, as many as there may be.
 const BANS_BYTES_MAX: usize = 32 << 20;
+/// What a process that ends has counted of so many keys at once.
+const USAGE_BYTES_MAX: usize = 2 << 20;
 const HEAD_WITHIN: Duration = Duration::from_secs(10);
 const BODY_WITHIN: Duration = Duration::from_secs(10);
 /// A whole connection: longer than the longest change.
@@ -187,11 +189,9 @@ async fn operate(node: &Node, request: Request<Incoming>) -> Result<Answer, Prob
             let request: UnbanRequest = read_up_to(body, BANS_BYTES_MAX).await?;
             json(&bans::remove(node, &request).await?)
         }
+        (&Method::GET, ["plans"]) | (&Method::POST, ["usage"]) => usage(node, &parts.method, body).await,
         (&Method::GET, ["cache"]) => json(&cache::stats(node)),
-        (&Method::POST, ["cache", "flush"]) => {
-            let request: FlushRequest = read(body).await?;
-            json(&cache::flush(node, &request)?)
-        }
+        (&Method::POST, ["cache", "flush"]) => json(&cache::flush(node, &read::<FlushRequest>(body).await?)?),
         (&Method::GET, ["xdp", "limits"]) => json(&limit::list(node)),
         (&Method::POST, ["xdp", "limits", listener]) => {
             let request: LimitRequest = read(body).await?;
@@ -213,9 +213,9 @@ async fn operate(node: &Node, request: Request<Incoming>) -> Result<Answer, Prob
         (&Method::POST, ["xdp", "detach"]) => json(&change::detach(node).await?),
         (method, _) => {
             let mend = "GET /status /apis /apis/{name} /bans /bans/{address} /cache /keys /objects /objects/secrets \
-                 /xdp /xdp/limits /xdp/top; POST /apply /apis/{name}/endpoint /bans /bans/remove /cache/flush /confirm \
-                 /explain /keys /keys/{id}/delete /objects /xdp/limits/{listener} /xdp/limits/{listener}/clear \
-                 /xdp/dry-run/{listener} /xdp/detach /upgrade";
+                 /plans /xdp /xdp/limits /xdp/top; POST /apply /apis/{name}/endpoint /bans /bans/remove /cache/flush \
+                 /confirm /explain /keys /keys/{id}/delete /objects /usage /xdp/limits/{listener} \
+                 /xdp/limits/{listener}/clear /xdp/dry-run/{listener} /xdp/detach /upgrade";
             Err(Problem::new(Kind::Unknown, format!("{method} {path} is not part of this API"), mend))
         }
     }
@@ -228,6 +228,14 @@ fn explained(node: &Node, request: &ExplainRequest) -> Result<Answer, Problem> {
     let examine = |from, listener| node.kernel.borrow().examine(from, listener).ok().flatten();
     let facts = explain::Facts { xdp: &xdp, bans, examine: &examine };
     json(&explain::explain(&node.running().snapshot, &facts, request)?)
+}
+
+/// Of API keys: GET tells it, POST is from a process that ends.
+async fn usage(node: &Node, method: &Method, body: Incoming) -> Result<Answer, Problem> {
+    match *method {
+        Method::GET => json(&plans::list(node).await?),
+        _ => json(&aws::add_usage(node, &read_up_to(body, USAGE_BYTES_MAX).await?)),
+    }
 }
 
 /// Access keys for the AWS API, and its objects as a whole.

@@ -110,7 +110,11 @@ pub(super) fn compile(
 ) -> Result<Candidate, Problem> {
     let loaded = Arc::new(loaded.with_stored(stored));
     draw_ids(&loaded.document, &mut remembered)?;
-    let before = running.map(|running| Before { parts: &running.parts, cache: &running.snapshot.cache });
+    let before = running.map(|running| Before {
+        parts: &running.parts,
+        cache: &running.snapshot.cache,
+        plans: &running.snapshot.plans,
+    });
     let compiled = config::compile_after(&loaded, &remembered, generation, before);
     let Compiled { mut snapshot, warnings: diagnostics, parts } = compiled.map_err(|diagnostics| {
         let found = diagnostics.iter().chain(&loaded.warnings).map(Finding::from).collect();

@@ -2,21 +2,24 @@
 //! the code that the workers run.
 
 mod cached;
+mod limits;
 mod source;
 
 pub(super) use source::Facts;
 
+use limits::limits;
+
 use super::status::{integration, serves};
 use super::types::{ExplainRequest, ExplainedAnswer, Explanation, Kind, Problem, Step};
-use crate::guard::{self, endpoint};
+use crate::guard::{self, Moment, endpoint};
 use crate::http::{HeadLimits, Parsed, RequestHead};
 use crate::integrate::Integration;
 use crate::model::EndpointType;
-use crate::refusal::{Refusal, RefusedRequest};
+use crate::refusal::{Limit, Refusal, RefusedRequest};
 use crate::route::{Asked, Match, Reached};
 use crate::snapshot::{ApiIndex, ListenerIndex, Snapshot};
 use std::net::IpAddr;
-use std::time::Instant;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 pub(super) fn explain(
     snapshot: &Snapshot,
@@ -225,7 +228,10 @@ impl Walk<'_> {
     fn permit(&mut self, matched: Match) -> Result<(), Stop> {
         let snapshot = self.snapshot;
         let api = matched.api;
-        match guard::permit(snapshot, self.listener, self.from, &self.head, matched.clone()) {
+        let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        #[allow(clippy::disallowed_methods)] // how long an answer is fresh, what a limit has left: only told
+        let moment = Moment { now: Instant::now(), unix_s: since_epoch.as_secs(), counts: false };
+        match guard::permit(snapshot, self.listener, self.from, &self.head, matched.clone(), moment) {
             Ok(permit) => {
                 let policy = match permit.api.policy {
                     Some(_) => "the resource policy allows it",
@@ -237,6 +243,9 @@ impl Walk<'_> {
                 };
                 let answers = integration(permit.api, &permit.method.integration);
                 self.step("guard", "pass", format!("{policy}, no authorization{validated}"));
+                if let Some(limits) = limits(snapshot, &permit, &self.head, moment) {
+                    self.step("limits", "pass", limits);
+                }
                 if let Integration::Unsupported(why) = permit.method.integration {
                     self.step("integration", "refuse", answers);
                     return Err(Stop::refused(
@@ -246,9 +255,7 @@ impl Walk<'_> {
                     ));
                 }
                 let here = (self.from, snapshot.listeners[self.listener].address);
-                #[allow(clippy::disallowed_methods)] // how long an answer is fresh yet: only told
-                let now = Instant::now();
-                match cached::cached(&permit, &self.head, here, now) {
+                match cached::cached(&permit, &self.head, here, moment.now) {
                     None => {}
                     Some(Ok(told)) => self.step("cache", "pass", told),
                     Some(Err(refusal)) => {
@@ -295,9 +302,14 @@ fn reason(refusal: &Refusal) -> String {
         Refusal::InvalidationDenied => {
             "Cache-Control: max-age=0 needs execute-api:InvalidateCache, which nobody can have yet".into()
         }
-        Refusal::ApiKeyRequired => {
-            "the method requires an API key, which is not supported yet: nobody passes".into()
+        Refusal::InvalidApiKey(why) => format!("the method requires an API key: {why}"),
+        Refusal::Throttled(Limit::PlanMethod) => {
+            "the API key has spent what its usage plan gives it for this method".into()
         }
+        Refusal::Throttled(Limit::Plan) => "the API key has spent what its usage plan gives it".into(),
+        Refusal::Throttled(Limit::Method) => "the stage's rate for this method is spent".into(),
+        Refusal::Throttled(Limit::Account) => "the account's rate in its region is spent".into(),
+        Refusal::QuotaExceeded => "the API key's quota of the period is used up".into(),
         Refusal::IamRequired => {
             "the method requires AWS_IAM, which is not supported yet: nobody passes".into()
         }

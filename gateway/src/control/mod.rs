@@ -18,6 +18,7 @@ mod notify;
 mod orders;
 mod peers;
 mod plan;
+mod plans;
 mod publish;
 mod resolve;
 mod sockets;
@@ -197,6 +198,7 @@ async fn serve(options: &Options) -> Result<(), Problem> {
     tasks.push(tokio::task::spawn_local(bans::watch(node.clone(), offenders)));
     tasks.push(tokio::task::spawn_local(confirm::watch(node.clone())));
     tasks.push(tokio::task::spawn_local(aws::publisher(node.clone())));
+    tasks.push(tokio::task::spawn_local(aws::keep_usage(node.clone())));
     means.tasks.replace(tasks.iter().map(tokio::task::JoinHandle::abort_handle).collect());
     // One watch for all signals: what it has told, it has told.
     let watching = watch(&node);
@@ -288,6 +290,9 @@ async fn drain(node: &Node, signals: &mut Signals) -> Result<(), Problem> {
             log("warning", "control", format_args!("not all connections ended in time, they are cut"));
         }
         () = signals.end() => log("warning", "control", format_args!("second signal: ending at once")),
+    }
+    if let Err(failed) = node.aws.flush_usage().await {
+        log("error", "aws", format_args!("what API keys have used is not written down: {failed}"));
     }
     if let Err(problem) = bans::write_down(node) {
         log("error", "bans", format_args!("{}", problem.what));

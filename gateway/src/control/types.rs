@@ -4,6 +4,7 @@ mod cache;
 mod keys;
 mod live;
 mod objects;
+mod plans;
 
 pub use super::bans::types::{BanEntry, BanList, BanRequest, BansChanged, Exempt, UnbanRequest};
 pub use cache::{CacheFlushed, CacheStats, FlushRequest, StageCache};
@@ -13,6 +14,7 @@ pub use live::{
     UpgradeRequest, Upgraded,
 };
 pub use objects::{ObjectChange, ObjectsChanged, ObjectsRequest};
+pub use plans::{KeyShown, QuotaShown, UsageAdded, UsageOfDay, UsagePlanList, UsagePlanShown};
 
 pub use super::top::{XdpTop, XdpTopSource};
 use crate::model::{Diagnostic, EndpointType, Severity};

@@ -1,7 +1,7 @@
 //! Another binary takes over, and no client notices: the running process starts it, hands it every socket and lock,
 //! and ends once that one serves. Until then it serves on itself, and whatever goes wrong leaves it as it was.
 
-use super::aws::Auth;
+use super::aws::{self, Auth};
 use super::bans;
 use super::change;
 use super::handover::{self, Estate, MESSAGE_WITHIN, Report};
@@ -32,6 +32,8 @@ const DRAIN_S: u64 = 300;
 const DRAIN_S_MAX: u64 = 3600;
 /// Past that, for the workers to close what is left.
 const DRAIN_GRACE: Duration = Duration::from_secs(2);
+/// What is counted here is told to the process that took over once in so many times 10 ms.
+const FORWARD_EVERY: u32 = 50;
 /// For an answer of the operator's API to reach whoever asked.
 const TALK_WITHIN: Duration = Duration::from_secs(2);
 
@@ -298,12 +300,21 @@ pub(super) async fn leave(node: &Node, means: &Means) {
         let _ = worker.mail.send(Order::Leave { within });
     }
     let ended = async {
+        let mut turns = 1_u32;
         while node.workers.iter().any(|worker| !worker.thread.is_finished()) {
             tokio::time::sleep(Duration::from_millis(10)).await;
+            turns += 1;
+            if turns.is_multiple_of(FORWARD_EVERY) {
+                // What it does not take now, it is given at the end.
+                let _ = aws::forward(node).await;
+            }
         }
     };
     if tokio::time::timeout(within + DRAIN_GRACE, ended).await.is_err() {
         log("warning", "upgrade", format_args!("not all connections ended in time, they are cut"));
+    }
+    if let Err(problem) = aws::forward(node).await {
+        log("error", "upgrade", format_args!("{}", problem.what));
     }
     let heard = async {
         while means.talking.get() > 0 {

@@ -3,9 +3,14 @@
 pub mod ban;
 mod body;
 pub mod endpoint;
+mod limit;
+pub mod meters;
 pub mod offence;
 pub mod origin;
+pub mod plan;
 pub mod policy;
+pub mod throttle;
+pub mod usage;
 
 pub use body::{BodyModels, check_body};
 
@@ -15,7 +20,26 @@ use crate::model::Authorization;
 use crate::refusal::Refusal;
 use crate::route::Match;
 use crate::snapshot::{Api, ListenerIndex, Method, Snapshot};
+use plan::Client;
 use std::net::IpAddr;
+use std::time::Instant;
+
+/// When a request is judged, and whether it counts: whoever explains only looks.
+#[derive(Clone, Copy, Debug)]
+pub struct Moment {
+    pub now: Instant,
+    /// Seconds since 1970.
+    pub unix_s: u64,
+    pub counts: bool,
+}
+
+impl Moment {
+    /// Since 1970, in UTC.
+    pub fn day(self) -> u32 {
+        const DAY_S: u64 = 86_400;
+        u32::try_from(self.unix_s / DAY_S).unwrap_or(u32::MAX)
+    }
+}
 
 /// The evidence that every guard let the request pass. Made only here.
 #[derive(Debug)]
@@ -25,6 +49,8 @@ pub struct Permit<'s> {
     pub api: &'s Api,
     pub method: &'s Method,
     pub matched: Match,
+    /// Whose API key the request brings, where the method wants one.
+    pub client: Option<Client<'s>>,
     _made_here: (),
 }
 
@@ -36,14 +62,15 @@ impl Permit<'_> {
     }
 }
 
-/// All guards in AWS's order (resource policy, authorization, API key, validation). The endpoint rule
-/// (`endpoint::admit`) comes first too: it was asked before routing told whether the resource exists.
+/// All guards in AWS's order (resource policy, authorization, API key with quota and throttles, validation). The
+/// endpoint rule (`endpoint::admit`) comes first too: it was asked before routing told whether the resource exists.
 pub fn permit<'s>(
     snapshot: &'s Snapshot,
     listener: ListenerIndex,
     source: IpAddr,
     head: &RequestHead,
     matched: Match,
+    moment: Moment,
 ) -> Result<Permit<'s>, Refusal> {
     endpoint::admit(snapshot, listener, matched.api, source)?;
     let api = snapshot.apis.get(matched.api).ok_or(Refusal::NoRoute)?;
@@ -66,12 +93,10 @@ pub fn permit<'s>(
         Authorization::AwsIam => return Err(Refusal::IamRequired),
         Authorization::Authorizer(_) => return Err(Refusal::AuthorizerRequired),
     }
-    if method.api_key_required {
-        return Err(Refusal::ApiKeyRequired);
-    }
+    let client = limit::admit(snapshot, (matched.api, api), method, head, moment)?;
     let missing = missing_parameters(method, head, &matched);
     if missing.is_empty() {
-        Ok(Permit { api, method, matched, _made_here: () })
+        Ok(Permit { api, method, matched, client, _made_here: () })
     } else {
         Err(Refusal::MissingParameters(missing))
     }
@@ -88,7 +113,7 @@ pub fn permit_test<'s>(
     let method = api.methods.get(matched.method).ok_or(Refusal::NoRoute)?;
     let missing = missing_parameters(method, head, &matched);
     match missing.is_empty() {
-        true => Ok(Permit { api, method, matched, _made_here: () }),
+        true => Ok(Permit { api, method, matched, client: None, _made_here: () }),
         false => Err(Refusal::MissingParameters(missing)),
     }
 }

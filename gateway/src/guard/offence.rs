@@ -18,7 +18,7 @@ const SECOND_NS: u64 = 1_000_000_000;
 pub enum Offence {
     /// Not HTTP, or of two readings.
     Malformed,
-    /// 403 by the endpoint type, the resource policy or a missing credential.
+    /// 403 by the endpoint type, the resource policy, a wrong API key or a missing credential.
     Unauthorized,
     /// 403 Missing Authentication Token: no such resource or method, as scanners ask for.
     NoRoute,
@@ -51,10 +51,10 @@ impl Offence {
             | Refusal::OutsideVpc
             | Refusal::PolicyDenied { .. }
             | Refusal::InvalidationDenied
-            | Refusal::ApiKeyRequired
+            | Refusal::InvalidApiKey(_)
             | Refusal::IamRequired => Some(Self::Unauthorized),
             Refusal::NoRoute => Some(Self::NoRoute),
-            Refusal::Throttled => Some(Self::Throttled),
+            Refusal::Throttled(_) | Refusal::QuotaExceeded => Some(Self::Throttled),
             // What a client did well enough, or may do wrong without ill will.
             Refusal::AuthorizerRequired
             | Refusal::MissingParameters(_)

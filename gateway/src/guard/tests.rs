@@ -10,7 +10,7 @@ use crate::model::EndpointType::{self, Edge, Private, Regional};
 use crate::model::SourceLimits;
 use crate::refusal::GatewayResponses;
 use crate::route::{ApiDoor, Asked, Table, Tree, parameters_of};
-use crate::snapshot::{ApiIndex, Listener, Vpc};
+use crate::snapshot::{ApiIndex, Listener, MethodLimits, Vpc};
 use proptest::prelude::*;
 use serde_json::json;
 use std::sync::Arc;
@@ -40,6 +40,8 @@ fn api(endpoint_type: EndpointType, methods: Vec<Method>) -> Api {
         endpoint_type,
         stage_variables: Vec::new(),
         policy: None,
+        api_key_source: Default::default(),
+        throttle: None,
         gateway_responses: GatewayResponses::default(),
         binary_media_types: Vec::new(),
         minimum_compression_size: None,
@@ -87,6 +89,7 @@ fn node() -> Snapshot {
         domain_policies: Vec::new(),
         cache: crate::cache::Store::new(0),
         canaries: Vec::new(),
+        plans: Default::default(),
     }
 }
 
@@ -227,7 +230,8 @@ fn method(change: impl FnOnce(&mut Method)) -> Method {
         resource_id: "r".to_owned(),
         http_method: "ANY".to_owned(),
         authorization: Authorization::None,
-        api_key_required: false,
+        is_limited: false,
+        limits: None,
         touches_bodies: false,
         body: None,
         required_parameters: Box::default(),
@@ -265,7 +269,12 @@ fn verdict_of(method: Method, policy: Option<serde_json::Value>, request: &[u8])
     let asked = Asked { listener: 0, host: "x", path: head.path(), method: head.method(), api_id: None };
     let reached = node.routes.reach(&asked).unwrap();
     let matched = node.routes.find(&asked, reached).unwrap();
-    permit(&node, 0, ip(OUTSIDE), &head, matched).map(|_| ())
+    permit(&node, 0, ip(OUTSIDE), &head, matched, moment()).map(|_| ())
+}
+
+fn moment() -> Moment {
+    #[allow(clippy::disallowed_methods)] // any moment
+    Moment { now: std::time::Instant::now(), unix_s: 1_795_366_800, counts: true }
 }
 
 const PLAIN: &str = "GET /prod/pets/7 HTTP/1.1\r\nHost: x\r\n\r\n";
@@ -274,7 +283,8 @@ const PLAIN: &str = "GET /prod/pets/7 HTTP/1.1\r\nHost: x\r\n\r\n";
 fn guards_speak_in_their_order() {
     let everything = |m: &mut Method| {
         m.authorization = Authorization::AwsIam;
-        m.api_key_required = true;
+        m.is_limited = true;
+        m.limits = Some(Box::new(MethodLimits { api_key_required: true, ..MethodLimits::default() }));
         m.required_parameters = ["method.request.querystring.q".to_owned()].into();
     };
     let deny = json!({"Statement": [
@@ -297,7 +307,10 @@ fn guards_speak_in_their_order() {
         everything(m);
         m.authorization = Authorization::None;
     };
-    assert_eq!(verdict(method(keyed), None, PLAIN), Err(Refusal::ApiKeyRequired));
+    assert_eq!(
+        verdict(method(keyed), None, PLAIN),
+        Err(Refusal::InvalidApiKey("the request has no x-api-key, or several"))
+    );
     assert_eq!(verdict(method(|_| {}), None, PLAIN), Ok(()));
 }
 

@@ -16,7 +16,7 @@ pub use mock::Mock;
 use crate::guard::Permit;
 use crate::guard::origin::Via;
 use crate::http::{Framing, Method, RequestHead, ResponseHead};
-use crate::mapping::Known;
+use crate::mapping::{ApiKey, Known};
 use crate::model::Passthrough;
 use crate::refusal::{Answer, Refusal};
 use std::net::{IpAddr, SocketAddr};
@@ -135,6 +135,7 @@ fn known<'a>(permit: &'a Permit<'_>, head: &'a RequestHead, facts: &Facts<'a>) -
         extended_request_id: facts.extended_request_id,
         source: Some(facts.source),
         time_ms: Some(facts.time_ms),
+        api_key: permit.client.map(|client| ApiKey { id: client.key_id(), value: client.key_value() }),
         ..Known::default()
     }
 }

@@ -67,6 +67,15 @@ pub struct Known<'a> {
     /// Milliseconds since the epoch.
     pub time_ms: Option<u64>,
     pub error: Option<Fault<'a>>,
+    /// Whose API key the request brings.
+    pub api_key: Option<ApiKey<'a>>,
+}
+
+/// `context.identity.apiKey` and `apiKeyId`
+#[derive(Clone, Copy, Debug)]
+pub struct ApiKey<'a> {
+    pub id: &'a str,
+    pub value: &'a str,
 }
 
 /// `context.error.*`

@@ -4,6 +4,7 @@ mod duration;
 mod limit;
 mod release;
 mod stage;
+mod usage_plan;
 
 pub use duration::{DURATION_MAX, duration_text, parse_duration};
 pub use limit::{Frequency, LimitChoice, LimitChoices, LimitError, Period, RateLimit, SourceLimits};
@@ -11,6 +12,10 @@ pub use release::{Release, Share};
 pub use stage::{
     CACHE_TTL_SECONDS_MAX, CacheClusterSize, MethodPath, MethodSetting, Stage,
     UnauthorizedCacheControlHeaderStrategy,
+};
+pub use usage_plan::{
+    Allowance, ApiKey, ApiKeySource, Date, Granted, PlanKey, PlanStage, Quota, QuotaPeriod, Throttle,
+    UsagePlan, UsagePlans,
 };
 
 use std::collections::BTreeMap;
@@ -81,6 +86,8 @@ pub struct RestApi {
     pub base_path: String,
     pub binary_media_types: Vec<String>,
     pub minimum_compression_size: Option<u32>,
+    /// `x-amazon-apigateway-api-key-source`
+    pub api_key_source: ApiKeySource,
     /// `x-amazon-apigateway-policy`, as JSON, and where it stands.
     pub policy: Option<(serde_json::Value, Place)>,
     pub gateway_responses: Vec<GatewayResponse>,

@@ -1,5 +1,6 @@
 //! A stage's settings as AWS has them: the cache cluster and `methodSettings`, under AWS's names.
 
+use super::Throttle;
 use std::collections::BTreeMap;
 
 /// Of a `Stage`, what acts on requests beside its deployment.
@@ -42,9 +43,16 @@ pub struct MethodSetting {
     /// Must a client be allowed `execute-api:InvalidateCache` to renew an entry by `Cache-Control: max-age=0`?
     pub require_authorization_for_cache_control: bool,
     pub throttling_burst_limit: i32,
-    /// Requests a second.
+    /// Requests a second; below 0: no limit of its own.
     pub throttling_rate_limit: f64,
     pub unauthorized_cache_control_header_strategy: UnauthorizedCacheControlHeaderStrategy,
+}
+
+impl MethodSetting {
+    pub fn throttle(&self) -> Throttle {
+        let burst_limit = self.throttling_burst_limit.into();
+        Throttle { rate_limit: self.throttling_rate_limit, burst_limit }
+    }
 }
 
 /// AWS's longest time to live of a cached answer.

@@ -5,7 +5,7 @@ use super::method::{self, METHODS};
 use super::node::{Entry, Map, Node, Value, closest, shown};
 use super::path::{self, Tree};
 use super::{authorizer, endpoint, gateway_response, json, models, reference, security};
-use crate::model::{Method, Model, Place, Resource, RestApi};
+use crate::model::{ApiKeySource, Method, Model, Place, Resource, RestApi};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -170,6 +170,7 @@ fn extensions(root: &Map, api: &mut RestApi, findings: &mut Findings<'_>) {
     if let Some(node) = root.node("x-amazon-apigateway-api-key-source") {
         let words = ["HEADER", "AUTHORIZER"];
         if findings.one_of(node, "x-amazon-apigateway-api-key-source", &words) == Some(1) {
+            api.api_key_source = ApiKeySource::Authorizer;
             findings.unsupported(
                 node.place,
                 "API keys from an authorizer",

@@ -80,7 +80,6 @@ pub(crate) fn required(node: &Node, schemes: &Schemes, findings: &mut Findings<'
                 }
                 Some(Scheme::ApiKey) => {
                     required.api_key = true;
-                    findings.unsupported(entry.place, "API keys", "requests are refused until then");
                     continue;
                 }
                 Some(Scheme::Ignored) => {

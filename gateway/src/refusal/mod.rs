@@ -26,8 +26,10 @@ pub enum Refusal {
     },
     /// 403: `Cache-Control: max-age=0` of one who may not invalidate, where the method's strategy is FAIL_WITH_403.
     InvalidationDenied,
-    /// The method wants an API key, IAM or an authorizer: not supported yet, so nobody passes.
-    ApiKeyRequired,
+    /// 403 Forbidden: the method wants an API key and there is none that a usage plan of the stage holds; the text says
+    /// why, for `explain`.
+    InvalidApiKey(&'static str),
+    /// The method wants IAM or an authorizer: not supported yet, so nobody passes.
     IamRequired,
     AuthorizerRequired,
     /// 400 Missing required request parameters: [..]
@@ -46,14 +48,29 @@ pub enum Refusal {
     IntegrationBroken(&'static str),
     /// 504 Endpoint request timed out
     IntegrationTimeout,
-    /// 429; nobody raises it yet
-    Throttled,
+    /// 429 Too Many Requests
+    Throttled(Limit),
+    /// 429 Limit Exceeded: the API key's quota of the period is used up.
+    QuotaExceeded,
     /// 400, 414, 417, 431, 501, 505; the connection closes
     Malformed(Malformed),
     /// 408: the head or the body did not come in time; the connection closes
     ClientTooSlow,
     /// 503: the bodies that are held take all the room that there is
     Overloaded,
+}
+
+/// Whose rate is spent, in the order in which they are asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Limit {
+    /// The usage plan's of an API key, for one method.
+    PlanMethod,
+    /// The usage plan's of an API key.
+    Plan,
+    /// The stage's, for one method.
+    Method,
+    /// The account's in its region.
+    Account,
 }
 
 /// A whole answer, made by the gateway: refusals and MOCK.
@@ -125,7 +142,7 @@ impl Refusal {
             | Self::OutsideVpc
             | Self::PolicyDenied { .. }
             | Self::InvalidationDenied
-            | Self::ApiKeyRequired
+            | Self::InvalidApiKey(_)
             | Self::IamRequired
             | Self::AuthorizerRequired
             | Self::MissingParameters(_)
@@ -135,7 +152,8 @@ impl Refusal {
             | Self::IntegrationUnreachable
             | Self::IntegrationBroken(_)
             | Self::IntegrationTimeout
-            | Self::Throttled => false,
+            | Self::Throttled(_)
+            | Self::QuotaExceeded => false,
         }
     }
 

@@ -73,7 +73,7 @@ pub(super) fn builtin(refusal: &Refusal) -> Builtin {
         Refusal::PolicyDenied { .. } | Refusal::InvalidationDenied => {
             silent(T::AccessDenied, 403, "AccessDeniedException")
         }
-        Refusal::ApiKeyRequired => typed(T::InvalidApiKey, 403, "ForbiddenException", "Forbidden"),
+        Refusal::InvalidApiKey(_) => typed(T::InvalidApiKey, 403, "ForbiddenException", "Forbidden"),
         Refusal::AuthorizerRequired => {
             silent(T::AuthorizerConfigurationError, 500, "AuthorizerConfigurationException")
         }
@@ -100,7 +100,8 @@ pub(super) fn builtin(refusal: &Refusal) -> Builtin {
         Refusal::IntegrationTimeout => {
             execution(T::IntegrationTimeout, 504, INTERNAL, "Endpoint request timed out")
         }
-        Refusal::Throttled => typed(T::Throttled, 429, "TooManyRequestsException", "Too Many Requests"),
+        Refusal::Throttled(_) => typed(T::Throttled, 429, "TooManyRequestsException", "Too Many Requests"),
+        Refusal::QuotaExceeded => typed(T::QuotaExceeded, 429, "LimitExceededException", "Limit Exceeded"),
         Refusal::Malformed(malformed) => malformed_head(*malformed),
         Refusal::ClientTooSlow => bare(408, "RequestTimeoutException", "Request Timeout"),
         Refusal::Overloaded => bare(503, "ServiceUnavailableException", "Service Unavailable"),

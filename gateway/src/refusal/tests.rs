@@ -28,6 +28,8 @@ fn api(gateway_responses: GatewayResponses) -> Api {
         endpoint_type: EndpointType::Regional,
         stage_variables: Vec::new(),
         policy: None,
+        api_key_source: Default::default(),
+        throttle: None,
         gateway_responses,
         binary_media_types: Vec::new(),
         minimum_compression_size: None,
@@ -37,7 +39,8 @@ fn api(gateway_responses: GatewayResponses) -> Api {
             resource_id: "abc123".to_owned(),
             http_method: "ANY".to_owned(),
             authorization: crate::model::Authorization::None,
-            api_key_required: false,
+            is_limited: false,
+            limits: None,
             touches_bodies: false,
             body: None,
             required_parameters: Box::default(),
@@ -92,7 +95,7 @@ fn before_the_execution() {
         (Refusal::IamRequired, token),
         (Refusal::Forbidden("x"), forbidden),
         (Refusal::OutsideVpc, forbidden),
-        (Refusal::ApiKeyRequired, forbidden),
+        (Refusal::InvalidApiKey("x"), forbidden),
         (denied(false), (403, "AccessDeniedException", implicit, false)),
         (denied(true), (403, "AccessDeniedException", explicit, false)),
         (
@@ -100,7 +103,11 @@ fn before_the_execution() {
             (500, "AuthorizerConfigurationException", r#"{"message":null}"#, false),
         ),
         (Refusal::BodyTooLarge, (413, "RequestTooLargeException", r#"{"message":"Request Too Long"}"#, true)),
-        (Refusal::Throttled, (429, "TooManyRequestsException", r#"{"message":"Too Many Requests"}"#, false)),
+        (
+            Refusal::Throttled(Limit::Plan),
+            (429, "TooManyRequestsException", r#"{"message":"Too Many Requests"}"#, false),
+        ),
+        (Refusal::QuotaExceeded, (429, "LimitExceededException", r#"{"message":"Limit Exceeded"}"#, false)),
         (Refusal::ClientTooSlow, (408, "RequestTimeoutException", r#"{"message":"Request Timeout"}"#, true)),
         (
             Refusal::Overloaded,
@@ -244,7 +251,7 @@ fn customised_responses() {
         assert_eq!(field(&answer, name), value, "{name}");
     }
     // The default of its class, with the built-in body.
-    let answer = Refusal::Throttled.answer(&known);
+    let answer = Refusal::Throttled(Limit::Method).answer(&known);
     assert_eq!((answer.status, field(&answer, "x-all")), (418, Some("4xx")));
     assert_eq!(answer.body, br#"{"message":"Too Many Requests"}"#);
     // A mapped Content-Type wins over the template's.

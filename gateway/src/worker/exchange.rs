@@ -5,9 +5,10 @@ use super::client::{After, Client};
 use super::scratch::Scratch;
 use super::{proxy, respond, whole};
 use crate::guard::origin::origin;
-use crate::guard::{self, Permit, endpoint};
+use crate::guard::{self, Moment, Permit, endpoint};
 use crate::http::{Framing, RequestHead};
 use crate::integrate::{self, Facts, Integration};
+use crate::net;
 use crate::observe;
 use crate::refusal::Refusal;
 use crate::route::Asked;
@@ -38,7 +39,9 @@ pub(super) async fn exchange(client: &mut Client, scratch: &mut Scratch) -> Afte
             drawn: ids.drawn,
         }
     };
-    let after = match pass(&snapshot, client, &scratch.head, listener, (origin.source, ids.drawn)) {
+    let moment = Moment { now: net::now(), unix_s: facts.time_ms / 1000, counts: true };
+    let whom = (origin.source, ids.drawn);
+    let after = match pass(&snapshot, client, &scratch.head, listener, whom, moment) {
         Ok(permit) => {
             client.open.serving.set(Some(permit.matched.api));
             match reply(client, scratch, &permit, &facts).await {
@@ -64,6 +67,7 @@ fn pass<'s>(
     head: &RequestHead,
     listener: ListenerIndex,
     (source, drawn): (IpAddr, u64),
+    moment: Moment,
 ) -> Result<Permit<'s>, Refusal> {
     let peer = client.open.peer.ip();
     if source != peer.to_canonical() && client.local.is_banned(source) {
@@ -77,7 +81,7 @@ fn pass<'s>(
     endpoint::admit(snapshot, listener, reached.api, source)?;
     reached.api = snapshot.released(reached.api, drawn);
     let matched = snapshot.routes.find(&asked, reached)?;
-    let permit = guard::permit(snapshot, listener, source, head, matched)?;
+    let permit = guard::permit(snapshot, listener, source, head, matched, moment)?;
     match head.framing() {
         Framing::Length(length) if length > client.local.limits.body_bytes => Err(Refusal::BodyTooLarge),
         _ => Ok(permit),

@@ -27,6 +27,8 @@ pub(crate) struct Setup {
     pub(crate) workers: usize,
     /// More lines of every `[[listener]]`.
     pub(crate) keys: String,
+    /// At the end of the file.
+    pub(crate) more: String,
 }
 
 impl Setup {
@@ -38,6 +40,7 @@ impl Setup {
             listeners: vec![("public".into(), None, false)],
             workers: 1,
             keys: String::new(),
+            more: String::new(),
         }
     }
 
@@ -61,6 +64,12 @@ impl Setup {
     /// Writes one more line into every `[[listener]]`.
     pub(crate) fn listener_key(mut self, line: &str) -> Self {
         let _ = writeln!(self.keys, "{line}");
+        self
+    }
+
+    /// Writes these tables to the end of the file.
+    pub(crate) fn tables(mut self, text: &str) -> Self {
+        self.more.push_str(text);
         self
     }
 
@@ -105,7 +114,7 @@ impl Setup {
                 }
             }
         }
-        toml
+        toml + &self.more
     }
 }
 

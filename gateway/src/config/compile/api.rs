@@ -17,6 +17,7 @@ impl Compiler<'_> {
         let MadeFrom { model, entry, id, endpoint_type, region, account, .. } = made_from;
         let api: &RestApi = model;
         let mut tree = Tree::default();
+        let throttle = self.account_throttle(made_from);
         let mut methods = Vec::new();
         let mut schemas = Schemas::default();
         for resource in &api.resources {
@@ -32,12 +33,15 @@ impl Compiler<'_> {
                     self.resource_error(api, method.place, &resource.path, invalid);
                     continue;
                 }
+                let limits = self.method_limits(made_from, &resource.path, method);
                 let body = self.body(api, &mut schemas, method);
                 let touches_bodies = body.is_some() || api.minimum_compression_size.is_some();
                 methods.push(snapshot::Method {
                     touches_bodies,
                     body,
-                    ..self.method(entry, api, &resource.path, &parameters, method)
+                    is_limited: limits.is_some() || throttle.is_some(),
+                    limits,
+                    ..self.method(made_from, &resource.path, &parameters, method)
                 });
             }
         }
@@ -45,6 +49,8 @@ impl Compiler<'_> {
             name: entry.name.clone(),
             policy: self.policy(api, Owner { region, account, api: id }),
             cache: self.cluster(entry, api, id),
+            api_key_source: api.api_key_source,
+            throttle,
             id: id.clone(),
             account: account.clone(),
             region: region.clone(),
@@ -84,12 +90,12 @@ impl Compiler<'_> {
 
     fn method(
         &mut self,
-        entry: &ApiEntry,
-        api: &RestApi,
+        made_from: &MadeFrom,
         path: &str,
         parameters: &[String],
         method: &model::Method,
     ) -> snapshot::Method {
+        let (entry, api) = (&made_from.entry, &*made_from.model);
         let integration = match &method.integration {
             Some(integration) => self.integration(entry, api, parameters, integration),
             None => Integration::Unsupported("the document gives the method no integration"),
@@ -103,7 +109,8 @@ impl Compiler<'_> {
             resource_id,
             http_method: method.http_method.clone(),
             authorization: method.authorization.clone(),
-            api_key_required: method.api_key_required,
+            is_limited: false,
+            limits: None,
             required_parameters: match method.validate_parameters {
                 true => required.map(|(name, _)| name.clone()).collect(),
                 false => Box::default(),

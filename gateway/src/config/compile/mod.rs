@@ -5,16 +5,20 @@ mod body;
 mod cache;
 mod domain;
 mod part;
+mod plans;
 mod served;
 mod targets;
+mod throttle;
 
 pub use part::Part;
 
 use super::{ApiEntry, Document, Listener, Loaded, Remembered, Xdp};
 use crate::cache::Store;
 use crate::guard::endpoint::CidrSet;
+use crate::guard::meters::Meters;
 use crate::guard::offence::Thresholds;
 use crate::guard::origin::Front;
+use crate::guard::plan::Plans;
 use crate::model::{Diagnostic, EndpointType, Place, Release, RestApi, Severity, SourceLimits};
 use crate::route::{ApiDoor, Table};
 use crate::snapshot::{self, ApiIndex, Snapshot};
@@ -47,6 +51,7 @@ pub fn compile(
 #[derive(Clone, Copy, Debug)]
 pub struct Before<'b> {
     pub parts: &'b [Part],
+    pub plans: &'b Plans,
     /// Of the process: each stage that keeps its cluster's size keeps what it has cached.
     pub cache: &'b Store,
 }
@@ -73,7 +78,8 @@ pub fn compile_after(
         Targets::known(before.iter().flat_map(|before| before.parts).flat_map(|part| &part.api.targets));
     let new = || Store::new(document.node.cache_megabytes << 20);
     let cache = before.map_or_else(new, |before| before.cache.clone());
-    let mut compiler = Compiler { document, findings: Vec::new(), targets, cache, lenient: false };
+    let meters = loaded.meters.clone();
+    let mut compiler = Compiler { document, findings: Vec::new(), targets, cache, meters, lenient: false };
     let known = before.iter().flat_map(|before| before.parts);
     let known: HashMap<&str, &Part> = known.map(|part| (part.name(), part)).collect();
     let mut parts: Vec<Part> = Vec::new();
@@ -83,7 +89,8 @@ pub fn compile_after(
     for (entry, api) in document.apis.iter().zip(&loaded.apis) {
         let Ok(api) = api else { continue };
         let Some(id) = compiler.id_of(entry, remembered) else { continue };
-        let made_from = MadeFrom::new(document, entry, api, id, endpoint_type(entry, api, remembered));
+        let made_from =
+            MadeFrom::new(document, entry, api, id, endpoint_type(entry, api, remembered), &loaded.meters);
         let part = match known.get(entry.name.as_str()).filter(|part| part.made_from == made_from) {
             Some(part) => (*part).clone(),
             None => compiler.part(made_from),
@@ -104,18 +111,10 @@ pub fn compile_after(
     compiler.check_reachable(&listeners, &apis);
     compiler.check_shared(&listeners, &apis);
     compiler.check_limits(&listeners);
+    let plans = compiler.plans(loaded, before.map(|before| before.plans), &index_of, &apis);
     let routes = Table::new(doors, &listeners, &compiler.only_apis(&listeners, &apis));
     let (routes, domain_policies) = compiler.with_domains(routes);
-    let (errors, mut warnings): (Vec<_>, Vec<_>) =
-        compiler.findings.into_iter().partition(|finding| finding.severity == Severity::Error);
-    // The document's reader has often said it already, of the same line.
-    warnings.retain(|found| {
-        let same = |known: &Diagnostic| known.file == found.file && known.place.line == found.place.line;
-        found.place.line == 0 || !loaded.warnings.iter().any(same)
-    });
-    if !errors.is_empty() {
-        return Err(errors);
-    }
+    let warnings = warnings(compiler.findings, loaded)?;
     let vpc = |vpc: &super::Vpc| snapshot::Vpc { id: vpc.id.clone(), cidrs: CidrSet::new(&vpc.cidrs) };
     let snapshot = Snapshot {
         generation,
@@ -127,6 +126,7 @@ pub fn compile_after(
         offences: offences(document),
         targets: targets::of_all(&apis),
         canaries: canaries(&apis),
+        plans,
         apis,
         routes,
         domain_policies,
@@ -156,6 +156,18 @@ fn canaries(apis: &[Arc<snapshot::Api>]) -> Vec<snapshot::Canary> {
         Some(snapshot::Canary { stage, canary: index, share })
     };
     apis.iter().enumerate().filter_map(canary).collect()
+}
+
+/// Err: the errors among them.
+fn warnings(findings: Vec<Diagnostic>, loaded: &Loaded) -> Result<Vec<Diagnostic>, Vec<Diagnostic>> {
+    let (errors, mut warnings): (Vec<_>, Vec<_>) =
+        findings.into_iter().partition(|finding| finding.severity == Severity::Error);
+    // The document's reader has often said it already, of the same line.
+    warnings.retain(|found| {
+        let same = |known: &Diagnostic| known.file == found.file && known.place.line == found.place.line;
+        found.place.line == 0 || !loaded.warnings.iter().any(same)
+    });
+    if errors.is_empty() { Ok(warnings) } else { Err(errors) }
 }
 
 /// Switched > the file's > AWS's default.
@@ -189,6 +201,7 @@ struct Compiler<'a> {
     findings: Vec<Diagnostic>,
     targets: Targets,
     cache: Store,
+    meters: Meters,
     /// A stored API is compiled: what cannot be served of it is left out, and is no error of the whole.
     lenient: bool,
 }

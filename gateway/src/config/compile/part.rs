@@ -2,7 +2,8 @@
 
 use super::Compiler;
 use crate::config::{ApiEntry, Document, Owner};
-use crate::model::{Diagnostic, EndpointType, RestApi};
+use crate::guard::meters::Meters;
+use crate::model::{Diagnostic, EndpointType, RestApi, Throttle};
 use crate::route::Packed;
 use crate::snapshot;
 use std::sync::Arc;
@@ -32,6 +33,8 @@ pub(super) struct MadeFrom {
     pub(super) region: String,
     pub(super) account: String,
     pub(super) cache_megabytes: u64,
+    pub(super) account_throttle: Option<Throttle>,
+    pub(super) meters: Meters,
 }
 
 impl MadeFrom {
@@ -41,6 +44,7 @@ impl MadeFrom {
         model: &Arc<RestApi>,
         id: String,
         endpoint_type: EndpointType,
+        meters: &Meters,
     ) -> Arc<Self> {
         let nodes = || Owner { account: document.node.account.clone(), region: document.node.region.clone() };
         let owner = entry.owner.clone().unwrap_or_else(nodes);
@@ -52,13 +56,25 @@ impl MadeFrom {
             region: owner.region,
             account: owner.account,
             cache_megabytes: document.node.cache_megabytes,
+            account_throttle: document.node.account_throttle(entry.owner.is_some()),
+            meters: meters.clone(),
         })
     }
 }
 
 impl PartialEq for MadeFrom {
     fn eq(&self, other: &Self) -> bool {
-        let Self { model, entry, id, endpoint_type, region, account, cache_megabytes } = self;
+        let Self {
+            model,
+            entry,
+            id,
+            endpoint_type,
+            region,
+            account,
+            cache_megabytes,
+            account_throttle,
+            meters,
+        } = self;
         Arc::ptr_eq(model, &other.model)
             && *entry == other.entry
             && *id == other.id
@@ -66,6 +82,8 @@ impl PartialEq for MadeFrom {
             && *region == other.region
             && *account == other.account
             && *cache_megabytes == other.cache_megabytes
+            && *account_throttle == other.account_throttle
+            && *meters == other.meters
     }
 }
 

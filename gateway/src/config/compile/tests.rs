@@ -42,6 +42,8 @@ fn walk(snapshot: &Snapshot, listener: &str, source: &str, request: &str) -> Out
     let source: IpAddr = source.parse().unwrap();
     let via = Via::default();
     let head = head_of(request);
+    #[allow(clippy::disallowed_methods)] // any moment
+    let moment = guard::Moment { now: std::time::Instant::now(), unix_s: 1_795_366_800, counts: true };
     let facts = Facts {
         request_id: "r-1",
         extended_request_id: "x-1",
@@ -62,7 +64,7 @@ fn walk(snapshot: &Snapshot, listener: &str, source: &str, request: &str) -> Out
         api = Some(&snapshot.apis[reached.api]);
         let found = snapshot.routes.find(&asked, reached)?;
         matched = Some(found.clone());
-        let permit = guard::permit(snapshot, listener, source, &head, found)?;
+        let permit = guard::permit(snapshot, listener, source, &head, found, moment)?;
         match &permit.method.integration {
             Integration::HttpProxy(backend) | Integration::Http(backend) => {
                 integrate::write_request(&permit, backend, (&head, Carried::of(&head)), &facts, &mut out)
@@ -172,7 +174,8 @@ fn what_stays_as_it_was_is_taken_over() {
     let mut loaded = node(&[("l", None, None)], &[("a", &get("/a")), ("b", &get("/b"))]);
     let first = compile_after(&loaded, &remembered, 1, None).unwrap();
     let taken = |loaded: &Loaded, remembered: &Remembered| {
-        let before = Before { parts: &first.parts, cache: &first.snapshot.cache };
+        let before =
+            Before { parts: &first.parts, cache: &first.snapshot.cache, plans: &first.snapshot.plans };
         let next = compile_after(loaded, remembered, 2, Some(before)).unwrap();
         let (before, now) = (&first.snapshot, &next.snapshot);
         assert!(Arc::ptr_eq(&before.targets[0], &now.targets[0]), "the backend stays the same");
@@ -200,12 +203,8 @@ fn what_stays_as_it_was_is_taken_over() {
         },
         |loaded| loaded.apis[1] = node(&[], &[("b", "paths: {}")]).apis.remove(0),
     ] {
-        let mut changed = Loaded {
-            document: loaded.document.clone(),
-            apis: loaded.apis.clone(),
-            warnings: loaded.warnings.clone(),
-            sources: Sources::default(),
-        };
+        let (document, apis, meters) = (loaded.document.clone(), loaded.apis.clone(), loaded.meters.clone());
+        let mut changed = Loaded { meters, ..Loaded::of(document, apis, Vec::new(), Sources::default()) };
         change(&mut changed);
         assert_eq!(taken(&changed, &remembered), [true, false]);
     }
@@ -224,7 +223,13 @@ fn node(listeners: Listeners<'_>, apis: &[(&str, &str)]) -> Loaded {
     let place = |line| Place { line, column: 1 };
     let document = Document {
         file: PathBuf::from("gateway.toml"),
-        node: Node { region: "r".to_owned(), account: "1".to_owned(), workers: 1, cache_megabytes: 64 },
+        node: Node {
+            region: "r".to_owned(),
+            account: "1".to_owned(),
+            workers: 1,
+            cache_megabytes: 64,
+            throttle: None,
+        },
         control: Control { address: None, store: PathBuf::from("store") },
         bans: super::super::Bans::default(),
         xdp: Xdp { mode: XdpMode::Off, ..Xdp::default() },
@@ -243,6 +248,8 @@ fn node(listeners: Listeners<'_>, apis: &[(&str, &str)]) -> Loaded {
                 place: place(10),
             })
             .collect(),
+        api_keys: Vec::new(),
+        usage_plans: Vec::new(),
         apis: apis
             .iter()
             .enumerate()
@@ -269,8 +276,7 @@ fn node(listeners: Listeners<'_>, apis: &[(&str, &str)]) -> Loaded {
         let file = PathBuf::from(format!("{name}.yaml"));
         Ok(Arc::new(openapi::import(&file, &text).unwrap_or_else(|errors| panic!("{errors:#?}")).api))
     };
-    let (warnings, sources) = (Vec::new(), Sources::default());
-    Loaded { apis: apis.iter().map(read).collect(), document, warnings, sources }
+    Loaded::of(document, apis.iter().map(read).collect(), Vec::new(), Sources::default())
 }
 
 const PUBLIC: Listeners<'static> = &[("public", None, None)];

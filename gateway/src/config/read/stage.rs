@@ -2,23 +2,56 @@
 
 use super::Reader;
 use crate::model::{
-    CACHE_TTL_SECONDS_MAX, CacheClusterSize, MethodPath, MethodSetting, Place, Stage,
+    CACHE_TTL_SECONDS_MAX, CacheClusterSize, MethodPath, MethodSetting, Place, Stage, Throttle,
     UnauthorizedCacheControlHeaderStrategy,
 };
-use crate::openapi::node::{Map, shown};
+use crate::openapi::node::{Map, Value, shown};
 use std::collections::BTreeMap;
 
-const KEYS: [&str; 5] = [
+const KEYS: [&str; 7] = [
     "caching_enabled",
     "cache_ttl_in_seconds",
     "cache_data_encrypted",
     "require_authorization_for_cache_control",
     "unauthorized_cache_control_header_strategy",
+    "throttling_rate_limit",
+    "throttling_burst_limit",
 ];
+/// Requests a second.
+const RATE_MAX: f64 = 1e9;
 /// More than an API of AWS's has methods.
 const METHOD_SETTINGS_MAX: usize = 1000;
 
 impl Reader<'_> {
+    /// `throttling_rate_limit` and `throttling_burst_limit`; a burst that is not written is what comes in a second.
+    pub(super) fn throttle(&mut self, map: &Map) -> Option<Throttle> {
+        const RATE: &str = "throttling_rate_limit";
+        const BURST: &str = "throttling_burst_limit";
+        let burst_node = map.node(BURST);
+        let burst = burst_node.and_then(|node| self.integer(node, BURST, 0, i32::MAX as u64));
+        let Some(node) = map.node(RATE) else {
+            if let Some(node) = burst_node {
+                let what = format!("there is a `{BURST}` and no `{RATE}`");
+                self.findings.error(node.place, what, format!("write {RATE} = 100.0: requests a second"));
+            }
+            return None;
+        };
+        let Value::Number(text) = &node.value else {
+            let what = format!("`{RATE}` must be a number, not {}", node.kind());
+            self.findings.error(node.place, what, "write requests a second: 0.5 or 100");
+            return None;
+        };
+        let rate = text.replace('_', "").parse::<f64>().ok();
+        let Some(rate_limit) = rate.filter(|rate| (0.0..=RATE_MAX).contains(rate)) else {
+            let what = format!("`{RATE}` is {}", shown(text));
+            self.findings.error(node.place, what, format!("write requests a second, 0 to {RATE_MAX}"));
+            return None;
+        };
+        let a_second = || (rate_limit.ceil() as u64).max(u64::from(rate_limit > 0.0));
+        let burst_limit = i64::try_from(burst.unwrap_or_else(a_second)).unwrap_or(i64::MAX);
+        Some(Throttle { rate_limit, burst_limit })
+    }
+
     /// The settings, and where those of each method stand.
     pub(super) fn stage_settings(&mut self, map: &Map) -> (Stage, BTreeMap<MethodPath, Place>) {
         let size = map.node("cache_cluster_size").and_then(|node| {
@@ -66,6 +99,8 @@ impl Reader<'_> {
     fn method_setting(&mut self, map: &Map, name: &str) -> MethodSetting {
         self.findings.deny_unknown_keys(map, name, &KEYS);
         let otherwise = MethodSetting::default();
+        // Settings of a file limit nothing that they do not mention.
+        let throttle = self.throttle(map).unwrap_or(Throttle::NONE);
         let ttl = map
             .node("cache_ttl_in_seconds")
             .and_then(|node| self.integer(node, "cache_ttl_in_seconds", 0, CACHE_TTL_SECONDS_MAX.into()))
@@ -74,6 +109,8 @@ impl Reader<'_> {
         let words = UnauthorizedCacheControlHeaderStrategy::ALL.map(|(word, _)| word);
         let strategy = map.node(STRATEGY).and_then(|node| self.findings.one_of(node, STRATEGY, &words));
         MethodSetting {
+            throttling_rate_limit: throttle.rate_limit,
+            throttling_burst_limit: i32::try_from(throttle.burst_limit).unwrap_or(i32::MAX),
             caching_enabled: self.flag(map, "caching_enabled", otherwise.caching_enabled),
             cache_ttl_in_seconds: ttl.unwrap_or(otherwise.cache_ttl_in_seconds),
             cache_data_encrypted: self.flag(map, "cache_data_encrypted", otherwise.cache_data_encrypted),
@@ -95,7 +132,7 @@ impl Reader<'_> {
 mod tests {
     use crate::config::ApiEntry;
     use crate::config::read::document;
-    use crate::model::{Diagnostic, MethodPath, Severity, UnauthorizedCacheControlHeaderStrategy};
+    use crate::model::{Diagnostic, MethodPath, Severity, Throttle, UnauthorizedCacheControlHeaderStrategy};
     use std::path::Path;
 
     /// With `api` at the end of its `[[api]]`, which begins in line 5.
@@ -127,6 +164,15 @@ mod tests {
         let strategy = UnauthorizedCacheControlHeaderStrategy::FailWith403;
         assert_eq!(own.unauthorized_cache_control_header_strategy, strategy);
         assert_eq!(entry.setting_places[&MethodPath::parse("pets/GET").unwrap()].line, 12);
+        assert!(own.throttle().is_unlimited(), "what a file does not say is no limit");
+        let limited = read(
+            "[api.method_settings.\"*/*\"]\nthrottling_rate_limit = 2.5\n\
+             [api.method_settings.\"pets/GET\"]\nthrottling_rate_limit = 10\nthrottling_burst_limit = 0",
+        )
+        .unwrap();
+        let throttle = |path: &str| limited.settings.setting(path, "GET").unwrap().throttle();
+        assert_eq!(throttle("/"), Throttle { rate_limit: 2.5, burst_limit: 3 });
+        assert_eq!(throttle("/pets"), Throttle { rate_limit: 10.0, burst_limit: 0 });
         let off = read("cache_cluster_size = \"1.6\"\ncache_cluster_enabled = false").unwrap();
         assert!(!off.settings.cache_cluster_enabled);
         assert!(!read("").unwrap().settings.cache_cluster_enabled);
@@ -142,6 +188,10 @@ mod tests {
             (settings("pets", ""), 9, "`pets` is neither", "pets/{petId}/GET"),
             (settings("*/*", "cache_ttl_in_seconds = 3601"), 10, "3601", "0 to 3600"),
             (settings("*/*", "cache_ttl_in_seconds = \"5\""), 10, "not a string", "without quotes"),
+            (settings("*/*", "throttling_burst_limit = 5"), 10, "no `throttling_rate_limit`", "a second"),
+            (settings("*/*", "throttling_rate_limit = -1.0"), 10, "is -1.0", "0 to 1000000000"),
+            (settings("*/*", "throttling_rate_limit = \"5\""), 10, "not a string", "0.5 or 100"),
+            (settings("*/*", "throttling_rate_limit = nan"), 10, "nan", "0 to 1000000000"),
             (settings("*/*", "caching = true"), 10, "`caching` is not a key", "caching_enabled"),
             (
                 settings("*/*", "unauthorized_cache_control_header_strategy = \"FAIL\""),

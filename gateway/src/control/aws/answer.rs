@@ -6,6 +6,7 @@ use super::{Auth, Aws, keys, test_invoke};
 use crate::aws::{self, Answer, Authorization, Call, Credential, Effect, Fault, Operation, Overlaid, Signed};
 use crate::control::cache;
 use crate::control::node::Node;
+use crate::model::Throttle;
 use crate::observe::log;
 use crate::store::{Failed, KeyValue, NotCommitted, Read, Transaction};
 use http_body_util::{BodyExt, Full, Limited};
@@ -126,6 +127,9 @@ impl<'a> Asked<'a> {
 
 async fn run(node: &Node, asked: &Asked<'_>) -> Result<Answer, Fault> {
     let aws = &node.aws;
+    if matches!(asked.operation.name, "GetUsage" | "UpdateUsage") {
+        aws.flush_usage().await?;
+    }
     if !asked.operation.writes() {
         let files = aws.files.of(&node.running());
         let over = Overlaid { store: &aws.store, files: &files };
@@ -180,6 +184,7 @@ pub(super) fn begin<'c>(node: &'c Node, asked: &'c Asked<'_>, store: &'c dyn Rea
         body: asked.body,
         account: &node.started_with.document.node.account,
         region: &asked.region,
+        throttle: node.running().loaded.document.node.throttle.unwrap_or(Throttle::ACCOUNT),
         now: now(),
         draw: DRAW,
         tx: Transaction::new(store),

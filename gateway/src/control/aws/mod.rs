@@ -4,6 +4,7 @@ mod answer;
 mod files;
 mod keys;
 mod objects;
+mod plans;
 mod publish;
 mod random;
 mod test_invoke;
@@ -11,15 +12,20 @@ mod test_invoke;
 pub(super) use answer::answer;
 pub(super) use keys::{create as create_key, list as list_keys, remove as remove_key, welcome};
 pub(super) use objects::{apply as apply_objects, export as export_objects};
+pub(super) use plans::{add as add_usage, forward, keep_usage};
 pub(super) use publish::publisher;
 
 use super::types::Problem;
 use crate::config::Stored;
+use crate::guard::meters::Meters;
+use crate::model::UsagePlans;
+use crate::observe::log;
 use crate::store::Embedded;
 use publish::{Cache, Published};
 use std::cell::{Cell, RefCell};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
+use std::sync::Arc;
 use tokio::sync::{Mutex, watch};
 
 const FILE: &str = "objects.redb";
@@ -41,6 +47,10 @@ pub(super) struct Aws {
     turn: Mutex<()>,
     serving: RefCell<Rc<Stored>>,
     cache: RefCell<Cache>,
+    /// Keys and plans, with the digest of the objects that they were made of.
+    plans: RefCell<(u64, Arc<UsagePlans>)>,
+    /// What counts by them, and by all other limits of the data plane.
+    meters: Meters,
     /// `serving` has what the workers have not, yet.
     differs: Cell<bool>,
     published: watch::Sender<Published>,
@@ -62,6 +72,8 @@ impl Aws {
             turn: Mutex::new(()),
             serving: RefCell::default(),
             cache: RefCell::default(),
+            plans: RefCell::default(),
+            meters: Meters::default(),
             differs: Cell::new(false),
             published: watch::Sender::new(Published::default()),
             files: files::Files::default(),
@@ -90,6 +102,9 @@ impl Aws {
     /// forgotten when it did, and dropped after `regain` when it did not.
     pub(super) async fn set_aside(&self) -> tokio::sync::MutexGuard<'_, ()> {
         let turn = self.turn.lock().await;
+        if let Err(failed) = self.write_usage().await {
+            log("error", "aws", format_args!("what API keys have used is not written down: {failed}"));
+        }
         self.store.close();
         turn
     }

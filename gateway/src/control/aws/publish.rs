@@ -1,7 +1,9 @@
 //! From the store to the data plane: every commit that touches what is served is published, whoever made it.
 
 use super::Aws;
-use crate::aws::{Served, ServedDomain, ServedPrivate, Which, deployments, endpoints, served, served_domain};
+use crate::aws::{
+    PLAN_KINDS, Served, ServedDomain, ServedPrivate, Which, deployments, endpoints, served, served_domain,
+};
 use crate::config::{ApiEntry, BasePath, Domain, Owner, Private, Stored, StoredApi};
 use crate::control::change::{self, Terms};
 use crate::control::node::Node;
@@ -57,7 +59,12 @@ impl Aws {
             }
         }
         *cache = next;
-        let before = self.serving.replace(Rc::new(Stored { apis: serving, domains: self.domains()? }));
+        if self.read_plans()? {
+            self.differs.set(true);
+        }
+        let (plans, meters) = (self.plans.borrow().1.clone(), self.meters.clone());
+        let serving = Stored { apis: serving, domains: self.domains()?, plans, meters };
+        let before = self.serving.replace(Rc::new(serving));
         let now = self.serving();
         let same = |(a, b): (&StoredApi, &StoredApi)| a.entry == b.entry && Arc::ptr_eq(&a.api, &b.api);
         let apis = before.apis.len() == now.apis.len() && before.apis.iter().zip(&now.apis).all(same);
@@ -199,6 +206,7 @@ fn stored(served: Served, owner: Owner) -> StoredApi {
 pub(super) fn is_served(key: &str) -> bool {
     ["apis/", "stages/", "domainnames/", "mappings/", "associations/"]
         .iter()
+        .chain(&PLAN_KINDS)
         .any(|kind| key.starts_with(kind))
 }
 

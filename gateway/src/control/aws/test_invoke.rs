@@ -105,10 +105,16 @@ fn snapshot_of(document: &Document, test: &TestInvocation) -> Result<Snapshot, F
         release: Release::Whole,
         place: Place::default(),
     };
-    let document =
-        Document { listeners: Vec::new(), domains: Vec::new(), apis: vec![entry], ..document.clone() };
+    let document = Document {
+        listeners: Vec::new(),
+        domains: Vec::new(),
+        apis: vec![entry],
+        api_keys: Vec::new(),
+        usage_plans: Vec::new(),
+        ..document.clone()
+    };
     let apis = vec![Ok(Arc::new(test.api.clone()))];
-    let loaded = Loaded { document, apis, warnings: Vec::new(), sources: Sources::default() };
+    let loaded = Loaded::of(document, apis, Vec::new(), Sources::default());
     let compiled = config::compile(&loaded, &Remembered::default(), 0);
     compiled.map(|(snapshot, _)| snapshot).map_err(|errors| {
         Fault::bad_request(errors.first().map_or_else(String::new, |error| error.what.clone()))

@@ -84,7 +84,8 @@ fn snapshot(path: &str, integration: &model::Integration) -> Snapshot {
         resource_id: "abc123".to_owned(),
         http_method: "ANY".to_owned(),
         authorization: model::Authorization::None,
-        api_key_required: false,
+        is_limited: false,
+        limits: None,
         touches_bodies: false,
         body: None,
         required_parameters: Box::default(),
@@ -104,6 +105,8 @@ fn snapshot(path: &str, integration: &model::Integration) -> Snapshot {
         endpoint_type: EndpointType::Regional,
         stage_variables: Vec::new(),
         policy: None,
+        api_key_source: Default::default(),
+        throttle: None,
         gateway_responses: crate::refusal::GatewayResponses::default(),
         binary_media_types: Vec::new(),
         minimum_compression_size: None,
@@ -134,6 +137,7 @@ fn snapshot(path: &str, integration: &model::Integration) -> Snapshot {
         domain_policies: Vec::new(),
         cache: crate::cache::Store::new(0),
         canaries: Vec::new(),
+        plans: Default::default(),
     }
 }
 
@@ -167,7 +171,9 @@ fn matched(snapshot: &Snapshot, head: &RequestHead) -> Match {
 }
 
 fn permitted<'s>(snapshot: &'s Snapshot, head: &RequestHead) -> Permit<'s> {
-    guard::permit(snapshot, 0, facts().source, head, matched(snapshot, head)).unwrap()
+    #[allow(clippy::disallowed_methods)] // any moment
+    let moment = guard::Moment { now: std::time::Instant::now(), unix_s: 1_795_366_800, counts: true };
+    guard::permit(snapshot, 0, facts().source, head, matched(snapshot, head), moment).unwrap()
 }
 
 /// What goes to the backend.

@@ -94,6 +94,7 @@ impl Memory {
             body: body.as_bytes(),
             account: "000000000000",
             region: "us-east-1",
+            throttle: crate::model::Throttle::ACCOUNT,
             now: 1_800_000_000,
             draw,
             tx: Transaction::new(self),
