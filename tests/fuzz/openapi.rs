@@ -173,16 +173,32 @@ fn move_places(found: &mut Outcome, mut change: impl FnMut(&mut Place)) {
 }
 
 /// Every place in the model.
+/// A field that is new to it does not compile here before it is named.
 fn places_of(api: &mut RestApi, mut change: impl FnMut(&mut Place)) {
-    if let Some((_, place)) = &mut api.policy {
-        change(place);
-    }
-    for response in &mut api.gateway_responses {
+    let RestApi {
+        file: _,
+        name: _,
+        description: _,
+        endpoint_type: _,
+        vpc_endpoint_ids: _,
+        base_path: _,
+        binary_media_types: _,
+        minimum_compression_size: _,
+        api_key_source: _,
+        policy,
+        gateway_responses,
+        authorizers: _,
+        models,
+        resources,
+    } = api;
+    policy.iter_mut().for_each(|(_, place)| change(place));
+    models.iter_mut().for_each(|model| change(&mut model.place));
+    for response in gateway_responses {
         change(&mut response.place);
         pairs(&mut response.response_parameters, &mut change);
         pairs(&mut response.response_templates, &mut change);
     }
-    for resource in &mut api.resources {
+    for resource in resources {
         change(&mut resource.place);
         for method in &mut resource.methods {
             change(&mut method.place);
@@ -193,7 +209,7 @@ fn places_of(api: &mut RestApi, mut change: impl FnMut(&mut Place)) {
     }
 }
 
-/// A field that is new to it does not compile here before it is named.
+/// As for the API.
 fn places_of_integration(integration: &mut Integration, change: &mut impl FnMut(&mut Place)) {
     let Integration {
         kind: _,
