@@ -133,18 +133,27 @@ pub(super) async fn upgrade(node: &Node, request: &UpgradeRequest) -> Result<Upg
         }
     };
     std::mem::forget((changing, banning, objects));
-    for task in means.tasks.borrow().iter() {
-        task.abort();
-    }
-    notify::main_pid(pid);
-    means.left.set(Some(Duration::from_secs(drain_s)));
-    means.told.notify_one();
+    depart(node, means, pid, Duration::from_secs(drain_s));
     log(
         "info",
         "upgrade",
         format_args!("process {pid} serves (version {version}); this one ends within {drain_s} s"),
     );
     Ok(Upgraded { done: true, pid: Some(pid), version: Some(version), ..planned })
+}
+
+/// That process serves. Workers are ordered before it is answered: whoever heard the answer is told by this process
+/// that his connection ends.
+fn depart(node: &Node, means: &Means, pid: u32, within: Duration) {
+    for task in means.tasks.borrow().iter() {
+        task.abort();
+    }
+    notify::main_pid(pid);
+    for worker in &node.workers {
+        let _ = worker.mail.send(Order::Leave { within });
+    }
+    means.left.set(Some(within));
+    means.told.notify_one();
 }
 
 /// Does another process serve already?
@@ -296,9 +305,6 @@ fn end_of(child: &mut Child) -> String {
 /// Lets the clients of this process finish. The other one has the control socket, the store and the kernel.
 pub(super) async fn leave(node: &Node, means: &Means) {
     let within = means.left.get().unwrap_or_default();
-    for worker in &node.workers {
-        let _ = worker.mail.send(Order::Leave { within });
-    }
     let ended = async {
         let mut turns = 1_u32;
         while node.workers.iter().any(|worker| !worker.thread.is_finished()) {
