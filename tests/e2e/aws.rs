@@ -206,6 +206,69 @@ fn usage_plans_say_who_may_call_and_how_often() {
     run(&gateway, "plans.py", &["check", "12"]);
 }
 
+#[test]
+fn terraforms_calls_read_what_they_wrote() {
+    run(&empty(), "terraform.py", &[]);
+}
+
+/// A command about the region that the scripts use.
+fn east<'a>(arguments: &[&'a str]) -> Vec<&'a str> {
+    [arguments, &["--region", "us-east-1"]].concat()
+}
+
+/// The commands do what aws cli does, without a signature, and ask before what is dangerous.
+#[test]
+fn commands_deploy_roll_back_and_set_policies() {
+    let gateway = empty();
+    run(&gateway, "commands.py", &["make"]);
+    let served = || {
+        let response = gateway.client().get("/prod/x");
+        (response.status, response.text().to_owned())
+    };
+    let first = gateway.json(&east(&["deploy", "pets", "prod", "--description", "first"]));
+    assert_eq!(served(), (200, "\"one\"".into()));
+    run(&gateway, "commands.py", &["change"]);
+    assert_eq!(served(), (200, "\"one\"".into()), "a change is not served before it is deployed");
+    let second = gateway.json(&east(&["deploy", "pets", "prod"]));
+    assert_eq!(served(), (200, "\"two\"".into()));
+    let (first, second) = (first["id"].as_str().unwrap(), second["id"].as_str().unwrap());
+
+    let back = east(&["rollback", "pets", "prod", "--to", first]);
+    let asked = gateway.command(&back);
+    assert_eq!(asked.status.code(), Some(2), "{asked:?}");
+    assert_eq!(gateway.json(&[&back[..], &["--plan"]].concat())["done"], false);
+    assert_eq!(served(), (200, "\"two\"".into()), "neither a plan nor a question changes anything");
+    let done = gateway.json(&[&back[..], &["--yes"]].concat());
+    assert_eq!(done, json!({"from": second, "to": first, "done": true}));
+    assert_eq!(served(), (200, "\"one\"".into()));
+    let stages = gateway.json(&east(&["stage", "list", "pets"]));
+    assert_eq!(
+        (&stages["item"][0]["stageName"], &stages["item"][0]["deploymentId"]),
+        (&json!("prod"), &json!(first))
+    );
+    let again = gateway.command(&[&back[..], &["--yes"]].concat());
+    assert!(String::from_utf8_lossy(&again.stdout).starts_with("nothing to do"), "{again:?}");
+
+    let deny = r#"{"Version": "2012-10-17", "Statement": [{"Effect": "Deny", "Principal": "*",
+        "Action": "execute-api:Invoke", "Resource": "*"}]}"#;
+    gateway.home.write_file("deny.json", deny);
+    let file = gateway.home.folder().join("deny.json");
+    let set = east(&["policy", "set", "pets", file.to_str().unwrap()]);
+    assert_eq!(gateway.json(&set)["done"], true);
+    assert_eq!(served().0, 200, "as in AWS, a policy is part of a deployment");
+    gateway.json(&east(&["deploy", "pets", "prod"]));
+    assert_eq!(served().0, 403);
+    let told: Value = serde_json::from_str(deny).unwrap();
+    assert_eq!(gateway.json(&east(&["policy", "show", "pets"])), told);
+    assert_eq!(gateway.json(&set)["done"], false, "it has that policy");
+    gateway.json(&east(&["policy", "clear", "pets"]));
+    gateway.json(&east(&["deploy", "pets", "prod"]));
+    assert_eq!(served(), (200, "\"two\"".into()));
+
+    let wrong = gateway.command(&["stage", "list", "pets", "--region", "eu-west-1"]);
+    assert!(String::from_utf8_lossy(&wrong.stderr).contains("no API \"pets\" in this region"), "{wrong:?}");
+}
+
 /// `kill -9` while four clients write: what was acknowledged is there, and the store can be read and written.
 #[test]
 fn a_kill_in_a_storm_of_writes_loses_nothing_that_was_acknowledged() {

@@ -15,10 +15,13 @@ mod keys;
 mod limit;
 mod man;
 mod objects;
+mod operation;
 mod output;
 mod plans;
+mod policy;
 mod run;
 mod ssh;
+mod stage;
 mod status;
 mod traffic;
 mod upgrade;
@@ -80,6 +83,16 @@ enum Command {
     /// List and show APIs, switch their endpoint type
     #[command(subcommand)]
     Api(api::Api),
+    /// Stages of APIs that were made through the AWS API
+    #[command(subcommand)]
+    Stage(stage::Stage),
+    /// Make a deployment of an API as it is now, and point a stage to it
+    Deploy(stage::Deploy),
+    /// Point a stage back to an earlier deployment
+    Rollback(stage::Rollback),
+    /// Resource policies of APIs that were made through the AWS API
+    #[command(subcommand)]
+    Policy(policy::Policy),
     /// Ban sources, list and lift bans
     #[command(subcommand)]
     Ban(ban::Ban),
@@ -143,6 +156,10 @@ fn dispatch(cli: &Cli) -> Result<End, Problem> {
         Command::Upgrade(command) => command.run(global),
         Command::Status => status::run(global),
         Command::Api(command) => command.run(global),
+        Command::Stage(command) => command.run(global),
+        Command::Deploy(command) => command.run(global),
+        Command::Rollback(command) => command.run(global),
+        Command::Policy(command) => command.run(global),
         Command::Ban(command) => command.run(global),
         Command::Cache(command) => command.run(global),
         Command::Plans(command) => command.run(global),
@@ -225,6 +242,14 @@ mod tests {
             "gateway ban list 203.0.113.7 --json",
             "gateway ban remove 203.0.113.7",
             "gateway ban remove --all --yes",
+            "gateway stage list pets --region eu-central-1",
+            "gateway stage show a1b2c3d4e5 prod --json",
+            "gateway deploy pets prod --description v2 --variable backend=127.0.0.1:8090 --variable a=b=c",
+            "gateway rollback pets prod --plan",
+            "gateway rollback pets prod --to abc123 --yes --json",
+            "gateway policy show pets",
+            "gateway policy set pets policy.json",
+            "gateway policy clear pets",
             "gateway cache stats --json",
             "gateway cache flush orders",
             "gateway cache flush orders prod --json",
@@ -292,6 +317,9 @@ mod tests {
             "gateway ban remove",
             "gateway ban remove 203.0.113.7 --all",
             "gateway cache flush",
+            "gateway deploy pets",
+            "gateway deploy pets prod --variable backend",
+            "gateway rollback pets prod --plan --yes",
             "gateway explain GET http://host/",
             "gateway explain --from nobody GET http://host/",
             "gateway apply --plan --yes",

@@ -3,8 +3,8 @@
 
 use super::node::Node;
 use super::types::{
-    ApplyRequest, BanRequest, ClearRequest, ConfirmRequest, DryRunRequest, EndpointRequest, ExplainRequest,
-    Failure, FlushRequest, KeyRequest, Kind, LimitRequest, OPERATOR_PEER, ObjectsRequest, Problem,
+    BanRequest, ClearRequest, ConfirmRequest, DryRunRequest, EndpointRequest, ExplainRequest, Failure,
+    FlushRequest, KeyRequest, Kind, LimitRequest, OPERATOR_PEER, ObjectsRequest, OperationRequest, Problem,
     UnbanRequest,
 };
 use super::{aws, bans, cache, change, confirm, explain, limit, plans, status, top, upgrade};
@@ -38,6 +38,8 @@ const OBJECTS_BYTES_MAX: usize = 1 << 30;
 const BANS_BYTES_MAX: usize = 32 << 20;
 /// What a process that ends has counted of so many keys at once.
 const USAGE_BYTES_MAX: usize = 2 << 20;
+/// An imported document as a text in JSON.
+const OPERATION_BYTES_MAX: usize = 16 << 20;
 const HEAD_WITHIN: Duration = Duration::from_secs(10);
 const BODY_WITHIN: Duration = Duration::from_secs(10);
 /// A whole connection: longer than the longest change.
@@ -169,10 +171,7 @@ async fn operate(node: &Node, request: Request<Incoming>) -> Result<Answer, Prob
         (&Method::GET, ["apis", name]) => json(&status::api(node, name)?),
         (&Method::GET, ["xdp"]) => json(&node.kernel.borrow().status()?),
         (&Method::GET, ["xdp", "top"]) => json(&top::top(node)?),
-        (&Method::POST, ["apply"]) => {
-            let request: ApplyRequest = read(body).await?;
-            json(&change::apply(node, &request).await?)
-        }
+        (&Method::POST, ["apply"]) => json(&change::apply(node, &read(body).await?).await?),
         (&Method::POST, ["apis", name, "endpoint"]) => {
             let request: EndpointRequest = read(body).await?;
             json(&change::set_endpoint(node, name, &request).await?)
@@ -209,12 +208,15 @@ async fn operate(node: &Node, request: Request<Incoming>) -> Result<Answer, Prob
             let request: ConfirmRequest = read(body).await?;
             json(&confirm::confirm(node, &request).await?)
         }
-        (method, [kept @ ("keys" | "objects"), rest @ ..]) => store(node, (method, kept, rest), body).await,
+        (method, [kept @ ("keys" | "objects" | "operation"), rest @ ..]) => {
+            store(node, (method, kept, rest), body).await
+        }
         (&Method::POST, ["xdp", "detach"]) => json(&change::detach(node).await?),
         (method, _) => {
             let mend = "GET /status /apis /apis/{name} /bans /bans/{address} /cache /keys /objects /objects/secrets \
                  /plans /xdp /xdp/limits /xdp/top; POST /apply /apis/{name}/endpoint /bans /bans/remove /cache/flush \
-                 /confirm /explain /keys /keys/{id}/delete /objects /usage /xdp/limits/{listener} \
+                 /confirm /explain /keys /keys/{id}/delete /objects /operation /usage \
+                 /xdp/limits/{listener} \
                  /xdp/limits/{listener}/clear /xdp/dry-run/{listener} /xdp/detach /upgrade";
             Err(Problem::new(Kind::Unknown, format!("{method} {path} is not part of this API"), mend))
         }
@@ -238,7 +240,7 @@ async fn usage(node: &Node, method: &Method, body: Incoming) -> Result<Answer, P
     }
 }
 
-/// Access keys for the AWS API, and its objects as a whole.
+/// Access keys for the AWS API, its objects as a whole, and its operations.
 async fn store(node: &Node, asked: (&Method, &str, &[&str]), body: Incoming) -> Result<Answer, Problem> {
     match asked {
         (&Method::GET, "keys", []) => json(&aws::list_keys(&node.aws)?),
@@ -253,9 +255,14 @@ async fn store(node: &Node, asked: (&Method, &str, &[&str]), body: Incoming) -> 
             let request: ObjectsRequest = read_up_to(body, OBJECTS_BYTES_MAX).await?;
             json(&aws::apply_objects(node, &request).await?)
         }
+        (&Method::POST, "operation", []) => {
+            let request: OperationRequest = read_up_to(body, OPERATION_BYTES_MAX).await?;
+            json(&aws::operate(node, &request).await?)
+        }
         (method, ..) => {
             let what = format!("{method} is not answered here");
-            let mend = "GET /keys /objects /objects/secrets; POST /keys /keys/{id}/delete /objects";
+            let mend =
+                "GET /keys /objects /objects/secrets; POST /keys /keys/{id}/delete /objects /operation";
             Err(Problem::new(Kind::Unknown, what, mend))
         }
     }

@@ -33,6 +33,7 @@ mod upgrade;
 #[cfg(test)]
 mod tests;
 
+pub use crate::observe::rfc3339;
 pub use aws::Auth;
 pub use bans::{Fault as RangeFault, broad, parse_range, parse_ranges};
 pub use candidate::type_name;

@@ -5,6 +5,7 @@ mod keys;
 mod live;
 mod objects;
 mod plans;
+mod operation;
 
 pub use super::bans::types::{BanEntry, BanList, BanRequest, BansChanged, Exempt, UnbanRequest};
 pub use cache::{CacheFlushed, CacheStats, FlushRequest, StageCache};
@@ -14,6 +15,7 @@ pub use live::{
     UpgradeRequest, Upgraded,
 };
 pub use objects::{ObjectChange, ObjectsChanged, ObjectsRequest};
+pub use operation::{OperationAnswer, OperationRequest};
 pub use plans::{KeyShown, QuotaShown, UsageAdded, UsageOfDay, UsagePlanList, UsagePlanShown};
 
 pub use super::top::{XdpTop, XdpTopSource};

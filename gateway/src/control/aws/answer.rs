@@ -6,6 +6,7 @@ use super::{Auth, Aws, keys, test_invoke};
 use crate::aws::{self, Answer, Authorization, Call, Credential, Effect, Fault, Operation, Overlaid, Signed};
 use crate::control::cache;
 use crate::control::node::Node;
+use crate::control::types::{Kind, OperationAnswer, OperationRequest, Problem};
 use crate::model::Throttle;
 use crate::observe::log;
 use crate::store::{Failed, KeyValue, NotCommitted, Read, Transaction};
@@ -13,6 +14,7 @@ use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::{Bytes, Incoming};
 use hyper::header::{ACCEPT, CONTENT_DISPOSITION, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
 use hyper::{Request, Response, StatusCode, http::request::Parts};
+use serde_json::Value;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 type Reply = Response<Full<Bytes>>;
@@ -76,18 +78,19 @@ async fn serve(node: &Node, parts: &Parts, body: &[u8]) -> Result<Reply, Fault> 
         body,
         region: credential.region,
     };
-    let answer = match run(node, &asked).await? {
+    Ok(reply(operation.status, carry_out(node, &asked).await?))
+}
+
+async fn carry_out(node: &Node, asked: &Asked<'_>) -> Result<Answer, Fault> {
+    Ok(match run(node, asked).await? {
         Answer::Test(test) => Answer::Json(test_invoke::invoke(node, *test).await?),
         answer => answer,
-    };
-    Ok(reply(operation.status, answer))
+    })
 }
 
 fn authenticate(aws: &Aws, signed: &Signed<'_>) -> Result<Credential, Fault> {
     let authorization = Authorization::read(signed.headers)?;
-    let region = &authorization.credential.region;
-    let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-    if !(1..=32).contains(&region.len()) || !region.bytes().all(plain) {
+    if !is_region(&authorization.credential.region) {
         let message = "Credential should be scoped to a valid region. ";
         return Err(Fault::forbidden("InvalidSignatureException", message));
     }
@@ -98,6 +101,51 @@ fn authenticate(aws: &Aws, signed: &Signed<'_>) -> Result<Credential, Fault> {
         authorization.verify(signed, &secret, now())?;
     }
     Ok(authorization.credential)
+}
+
+/// For whoever opens the operator's socket: the same operations, on the account's objects in one region.
+pub(in crate::control) async fn operate(
+    node: &Node,
+    request: &OperationRequest,
+) -> Result<OperationAnswer, Problem> {
+    let (path, query) = request.path.split_once('?').unwrap_or((&request.path, ""));
+    let query = aws::query(query);
+    let Some((operation, labels)) = aws::find(&request.method, path, &query) else {
+        let what = format!("{} {path} is no operation of the AWS API", request.method);
+        return Err(Problem::new(Kind::Unknown, what, "docs/reference/aws-api.md lists them"));
+    };
+    let region = request.region.as_deref().unwrap_or(&node.started_with.document.node.region);
+    if !is_region(region) {
+        let what = format!("{region:?} is no region");
+        return Err(Problem::new(Kind::Request, what, "write one like eu-central-1"));
+    }
+    let body = match &request.body {
+        Value::Null => Vec::new(),
+        body => body.to_string().into_bytes(),
+    };
+    let json = || "application/json".to_owned();
+    let (accept, content_type, region) = (json(), json(), region.to_owned());
+    let asked = Asked { operation, labels, query, accept, content_type, body: &body, region };
+    let answer = carry_out(node, &asked).await.map_err(|fault| {
+        let kind = match fault.status {
+            404 => Kind::Unknown,
+            409 | 429 => Kind::Conflict,
+            500.. => Kind::Host,
+            _ => Kind::Request,
+        };
+        Problem::new(kind, format!("{}: {}", fault.code, fault.message), "")
+    })?;
+    let body = match answer {
+        Answer::Nothing | Answer::Test(_) => Value::Null,
+        Answer::Json(value) => value,
+        Answer::File { body, .. } => Value::String(String::from_utf8_lossy(&body).into_owned()),
+    };
+    Ok(OperationAnswer { status: operation.status, body })
+}
+
+fn is_region(region: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    (1..=32).contains(&region.len()) && region.bytes().all(plain)
 }
 
 pub(super) struct Asked<'a> {

@@ -9,7 +9,7 @@ mod publish;
 mod random;
 mod test_invoke;
 
-pub(super) use answer::answer;
+pub(super) use answer::{answer, operate};
 pub(super) use keys::{create as create_key, list as list_keys, remove as remove_key, welcome};
 pub(super) use objects::{apply as apply_objects, export as export_objects};
 pub(super) use plans::{add as add_usage, forward, keep_usage};
