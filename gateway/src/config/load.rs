@@ -51,7 +51,7 @@ fn api(
 }
 
 fn unreadable(file: &Path, place: Place, what: String, instead: String) -> Diagnostic {
-    Diagnostic { severity: Severity::Error, file: file.to_path_buf(), place, what, instead }
+    Diagnostic::new(Severity::Error, file.to_path_buf(), place, what, instead)
 }
 
 /// The file as text. Err: what is wrong and what to do.

@@ -56,6 +56,17 @@ pub struct Diagnostic {
     pub instead: String,
 }
 
+impl Diagnostic {
+    /// Pieces of a document may stand in both texts: nothing in them begins a line or moves a terminal's cursor.
+    pub fn new(severity: Severity, file: PathBuf, place: Place, what: String, instead: String) -> Self {
+        let plain = |text: String| match text.contains(char::is_control) {
+            true => text.replace(char::is_control, "\u{fffd}"),
+            false => text,
+        };
+        Self { severity, file, place, what: plain(what), instead: plain(instead) }
+    }
+}
+
 impl fmt::Display for Diagnostic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Place { line, column } = self.place;
@@ -231,4 +242,17 @@ pub struct GatewayResponse {
     /// `gatewayresponse.header.X` ← expression
     pub response_parameters: Vec<(String, String, Place)>,
     pub response_templates: Vec<(String, String, Place)>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_finding_is_one_line() {
+        let (file, place) = (PathBuf::from("a.yaml"), Place { line: 1, column: 2 });
+        let found =
+            Diagnostic::new(Severity::Error, file, place, "a\u{1b}[2Jb".into(), "write\n`é\u{7f}`".into());
+        assert_eq!((&*found.what, &*found.instead), ("a\u{fffd}[2Jb", "write\u{fffd}`é\u{fffd}`"));
+    }
 }

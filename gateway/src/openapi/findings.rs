@@ -52,7 +52,7 @@ impl<'f> Findings<'f> {
             }
         }
         let what = if self.scope.is_empty() { what.to_owned() } else { format!("{}: {what}", self.scope) };
-        self.list.push(Diagnostic { severity, file: self.file.to_path_buf(), place, what, instead });
+        self.list.push(Diagnostic::new(severity, self.file.to_path_buf(), place, what, instead));
     }
 
     pub(crate) fn has_errors(&self) -> bool {

@@ -58,7 +58,7 @@ fn imported<T>(
         Ok(root) => root,
         Err(Fault { place, what, instead }) => {
             let file = file.to_path_buf();
-            return Err(vec![Diagnostic { severity: Severity::Error, file, place, what, instead }]);
+            return Err(vec![Diagnostic::new(Severity::Error, file, place, what, instead)]);
         }
     };
     let mut findings = Findings::new(file);

@@ -210,7 +210,7 @@ impl Compiler<'_> {
     fn find(&mut self, severity: Severity, file: &Path, place: Place, what: String, instead: &str) {
         let (file, instead) = (file.to_owned(), instead.to_owned());
         let severity = if self.lenient { Severity::Warning } else { severity };
-        self.findings.push(Diagnostic { severity, file, place, what, instead });
+        self.findings.push(Diagnostic::new(severity, file, place, what, instead));
     }
 
     /// An error of gateway.toml.
