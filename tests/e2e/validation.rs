@@ -112,6 +112,10 @@ fn the_media_type_chooses_the_model(io: Io) {
     assert_eq!(post(&mut client, &typed("text/plain"), "{}").status, 200);
     let all = Setup::new(io).api(pets(&upstream, &["$default"])).start();
     assert_eq!(post(&mut all.client(), &typed("text/plain"), "{}").status, 400);
+    // Of two types one would choose the model, and a backend might read by the other.
+    let both = [("Content-Type", "text/plain"), ("Content-Type", "application/json")];
+    let answer = post(&mut json_only.client(), &both, "{}");
+    assert_eq!(answer.status, 415);
 }
 
 fn the_refusal_is_the_api_s_own(io: Io) {

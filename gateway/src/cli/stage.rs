@@ -26,7 +26,7 @@ pub(crate) enum Stage {
     },
 }
 
-/// Make a deployment of an API as it is now, and point a stage to it
+/// Make a deployment of an API as it is now, and point a stage to it, or the canary that it has
 #[derive(clap::Args)]
 pub(crate) struct Deploy {
     /// Name or id of the API
@@ -102,7 +102,19 @@ impl Deploy {
         if global.json {
             output::json(&made)?;
         } else {
-            output::print(&format!("{id}.{} serves deployment {}\n", self.stage, field(&made, "/id")));
+            let stage =
+                self.region.get(global, &format!("/restapis/{id}/stages/{}", encoded(&self.stage)))?;
+            let (made, serves) = (field(&made, "/id"), field(&stage, "/deploymentId"));
+            let name = format!("{id}.{}", self.stage);
+            output::print(&if made == serves {
+                format!("{name} serves deployment {made}\n")
+            } else {
+                // As in AWS: while there is a canary, what is deployed goes to it.
+                let share = field(&stage, "/canarySettings/percentTraffic");
+                format!(
+                    "the canary of {name} ({share} %) serves deployment {made}, all others {serves} still\n"
+                )
+            });
         }
         Ok(End::Done)
     }

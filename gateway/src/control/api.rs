@@ -7,11 +7,11 @@ use super::types::{
     FlushRequest, KeyRequest, Kind, LimitRequest, OPERATOR_PEER, ObjectsRequest, OperationRequest, Problem,
     UnbanRequest,
 };
-use super::{aws, bans, cache, change, confirm, explain, limit, plans, status, top, upgrade};
+use super::{Auth, aws, bans, cache, change, confirm, explain, limit, plans, status, top, upgrade};
 use crate::observe::log;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::{Bytes, Incoming};
-use hyper::header::{CONTENT_TYPE, HOST, HeaderValue};
+use hyper::header::{CONTENT_TYPE, HOST, HeaderValue, ORIGIN};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
@@ -149,6 +149,10 @@ async fn answer(node: Rc<Node>, request: Request<Incoming>, door: Door) -> Answe
     let result = match door {
         Door::Operator => operate(&node, request).await,
         Door::Public if request.uri().path() == "/status" => read_only(&node, &request),
+        Door::Public if node.aws.auth() == Auth::Nobody && !is_asked_here(&request) => {
+            let mend = "without keys, ask by address or by localhost, and not from a browser";
+            Err(Problem::new(Kind::Request, "this call did not come from a program of this host", mend))
+        }
         Door::Public => return aws::answer(&node, request).await,
     };
     result.unwrap_or_else(|problem| failure(&problem))
@@ -268,13 +272,24 @@ async fn store(node: &Node, asked: (&Method, &str, &[&str]), body: Incoming) -> 
     }
 }
 
-/// Browsers reach loopback too: a name that points here (DNS rebinding) is not answered.
-fn read_only(node: &Node, request: &Request<Incoming>) -> Result<Answer, Problem> {
+/// Browsers reach loopback too: what they say of where a page came from, and names that point here (DNS rebinding), are
+/// not a program's on this host.
+fn is_asked_here<B>(request: &Request<B>) -> bool {
+    is_local(request) && !request.headers().contains_key(ORIGIN)
+}
+
+/// By address or by the name that each host has for itself.
+fn is_local<B>(request: &Request<B>) -> bool {
     let host = request.headers().get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
     let name = host.rsplit_once(':').filter(|(_, port)| !port.ends_with(']')).map_or(host, |(name, _)| name);
-    let local = name == "localhost" || name.trim_matches(['[', ']']).parse::<IpAddr>().is_ok();
+    name == "localhost" || name.trim_matches(['[', ']']).parse::<IpAddr>().is_ok()
+}
+
+/// What anybody on this host may read.
+fn read_only(node: &Node, request: &Request<Incoming>) -> Result<Answer, Problem> {
+    let host = request.headers().get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
     match (request.method(), request.uri().path()) {
-        (&Method::GET, "/status") if local => json(&status::status(node)),
+        (&Method::GET, "/status") if is_local(request) => json(&status::status(node)),
         (&Method::GET, "/status") => {
             let mend = "ask by address, or by localhost";
             Err(Problem::new(Kind::Request, format!("host {host:?} is not this host"), mend))
@@ -322,4 +337,26 @@ fn with_body(status: StatusCode, mut body: Vec<u8>) -> Answer {
     *answer.status_mut() = status;
     answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     answer
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_in_a_browser_is_no_program_of_this_host() {
+        let asked = |fields: &[(&str, &str)]| {
+            let request =
+                fields.iter().fold(Request::builder(), |built, (name, value)| built.header(*name, *value));
+            is_asked_here(&request.body(()).unwrap())
+        };
+        for host in ["localhost:9080", "127.0.0.1:9080", "[::1]:9080", "127.0.0.1"] {
+            assert!(asked(&[("host", host)]), "{host}");
+            assert!(!asked(&[("host", host), ("origin", "http://evil.example")]), "{host}");
+        }
+        for host in ["evil.example:9080", "127.0.0.1.evil.example", ""] {
+            assert!(!asked(&[("host", host)]), "{host}");
+        }
+        assert!(!asked(&[]));
+    }
 }

@@ -8,6 +8,8 @@ use std::collections::HashMap;
 
 /// Copies made by all aliases of one document, in nodes.
 const ALIASED_NODES_MAX: usize = 100_000;
+/// The same, in bytes of their texts.
+const ALIASED_BYTES_MAX: usize = 16 << 20;
 
 /// Reads exactly one YAML document.
 pub(crate) fn read(text: &str) -> Result<Node, Fault> {
@@ -81,9 +83,11 @@ struct Builder {
     open: Vec<Open>,
     root: Option<Node>,
     /// Anchored nodes with their size.
-    anchors: HashMap<usize, (Node, usize)>,
+    /// The node, how many are in it, and the bytes of their texts.
+    anchors: HashMap<usize, (Node, usize, usize)>,
     nodes: usize,
     aliased: usize,
+    aliased_bytes: usize,
 }
 
 /// A list or map whose end has not come yet.
@@ -148,12 +152,15 @@ impl Builder {
     }
 
     fn alias(&mut self, anchor: usize, place: Place) -> Result<(), Fault> {
-        let Some((node, size)) = self.anchors.get(&anchor) else {
+        let Some(&(_, size, bytes)) = self.anchors.get(&anchor) else {
             let what = "this alias stands inside of what it names";
             return Err(Fault::new(place, what, "write the value out"));
         };
-        let (mut node, size) = (node.clone(), *size);
+        // Before the copy is made: it may be of the whole document.
+        self.copies(bytes, place)?;
         self.aliased += size;
+        let Some((node, ..)) = self.anchors.get(&anchor) else { return Ok(()) };
+        let mut node = node.clone();
         if self.aliased > ALIASED_NODES_MAX || self.open.len() + depth(&node) > DEPTH_MAX + 1 {
             let what = format!("aliases repeat more than {ALIASED_NODES_MAX} values, or nest too deeply");
             return Err(Fault::new(place, what, "write the values out"));
@@ -161,6 +168,15 @@ impl Builder {
         self.count(size, place)?;
         node.place = place;
         self.finish(node, 0, size)
+    }
+
+    fn copies(&mut self, bytes: usize, place: Place) -> Result<(), Fault> {
+        self.aliased_bytes += bytes;
+        if self.aliased_bytes > ALIASED_BYTES_MAX {
+            let what = format!("anchors and aliases repeat more than {ALIASED_BYTES_MAX} bytes");
+            return Err(Fault::new(place, what, "write the values out"));
+        }
+        Ok(())
     }
 
     /// A complete node goes into what is open around it.
@@ -172,7 +188,9 @@ impl Builder {
                 let what = format!("anchors hold more than {ALIASED_NODES_MAX} values");
                 return Err(Fault::new(node.place, what, "remove anchors that are not used"));
             }
-            self.anchors.insert(anchor, (node.clone(), size));
+            let bytes = bytes(&node);
+            self.copies(bytes, node.place)?;
+            self.anchors.insert(anchor, (node.clone(), size, bytes));
         }
         match self.open.last_mut().map(|o| &mut o.shape) {
             None => self.root = Some(node),
@@ -185,6 +203,15 @@ impl Builder {
             }
         }
         Ok(())
+    }
+}
+
+fn bytes(node: &Node) -> usize {
+    match &node.value {
+        Value::List(list) => list.iter().map(bytes).sum(),
+        Value::Map(map) => map.entries.iter().map(|entry| entry.key.len() + bytes(&entry.value)).sum(),
+        Value::String(text) | Value::Number(text) => text.len(),
+        Value::Null | Value::Bool(_) => 0,
     }
 }
 
@@ -219,6 +246,7 @@ fn merge(entries: Vec<Entry>) -> Result<Vec<Entry>, Fault> {
         return Ok(entries);
     }
     let (merged, mut own): (Vec<Entry>, Vec<Entry>) = entries.into_iter().partition(|e| e.key == "<<");
+    let mut names: std::collections::HashSet<String> = own.iter().map(|e| e.key.clone()).collect();
     for entry in merged {
         let maps = match entry.value.value {
             Value::List(list) => list,
@@ -232,7 +260,6 @@ fn merge(entries: Vec<Entry>) -> Result<Vec<Entry>, Fault> {
                     "write <<: *name, of a map with &name",
                 ));
             };
-            let mut names: std::collections::HashSet<String> = own.iter().map(|e| e.key.clone()).collect();
             own.extend(map.entries.into_iter().filter(|e| names.insert(e.key.clone())));
         }
     }
@@ -309,6 +336,16 @@ mod tests {
             }
             assert_eq!((node.place, node.value), (Place { line, column }, Value::Null), "{text:?}");
         }
+    }
+
+    #[test]
+    fn aliases_are_bounded_by_the_bytes_that_they_repeat() {
+        let text = "x".repeat(1 << 20);
+        let document = |aliases: usize| format!("a: &x {text}\nb:\n{}", "- *x\n".repeat(aliases));
+        assert!(read(&document(15)).is_ok());
+        let fault = read(&document(16)).unwrap_err();
+        assert!(fault.what.contains("repeat more than 16777216 bytes"), "{}", fault.what);
+        assert_eq!(fault.place.line, 18);
     }
 
     #[test]

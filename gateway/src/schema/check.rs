@@ -8,6 +8,8 @@ use std::collections::HashSet;
 
 /// What one body may cost: a step is a schema asked of a value, or some bytes of a text looked at.
 const STEPS_MAX: u64 = 10_000_000;
+/// Of texts that are written out to be compared.
+const BYTES_PER_STEP: u64 = 16;
 /// Schemas within schemas and values within values that are asked at one time. Values alone nest to 128.
 const DEPTH_MAX: usize = 400;
 /// Complaints that are told.
@@ -242,13 +244,15 @@ impl Walk<'_> {
             }),
             Check::Unique => {
                 let mut seen = HashSet::with_capacity(list.len().min(1024));
+                self.spend(length);
+                // Their texts are written out: in nested lists at each level once more.
                 let mut fresh = |item: &Json<'_>| {
                     let mut text = String::new();
                     item.write_canonical(&mut text);
-                    seen.insert(text)
+                    self.spend(text.len() as u64 / BYTES_PER_STEP) && seen.insert(text)
                 };
-                self.spend(length);
                 list.iter().all(&mut fresh)
+                    || self.spent.is_some()
                     || self.complain(|| "array must not contain duplicate elements".into())
             }
             _ => true,
@@ -325,6 +329,7 @@ impl Walk<'_> {
         let mut fits = true;
         match (inner, instance) {
             (Inner::Items { first, rest }, Json::List(list)) => {
+                self.spend(list.len() as u64);
                 for (at, item) in list.iter().enumerate() {
                     if let Some(id) = first.get(at).or(rest.as_ref()) {
                         fits &= self.fits(*id, item);
@@ -335,6 +340,7 @@ impl Walk<'_> {
                 }
             }
             (Inner::Properties { named, patterns, rest }, Json::Map(map)) => {
+                self.spend(map.len() as u64);
                 for (name, value) in map {
                     let own = named.binary_search_by(|(known, _)| known.as_str().cmp(name));
                     let own = own.ok().and_then(|at| named.get(at));

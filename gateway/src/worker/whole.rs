@@ -8,10 +8,15 @@ use crate::coding::{Coding, Decoder, Undecodable};
 use crate::guard::{self, Permit};
 use crate::http::{Framing, RequestHead};
 use crate::integrate::Carried;
-use crate::net::Outgoing;
+use crate::net::{self, Outgoing};
 use crate::refusal::Refusal;
 use crate::upstream::{self, RelayError, RelayLimits};
 use bytes::Bytes;
+use std::time::Duration;
+
+/// Bytes a second that such a body must come with from its beginning to its end, the longest silence beside: while it is
+/// held it takes room from all others.
+const RATE_MIN: u64 = 32 << 10;
 
 /// A body that was read, and checked where there is a model for it.
 pub(super) struct Held {
@@ -64,7 +69,12 @@ pub(super) async fn take(
     head: &RequestHead,
     permit: &Permit<'_>,
 ) -> Result<Option<Held>, Failure> {
-    let model = permit.method.body.as_ref().and_then(|models| models.choose(head));
+    let models = permit.method.body.as_ref();
+    // Two types would choose one model here and another reading at the backend.
+    if models.is_some() && head.fields_named("content-type").nth(1).is_some() {
+        return Err(Refusal::UnsupportedMediaType.into());
+    }
+    let model = models.and_then(|models| models.choose(head));
     if matches!(head.framing(), Framing::None | Framing::Length(0)) {
         if let Some(model) = model {
             guard::check_body(model, b"")?;
@@ -101,23 +111,35 @@ async fn read(client: &mut Client, head: &RequestHead, room: &mut Taken) -> Resu
     let limits = RelayLimits { idle, rate, bytes: most };
     let whole = if let Framing::Length(length) = head.framing() { length } else { 0 };
     let whole = usize::try_from(whole).unwrap_or(usize::MAX);
+    let expected = if whole > 0 { most.min(whole as u64) } else { most };
     let mut bytes = Vec::new();
-    upstream::collect(inbound, head.framing(), limits, async |piece: &[u8]| {
+    let collected = upstream::collect(inbound, head.framing(), limits, async |piece: &[u8]| {
         room.extend(&mut bytes, piece.len(), whole).await?;
         bytes.extend_from_slice(piece);
         Ok::<(), Failure>(())
-    })
-    .await?;
+    });
+    let within = idle + Duration::from_secs(expected / RATE_MIN);
+    net::timeout(within, collected).await.map_err(|net::Elapsed| Refusal::ClientTooSlow)??;
     body.set(Body::Read);
     Ok(bytes)
 }
+
+/// Steps of a decoder, and what each one beyond them must have brought.
+const STEPS_MAX: usize = 1024;
+const STEP_BYTES_MIN: usize = 512;
 
 /// A bomb is stopped at the size that a body may have.
 async fn decode(coding: Coding, coded: &[u8], most: u64, room: &mut Taken) -> Result<Vec<u8>, Failure> {
     let mut decoder = Decoder::new(coding, coded);
     let mut bytes = Vec::new();
+    let mut steps = 0;
     loop {
         room.extend(&mut bytes, Decoder::STEP_BYTES, 0).await?;
+        // Thousands of members with a byte each: every one costs as much as a long one.
+        steps += 1;
+        if steps > STEPS_MAX + bytes.len() / STEP_BYTES_MIN {
+            return Err(Refusal::UnsupportedMediaType.into());
+        }
         match decoder.step(&mut bytes) {
             Ok(true) if bytes.len() as u64 > most => return Err(Refusal::BodyTooLarge.into()),
             Ok(true) => {}
