@@ -14,8 +14,8 @@ use crate::upstream::{self, RelayError, RelayLimits};
 use bytes::Bytes;
 use std::time::Duration;
 
-/// Bytes a second that such a body must come with from its beginning to its end, the longest silence beside: while it is
-/// held it takes room from all others.
+/// Bytes a second that such a body must come with from its beginning to its end, the longest silence beside: while it
+/// is held it takes room from all others.
 const RATE_MIN: u64 = 32 << 10;
 
 /// A body that was read, and checked where there is a model for it.
