@@ -159,6 +159,10 @@ fn a_coded_body_is_decoded_before_it_is_checked(io: Io) {
     // 11 MB in 11 KB.
     let bomb = gzip(&vec![b' '; 11 << 20]);
     assert_eq!(post(&mut gateway.client(), &coded, bomb).status, 413);
+    // Each member of a byte costs as much as a long one.
+    let members = |count: usize| gzip(b" ").repeat(count);
+    assert_eq!(post(&mut gateway.client(), &coded, members(500)).status, 400);
+    assert_eq!(post(&mut gateway.client(), &coded, members(5000)).status, 415);
     assert_eq!(upstream.requests().len(), 1);
 }
 
