@@ -165,9 +165,7 @@ fn a_proxy_header_names_the_source(io: Io) {
         assert_eq!(cut["connections"], 1, "{how}: by the name of its header");
     }
     gateway.json(&["ban", "add", "192.0.2.9", "--yes"]);
-    let mut banned = Client::connect_from(PROXY, gateway.public());
-    let _ = banned.try_send(version_2([192, 0, 2, 9]));
-    banned.assert_closed();
+    Client::assert_shut_out(PROXY, gateway.public(), version_2([192, 0, 2, 9]));
 }
 
 fn without_its_proxy_header_a_connection_is_closed(io: Io) {
@@ -179,9 +177,8 @@ fn without_its_proxy_header_a_connection_is_closed(io: Io) {
         (PROXY, b"PROXY TCP4 192.0.2.1 127.0.0.1 40000 80\n"),
         ("127.0.0.1", b"PROXY TCP4 192.0.2.1 127.0.0.1 40000 80\r\n"),
     ] {
-        let mut client = Client::connect_from(from, gateway.public());
-        let _ = client.try_send([header, b"GET /prod/x HTTP/1.1\r\nHost: a\r\n\r\n"].concat());
-        client.assert_closed();
+        let request = b"GET /prod/x HTTP/1.1\r\nHost: a\r\n\r\n";
+        Client::assert_shut_out(from, gateway.public(), [header, request].concat());
     }
     assert_eq!(upstream.connections(), 0);
 }

@@ -61,11 +61,27 @@ impl Client {
 
     /// From a source address of our choice.
     pub(crate) fn connect_from(source: &str, address: SocketAddr) -> Self {
+        Self::try_connect_from(source, address).unwrap()
+    }
+
+    fn try_connect_from(source: &str, address: SocketAddr) -> std::io::Result<Self> {
         let socket = Socket::new(Domain::for_address(address), Type::STREAM, None).unwrap();
         let source: IpAddr = source.parse().unwrap();
         socket.bind(&SocketAddr::new(source, 0).into()).unwrap();
-        socket.connect_timeout(&address.into(), PATIENCE).unwrap();
-        Self::over(socket.into())
+        socket.connect_timeout(&address.into(), PATIENCE)?;
+        Ok(Self::over(socket.into()))
+    }
+
+    /// The peer closes a connection from `source` without a byte, whatever it sends: on loopback the reset may be there
+    /// before `connect` has returned.
+    pub(crate) fn assert_shut_out(source: &str, address: SocketAddr, bytes: impl AsRef<[u8]>) {
+        match Self::try_connect_from(source, address) {
+            Ok(mut client) => {
+                let _ = client.try_send(bytes);
+                client.assert_closed();
+            }
+            Err(error) => assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset, "{error}"),
+        }
     }
 
     /// With a small receive buffer, for a reader that is slow.
