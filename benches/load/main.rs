@@ -70,7 +70,7 @@ enum What {
     Latency,
     /// What an idle client connection takes: the difference between 1,000 and 9,000
     Memory,
-    /// 100 new snapshots with 5,000 routes under load, and 1,000 open WebSockets
+    /// New snapshots, 5 a second, with 5,000 routes under load, and 1,000 open WebSockets
     Swaps,
 }
 
