@@ -364,7 +364,7 @@ fn a_flush_forgets(io: Io) {
     gateway.json(&["cache", "flush", "echo", "prod"]);
     assert_eq!(text(&mut client, "/prod/"), "3 GET /");
     for (arguments, told) in [
-        (&["cache", "flush", "other"][..], "other"),
+        (&["cache", "flush", "other"][..], "\"other\""),
         (&["cache", "flush", "echo", "test"][..], "it has: prod"),
     ] {
         let refused = gateway.command(arguments);

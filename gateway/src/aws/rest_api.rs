@@ -74,6 +74,15 @@ pub(crate) struct EndpointConfiguration {
     pub(crate) vpc_endpoint_ids: Vec<String>,
 }
 
+/// Of an API as it is stored.
+pub fn name_of(api: &[u8]) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Name {
+        name: String,
+    }
+    serde_json::from_slice(api).ok().map(|Name { name }| name)
+}
+
 const RULES: &[Rule] = &[
     replace("/name", Kind::Text),
     optional("/description", Kind::Text),

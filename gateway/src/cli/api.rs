@@ -1,23 +1,29 @@
 //! `gateway api`
 
 use super::apply::{self, How};
-use super::client::{self, segment};
+use super::named::{ApiArgument, Objects, StageArgument};
+use super::operation::field;
 use super::output::{self, row};
-use super::{End, Global};
+use super::{End, Global, client};
 use crate::control::type_name;
-use crate::control::types::{ApiDetail, ApiStatus, EndpointRequest, Plan, Problem};
+use crate::control::types::{ApiDetail, ApiStatus, EndpointRequest, Kind, Plan, Problem};
 use crate::model::EndpointType;
 use clap::ValueEnum;
+use serde_json::json;
 
 #[derive(clap::Subcommand)]
 pub(crate) enum Api {
     /// All APIs, their types and who serves them
     List,
-    /// One API: addresses to try, its methods and what answers them
-    Show { name: String },
-    /// Switch an API's endpoint type on live traffic; the change survives restarts and wins over the file
+    /// A stage of an API: addresses to try, its methods and what answers them
+    Show {
+        #[command(flatten)]
+        stage: StageArgument,
+    },
+    /// Switch an API's endpoint type on live traffic; the change survives restarts, and wins over the file of an [[api]]
     SetEndpoint {
-        name: String,
+        #[command(flatten)]
+        api: ApiArgument,
         #[arg(value_enum, ignore_case = true, value_name = "TYPE")]
         endpoint_type: TypeArgument,
         #[command(flatten)]
@@ -37,14 +43,18 @@ impl Api {
     pub(crate) fn run(&self, global: &Global) -> Result<End, Problem> {
         match self {
             Self::List => list(global),
-            Self::Show { name } => show(global, name),
-            Self::SetEndpoint { name, endpoint_type, how } => {
+            Self::Show { stage } => show(global, &stage.find(global)?),
+            Self::SetEndpoint { api, endpoint_type, how } => {
                 let endpoint_type = match endpoint_type {
                     TypeArgument::Regional => EndpointType::Regional,
                     TypeArgument::Edge => EndpointType::Edge,
                     TypeArgument::Private => EndpointType::Private,
                 };
-                let path = format!("/apis/{}/endpoint", segment(name, "an API", "gateway api list")?);
+                let api = api.find_either(global)?;
+                if api.named.managed_by == "aws" {
+                    return set_stored(global, &api, endpoint_type, how);
+                }
+                let path = format!("/apis/{}/endpoint", api.key());
                 let ask = |shown: Option<&Plan>| {
                     let (plan, generation) = (shown.is_none(), shown.map(|plan| plan.generation));
                     let confirm_s = how.confirm_s();
@@ -57,8 +67,57 @@ impl Api {
     }
 }
 
+/// Of an API that was made through the AWS API its type is one of its properties there: all stages have it.
+fn set_stored(global: &Global, api: &Objects<'_>, wanted: EndpointType, how: &How) -> Result<End, Problem> {
+    if how.confirm_s().is_some() {
+        let what = format!("API {} is managed by the AWS API: its type waits for nobody", api.shown());
+        return Err(Problem::new(Kind::Request, what, "leave --confirm out"));
+    }
+    let wanted = type_name(wanted);
+    let before = field(&api.get(&api.path(""))?, "/endpointConfiguration/types/0");
+    let stages = api.named.stages.len();
+    let told = |verb: &str, done: bool| {
+        if global.json {
+            let told = json!({"id": api.named.id, "from": before, "to": wanted, "done": done});
+            return output::json(&told);
+        }
+        let of = output::count(stages, "stage");
+        output::print(&format!("{} {verb}: {before} → {wanted}, for {of}\n", api.shown()));
+        Ok(())
+    };
+    if before == wanted {
+        if !global.json {
+            output::print(&format!("nothing to do: {} is {wanted}\n", api.shown()));
+            return Ok(End::Done);
+        }
+        return told("stays", false).map(|()| End::Done);
+    }
+    if how.plan {
+        return told("would change its endpoint type", false).map(|()| End::Done);
+    }
+    if !how.yes {
+        output::say(&format!("{} would change its endpoint type: {before} → {wanted}\n", api.shown()));
+        if let Some(end) = output::unless_confirmed("Do it?") {
+            return Ok(end);
+        }
+    }
+    let path = format!("/endpointConfiguration/types/{before}");
+    let patch = json!({"patchOperations": [{"op": "replace", "path": path, "value": wanted}]});
+    api.call("PATCH", &api.path(""), patch)?;
+    told("changed its endpoint type", true).map(|()| End::Done)
+}
+
 pub(crate) fn table(apis: &[ApiStatus]) -> String {
-    let mut rows = vec![row(["API", "ID", "STAGE", "TYPE", "STATE", "LISTENERS", "OUTSIDERS KEPT AWAY BY"])];
+    let mut rows = vec![row([
+        "API",
+        "ID",
+        "STAGE",
+        "TYPE",
+        "STATE",
+        "LISTENERS",
+        "OUTSIDERS KEPT AWAY BY",
+        "MANAGED BY",
+    ])];
     for api in apis {
         let mut endpoint_type = api.endpoint_type.map_or("-", type_name).to_string();
         if api.switched {
@@ -66,7 +125,12 @@ pub(crate) fn table(apis: &[ApiStatus]) -> String {
         }
         let by = api.enforced_by.as_deref().unwrap_or("-");
         let listeners = output::join(&api.listeners);
-        rows.push(row([&api.name, &api.id, &api.stage, &endpoint_type, &api.state, &listeners, by]));
+        let managed_by = if api.managed_by == "aws" { "AWS API" } else { "file" };
+        // A canary stands beside its stage.
+        let canary = if api.name.ends_with("/canary") { "/canary" } else { "" };
+        let stage = format!("{}{canary}", api.stage);
+        let (name, id) = (&api.api_name, &api.id);
+        rows.push(row([name, id, &stage, &endpoint_type, &api.state, &listeners, by, managed_by]));
     }
     let mut text = output::table(&rows);
     if apis.iter().any(|api| api.switched) {
@@ -85,15 +149,17 @@ fn list(global: &Global) -> Result<End, Problem> {
     Ok(End::Done)
 }
 
-fn show(global: &Global, name: &str) -> Result<End, Problem> {
-    let detail: ApiDetail =
-        client::get(global, &format!("/apis/{}", segment(name, "an API", "gateway api list")?))?;
+fn show(global: &Global, api: &Objects<'_>) -> Result<End, Problem> {
+    let detail: ApiDetail = client::get(global, &format!("/apis/{}", api.key()))?;
     if global.json {
         output::json(&detail)?;
         return Ok(End::Done);
     }
     let mut text = table(std::slice::from_ref(&detail.api));
-    text.push_str(&format!("file   {}\n", detail.api.file.display()));
+    text.push_str(&match &api.named.file {
+        Some(file) => format!("file   {}\n", file.display()),
+        None => format!("region {}, account {}\n", api.named.region, api.named.account),
+    });
     for url in &detail.urls {
         text.push_str(&format!("url    {url}\n"));
     }

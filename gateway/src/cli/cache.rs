@@ -1,5 +1,6 @@
 //! `gateway cache`
 
+use super::named::StageArgument;
 use super::output::{self, row};
 use super::{End, Global, client};
 use crate::control::types::{CacheFlushed, CacheStats, FlushRequest, Problem, StageCache};
@@ -10,10 +11,8 @@ pub(crate) enum Cache {
     Stats,
     /// Forget what was cached: the next request of each kind asks the backend
     Flush {
-        /// Name of the [[api]]
-        api: String,
-        /// Its stage [default: the one that it has]
-        stage: Option<String>,
+        #[command(flatten)]
+        stage: StageArgument,
     },
 }
 
@@ -28,14 +27,16 @@ impl Cache {
                     output::print(&text(&stats));
                 }
             }
-            Self::Flush { api, stage } => {
-                let request = FlushRequest { api: api.clone(), stage: stage.clone() };
+            Self::Flush { stage } => {
+                let named = stage.find(global)?.named;
+                let request = FlushRequest { api: named.id, stage: named.stage };
                 let done: CacheFlushed = client::post_change(global, "/cache/flush", &request, false)?;
                 if global.json {
                     output::json(&done)?;
                 } else {
-                    for StageCache { api, stage, entries, .. } in &done.flushed {
-                        output::print(&format!("{api}, stage {stage}: {entries} entries are forgotten\n"));
+                    for one @ StageCache { stage, entries, .. } in &done.flushed {
+                        let entries = output::many(*entries, "entry is", "entries are");
+                        output::print(&format!("{}, stage {stage}: {entries} forgotten\n", api(one)));
                     }
                 }
             }
@@ -51,7 +52,7 @@ fn text(stats: &CacheStats) -> String {
     let mut rows = vec![row(["API", "STAGE", "ENTRIES", "MIB", "OF", "HITS", "MISSES", "HIT RATE"])];
     for stage in &stats.stages {
         rows.push(row([
-            &stage.api,
+            &api(stage),
             &stage.stage,
             &stage.entries.to_string(),
             &mebibytes(stage.bytes),
@@ -63,6 +64,12 @@ fn text(stats: &CacheStats) -> String {
     }
     let all = format!("\nall caches {} of {} MiB\n", mebibytes(stats.bytes), mebibytes(stats.bytes_max));
     output::table(&rows) + &all
+}
+
+/// A canary stands beside its stage.
+fn api(of: &StageCache) -> String {
+    let canary = if of.api.ends_with("/canary") { "/canary" } else { "" };
+    format!("{}{canary}", of.api_name)
 }
 
 fn mebibytes(bytes: u64) -> String {

@@ -14,6 +14,7 @@ mod host;
 mod keys;
 mod limit;
 mod man;
+mod named;
 mod objects;
 mod operation;
 mod output;
@@ -83,14 +84,14 @@ enum Command {
     /// List and show APIs, switch their endpoint type
     #[command(subcommand)]
     Api(api::Api),
-    /// Stages of APIs that were made through the AWS API
+    /// Stages of APIs, and the deployments that they point to
     #[command(subcommand)]
     Stage(stage::Stage),
     /// Make a deployment of an API as it is now, and point a stage to it
     Deploy(stage::Deploy),
     /// Point a stage back to an earlier deployment
     Rollback(stage::Rollback),
-    /// Resource policies of APIs that were made through the AWS API
+    /// Resource policies of APIs
     #[command(subcommand)]
     Policy(policy::Policy),
     /// Ban sources, list and lift bans
@@ -244,6 +245,12 @@ mod tests {
             "gateway ban remove --all --yes",
             "gateway stage list pets --region eu-central-1",
             "gateway stage show a1b2c3d4e5 prod --json",
+            "gateway stage show pets.prod",
+            "gateway stage deployments pets --json",
+            "gateway deploy pets.prod",
+            "gateway rollback pets.prod --yes",
+            "gateway api show pets prod --region eu-central-1",
+            "gateway cache flush orders.prod",
             "gateway deploy pets prod --description v2 --variable backend=127.0.0.1:8090 --variable a=b=c",
             "gateway rollback pets prod --plan",
             "gateway rollback pets prod --to abc123 --yes --json",
@@ -317,7 +324,8 @@ mod tests {
             "gateway ban remove",
             "gateway ban remove 203.0.113.7 --all",
             "gateway cache flush",
-            "gateway deploy pets",
+            "gateway deploy",
+            "gateway stage show",
             "gateway deploy pets prod --variable backend",
             "gateway rollback pets prod --plan --yes",
             "gateway explain GET http://host/",

@@ -46,8 +46,8 @@ pub(crate) struct Diff {
 /// Which API an OpenAPI document is about.
 #[derive(clap::Args)]
 pub(crate) struct About {
-    /// The API's id [default: of the API that is called as the document's title, or a new one]
-    #[arg(long, value_name = "ID", requires = "file")]
+    /// Name or id of the API, or API.STAGE [default: the API that is called as the document's title, or a new one]
+    #[arg(long, value_name = "API", requires = "file")]
     api: Option<String>,
     /// The stage that is deployed to [default: the one in the document's base path]
     #[arg(long, requires = "file")]

@@ -82,6 +82,11 @@ pub(crate) fn count(number: usize, what: &str) -> String {
     format!("{number} {what}{}", if number == 1 { "" } else { "s" })
 }
 
+/// As `count`, where a plural is more than an `s`.
+pub(crate) fn many(number: u64, one: &str, several: &str) -> String {
+    format!("{number} {}", if number == 1 { one } else { several })
+}
+
 /// "-" where there is nothing.
 pub(crate) fn join(names: &[String]) -> String {
     if names.is_empty() { "-".into() } else { names.join(", ") }

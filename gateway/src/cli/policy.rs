@@ -1,9 +1,10 @@
 //! `gateway policy`: the resource policy of an API made through the AWS API.
 
-use super::operation::{Region, field};
+use super::named::{ApiArgument, Objects};
+use super::operation::field;
 use super::output;
 use super::{End, Global};
-use crate::control::types::{Kind, Problem};
+use crate::control::types::{Kind, Named, Problem};
 use serde_json::{Value, json};
 use std::path::PathBuf;
 
@@ -11,58 +12,50 @@ use std::path::PathBuf;
 pub(crate) enum Policy {
     /// The policy, as JSON
     Show {
-        /// Name or id of the API
-        api: String,
         #[command(flatten)]
-        region: Region,
+        api: ApiArgument,
     },
     /// Give the API the policy of a file; in force, as in AWS, with its next deployment
     Set {
-        /// Name or id of the API
-        api: String,
+        #[command(flatten)]
+        api: ApiArgument,
         /// The policy as JSON, as IAM writes it; `-` is standard input
         file: PathBuf,
-        #[command(flatten)]
-        region: Region,
     },
     /// Take the policy away; in force with the next deployment
     Clear {
-        /// Name or id of the API
-        api: String,
         #[command(flatten)]
-        region: Region,
+        api: ApiArgument,
     },
 }
 
 impl Policy {
     pub(crate) fn run(&self, global: &Global) -> Result<End, Problem> {
         match self {
-            Self::Show { api, region } => {
-                let id = region.api(global, api)?;
-                let policy = field(&region.get(global, &format!("/restapis/{id}"))?, "/policy");
+            Self::Show { api } => {
+                let api = api.find(global)?;
+                let policy = field(&api.get(&api.path(""))?, "/policy");
                 match unescaped(&policy) {
                     Some(policy) => output::json(&policy)?,
                     None if global.json => output::json(&Value::Null)?,
-                    None => output::print(&format!("{id} has no resource policy\n")),
+                    None => output::print(&format!("{} has no resource policy\n", api.shown())),
                 }
                 Ok(End::Done)
             }
-            Self::Set { api, file, region } => {
+            Self::Set { api, file } => {
                 let text = read(file)?;
-                let id = region.api(global, api)?;
-                change(global, region, &id, Some(&text))
+                change(global, &api.find(global)?, Some(&text))
             }
-            Self::Clear { api, region } => {
-                let id = region.api(global, api)?;
-                change(global, region, &id, None)
-            }
+            Self::Clear { api } => change(global, &api.find(global)?, None),
         }
     }
 }
 
-fn change(global: &Global, region: &Region, id: &str, policy: Option<&str>) -> Result<End, Problem> {
-    let path = format!("/restapis/{id}");
-    let had = unescaped(&field(&region.get(global, &path)?, "/policy"));
+fn change(global: &Global, api: &Objects<'_>, policy: Option<&str>) -> Result<End, Problem> {
+    api.may_change(
+        "write x-amazon-apigateway-policy in that file, or take it out, then run `gateway apply`",
+    )?;
+    let had = unescaped(&field(&api.get(&api.path(""))?, "/policy"));
     let wanted = policy.and_then(|text| serde_json::from_str::<Value>(text).ok());
     let differs = had != wanted;
     if differs {
@@ -70,14 +63,18 @@ fn change(global: &Global, region: &Region, id: &str, policy: Option<&str>) -> R
             Some(policy) => json!({"op": "replace", "path": "/policy", "value": policy}),
             None => json!({"op": "remove", "path": "/policy"}),
         };
-        region.call(global, "PATCH", &path, json!({"patchOperations": [operation]}))?;
+        api.call("PATCH", &api.path(""), json!({"patchOperations": [operation]}))?;
     }
+    let Named { id, name, stages, .. } = &api.named;
     if global.json {
         output::json(&json!({"id": id, "done": differs}))?;
     } else if differs {
-        output::print(&format!("{id}: done; `gateway deploy {id} STAGE` puts it in force\n"));
+        let stage = stages.first().map_or("STAGE", String::as_str);
+        let shown = api.shown();
+        output::print(&format!("{shown}: done; `gateway deploy {name} {stage}` puts it in force\n"));
     } else {
-        output::print(&format!("{id}: nothing to do, it has that policy\n"));
+        let has = if policy.is_some() { "that" } else { "no" };
+        output::print(&format!("{}: nothing to do, it has {has} policy\n", api.shown()));
     }
     Ok(End::Done)
 }

@@ -1,9 +1,10 @@
-//! `gateway stage`, `gateway deploy`, `gateway rollback`: what of an API made through the AWS API is served, and by
-//! which of its deployments.
+//! `gateway stage`, `gateway deploy`, `gateway rollback`: what of an API is served, and by which of its deployments.
 
-use super::operation::{Region, encoded, field, time};
-use super::output::{self, row};
-use super::{End, Global};
+mod show;
+
+use super::named::{ApiArgument, Objects, StageArgument};
+use super::operation::{field, time};
+use super::{End, Global, output};
 use crate::control::types::{Kind, Problem};
 use serde_json::{Value, json};
 
@@ -11,45 +12,43 @@ use serde_json::{Value, json};
 pub(crate) enum Stage {
     /// The stages of an API and the deployments that they point to
     List {
-        /// Name or id of the API
-        api: String,
         #[command(flatten)]
-        region: Region,
+        api: ApiArgument,
     },
-    /// One stage with its settings
+    /// One stage with its settings, its canary, and the deployments that it could be rolled back to
     Show {
-        /// Name or id of the API
-        api: String,
-        stage: String,
         #[command(flatten)]
-        region: Region,
+        stage: StageArgument,
+    },
+    /// The deployments of an API, newest first, and which stages serve them
+    Deployments {
+        #[command(flatten)]
+        api: ApiArgument,
     },
 }
 
 /// Make a deployment of an API as it is now, and point a stage to it, or the canary that it has
 #[derive(clap::Args)]
+#[command(after_help = MANAGED_BY_FILE)]
 pub(crate) struct Deploy {
-    /// Name or id of the API
-    api: String,
-    /// Its stage; made if it is not there
-    stage: String,
+    #[command(flatten)]
+    stage: StageArgument,
     /// Stands in the list of deployments
     #[arg(long, default_value = "", hide_default_value = true)]
     description: String,
     /// A stage variable; with one, the stage has those alone that are named here, else it keeps its own
     #[arg(long = "variable", value_name = "NAME=VALUE", value_parser = pair)]
     variables: Vec<(String, String)>,
-    #[command(flatten)]
-    region: Region,
 }
 
 /// Point a stage back to an earlier deployment
 #[derive(clap::Args)]
+#[command(after_help = MANAGED_BY_FILE)]
 pub(crate) struct Rollback {
-    /// Name or id of the API
-    api: String,
-    stage: String,
-    /// The deployment [default: the last one made before the one that serves]
+    #[command(flatten)]
+    stage: StageArgument,
+    /// The deployment, as `gateway stage deployments API` lists it [default: the last one made before the one that
+    /// serves]
     #[arg(long, value_name = "ID")]
     to: Option<String>,
     /// Show what would change, and change nothing
@@ -58,30 +57,45 @@ pub(crate) struct Rollback {
     /// Do it without asking
     #[arg(long)]
     yes: bool,
-    #[command(flatten)]
-    region: Region,
 }
+
+const MANAGED_BY_FILE: &str = "\
+An API of an [[api]] in gateway.toml is managed by its file: edit that file, then run `gateway apply`. A stage that is not\n\
+there yet is made by `deploy`.";
 
 impl Stage {
     pub(crate) fn run(&self, global: &Global) -> Result<End, Problem> {
         match self {
-            Self::List { api, region } => {
-                let id = region.api(global, api)?;
+            Self::List { api } => {
+                let api = api.find(global)?;
                 // AWS gives all stages at once.
-                let stages = region.get(global, &format!("/restapis/{id}/stages"))?;
+                let stages = api.get(&api.path("/stages"))?;
                 if global.json {
                     output::json(&stages)?;
                 } else {
-                    output::print(&table(stages["item"].as_array().map_or(&[], Vec::as_slice)));
+                    output::print(&show::stages(items(&stages), &api.named.name));
                 }
             }
-            Self::Show { api, stage, region } => {
-                let id = region.api(global, api)?;
-                let stage = region.get(global, &format!("/restapis/{id}/stages/{}", encoded(stage)))?;
+            Self::Show { stage } => {
+                let api = stage.find(global)?;
+                let stage = api.get(&api.stage_path())?;
                 if global.json {
                     output::json(&stage)?;
                 } else {
-                    output::print(&(table(std::slice::from_ref(&stage)) + &settings(&stage)));
+                    let deployments = api.list(&api.path("/deployments"))?;
+                    let stages = api.get(&api.path("/stages"))?;
+                    output::print(&show::stage(&api, &stage, &deployments));
+                    output::print(&format!("\n{}", show::deployments(&deployments, items(&stages))));
+                }
+            }
+            Self::Deployments { api } => {
+                let api = api.find(global)?;
+                let deployments = api.list(&api.path("/deployments"))?;
+                if global.json {
+                    output::json(&json!({ "item": deployments }))?;
+                } else {
+                    let stages = api.get(&api.path("/stages"))?;
+                    output::print(&show::deployments(&deployments, items(&stages)));
                 }
             }
         }
@@ -89,23 +103,27 @@ impl Stage {
     }
 }
 
+fn items(collection: &Value) -> &[Value] {
+    collection["item"].as_array().map_or(&[], Vec::as_slice)
+}
+
 impl Deploy {
     pub(crate) fn run(&self, global: &Global) -> Result<End, Problem> {
-        let id = self.region.api(global, &self.api)?;
+        let api = self.stage.find_or_new(global)?;
+        api.may_change("edit that file, then run `gateway apply`: what it says is served at once")?;
         let variables: serde_json::Map<String, Value> =
             self.variables.iter().map(|(name, value)| (name.clone(), value.clone().into())).collect();
-        let mut body = json!({"stageName": self.stage, "description": self.description});
+        let mut body = json!({"stageName": api.stage(), "description": self.description});
         if !variables.is_empty() {
             body["variables"] = variables.into();
         }
-        let made = self.region.call(global, "POST", &format!("/restapis/{id}/deployments"), body)?;
+        let made = api.call("POST", &api.path("/deployments"), body)?;
         if global.json {
             output::json(&made)?;
         } else {
-            let stage =
-                self.region.get(global, &format!("/restapis/{id}/stages/{}", encoded(&self.stage)))?;
+            let stage = api.get(&api.stage_path())?;
             let (made, serves) = (field(&made, "/id"), field(&stage, "/deploymentId"));
-            let name = format!("{id}.{}", self.stage);
+            let name = api.stage_shown();
             output::print(&if made == serves {
                 format!("{name} serves deployment {made}\n")
             } else {
@@ -122,18 +140,20 @@ impl Deploy {
 
 impl Rollback {
     pub(crate) fn run(&self, global: &Global) -> Result<End, Problem> {
-        let id = self.region.api(global, &self.api)?;
-        let path = format!("/restapis/{id}/stages/{}", encoded(&self.stage));
-        let now = field(&self.region.get(global, &path)?, "/deploymentId");
-        let deployments = self.region.list(global, &format!("/restapis/{id}/deployments"))?;
-        let target = target(&deployments, &now, self.to.as_deref())?;
+        let api = self.stage.find(global)?;
+        api.may_change("put an earlier text of that file back, then run `gateway apply`")?;
+        let now = field(&api.get(&api.stage_path())?, "/deploymentId");
+        let deployments = api.list(&api.path("/deployments"))?;
+        let target = target(&api, &deployments, &now, self.to.as_deref())?;
         let to = field(target, "/id");
         let said = |verb| {
-            let (made, about) = (time(target, "/createdDate"), field(target, "/description"));
-            format!("{id}.{} {verb} deployment {to} (of {made}: {about}) instead of {now}\n", self.stage)
+            let made = time(target, "/createdDate");
+            let about = target["description"].as_str().filter(|about| !about.is_empty());
+            let about = about.map_or(String::new(), |about| format!(", {about:?}"));
+            format!("{} {verb} deployment {to} (of {made}{about}) instead of {now}\n", api.stage_shown())
         };
         if to == now {
-            let text = format!("nothing to do: {id}.{} serves deployment {now}\n", self.stage);
+            let text = format!("nothing to do: {} serves deployment {now}\n", api.stage_shown());
             return told(global, &text, (&now, &to, false));
         }
         if self.plan {
@@ -146,7 +166,7 @@ impl Rollback {
             }
         }
         let patch = json!({"patchOperations": [{"op": "replace", "path": "/deploymentId", "value": to}]});
-        self.region.call(global, "PATCH", &path, patch)?;
+        api.call("PATCH", &api.stage_path(), patch)?;
         told(global, &said("serves"), (&now, &to, true))
     }
 }
@@ -166,65 +186,26 @@ fn told(global: &Global, text: &str, (from, to, done): (&str, &str, bool)) -> Re
 }
 
 /// The deployment of that id; without one the last that was made before `now`.
-fn target<'d>(deployments: &'d [Value], now: &str, to: Option<&str>) -> Result<&'d Value, Problem> {
+fn target<'d>(
+    api: &Objects<'_>,
+    deployments: &'d [Value],
+    now: &str,
+    to: Option<&str>,
+) -> Result<&'d Value, Problem> {
     let with = |id: &str| deployments.iter().find(|deployment| field(deployment, "/id") == id);
-    let mend = "`aws apigateway get-deployments --rest-api-id ID` lists them";
+    let list = format!("`gateway stage deployments {}` lists them", api.named.name);
     if let Some(to) = to {
-        let what = || Problem::new(Kind::Unknown, format!("the API has no deployment {to}"), mend);
-        return with(to).ok_or_else(what);
+        let what = || format!("API {} has no deployment {to:?}", api.shown());
+        return with(to).ok_or_else(|| Problem::new(Kind::Unknown, what(), list));
     }
     let made = |deployment: &Value| deployment["createdDate"].as_f64().unwrap_or(0.0);
     let since = with(now).map_or(f64::INFINITY, made);
     // Dates are whole seconds: two of one second have no order, and are named by whoever wants one of them.
     let before = deployments.iter().filter(|deployment| made(deployment) < since);
     before.max_by(|a, b| made(a).total_cmp(&made(b))).ok_or_else(|| {
-        let what = "no deployment was made before the one that serves";
-        Problem::new(Kind::Conflict, what, format!("name one with --to: {mend}"))
+        let what = format!("no deployment of {} was made before {now}, which serves", api.stage_shown());
+        Problem::new(Kind::Conflict, what, format!("name one with --to: {list}"))
     })
-}
-
-fn table(stages: &[Value]) -> String {
-    if stages.is_empty() {
-        return "no stage: `gateway deploy API STAGE` makes one\n".into();
-    }
-    let mut rows = vec![row(["STAGE", "DEPLOYMENT", "CHANGED", "CACHE", "CANARY", "DESCRIPTION"])];
-    for stage in stages {
-        let cache = match stage["cacheClusterEnabled"].as_bool() {
-            Some(true) => format!("{} GB", field(stage, "/cacheClusterSize")),
-            _ => "-".into(),
-        };
-        let canary = match stage.pointer("/canarySettings") {
-            None | Some(Value::Null) => "-".into(),
-            Some(canary) => {
-                format!("{} % to {}", field(canary, "/percentTraffic"), field(canary, "/deploymentId"))
-            }
-        };
-        rows.push(row([
-            &field(stage, "/stageName"),
-            &field(stage, "/deploymentId"),
-            &time(stage, "/lastUpdatedDate"),
-            &cache,
-            &canary,
-            &field(stage, "/description"),
-        ]));
-    }
-    output::table(&rows)
-}
-
-/// Variables and settings of methods, where there are some.
-fn settings(stage: &Value) -> String {
-    let mut text = String::new();
-    for (name, title) in [("variables", "VARIABLE"), ("methodSettings", "METHOD")] {
-        let Some(object) = stage[name].as_object().filter(|object| !object.is_empty()) else { continue };
-        let mut rows = vec![row([title, "VALUE"])];
-        for (key, value) in object {
-            let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-            rows.push(row([key, &value]));
-        }
-        text.push('\n');
-        text.push_str(&output::table(&rows));
-    }
-    text
 }
 
 #[cfg(test)]
@@ -233,29 +214,20 @@ mod tests {
 
     #[test]
     fn the_last_one_before_is_rolled_back_to() {
+        let global = Global { config: None, socket: None, json: false };
+        let api = Objects::of_name(&global, "pets", "prod");
         let made = |id: &str, at: u32| json!({"id": id, "createdDate": at});
         let all = [made("b", 20), made("a", 10), made("d", 40), made("c", 30)];
-        let chosen = |now, to| target(&all, now, to).map(|deployment| field(deployment, "/id"));
+        let chosen = |now, to| target(&api, &all, now, to).map(|deployment| field(deployment, "/id"));
         assert_eq!(chosen("d", None), Ok("c".into()));
         assert_eq!(chosen("b", None), Ok("a".into()));
         assert_eq!(chosen("d", Some("a")), Ok("a".into()));
         assert_eq!(chosen("gone", None), Ok("d".into()));
-        assert!(chosen("a", None).is_err() && chosen("d", Some("x")).is_err());
+        for (now, to) in [("a", None), ("d", Some("x"))] {
+            let problem = chosen(now, to).unwrap_err();
+            assert!(problem.mend.contains("`gateway stage deployments pets`"), "{problem}");
+        }
         let same = [made("a", 10), made("b", 10)];
-        assert!(target(&same, "b", None).is_err());
-    }
-
-    #[test]
-    fn a_stage_is_a_line() {
-        assert!(table(&[]).starts_with("no stage"));
-        let stage = json!({"stageName": "prod", "deploymentId": "abc123", "lastUpdatedDate": 0,
-            "cacheClusterEnabled": true, "cacheClusterSize": "0.5", "variables": {"host": "a"},
-            "canarySettings": {"percentTraffic": 10.0, "deploymentId": "def456"}});
-        let text = table(std::slice::from_ref(&stage));
-        assert!(
-            text.contains("prod   abc123      1970-01-01T00:00:00Z  0.5 GB  10.0 % to def456  -"),
-            "{text}"
-        );
-        assert_eq!(settings(&stage), "\nVARIABLE  VALUE\nhost      a\n");
+        assert!(target(&api, &same, "b", None).is_err());
     }
 }

@@ -44,7 +44,8 @@ fn text(status: &Status) -> String {
     let mut rows = vec![row(["LISTENER", "ADDRESS", "VPC", "SERVES", "KERNEL"])];
     for listener in &status.listeners {
         let vpc = listener.vpc.as_deref().unwrap_or("-");
-        let serves = output::join(&listener.serves);
+        let serves: Vec<String> = listener.serves.iter().map(|name| named(status, name)).collect();
+        let serves = output::join(&serves);
         rows.push(row([&listener.name, &listener.address.to_string(), vpc, &serves, &listener.kernel]));
     }
     text.push_str(&output::table(&rows));
@@ -58,6 +59,15 @@ fn text(status: &Status) -> String {
         text.push_str(&format!("\n{}", output::findings(&status.warnings)));
     }
     text
+}
+
+/// `pets.prod` for `{id}.prod`, unless another API has the name, too.
+fn named(status: &Status, name: &str) -> String {
+    let Some(api) = status.apis.iter().find(|api| api.name == *name && api.managed_by == "aws") else {
+        return name.to_owned();
+    };
+    let others = status.apis.iter().any(|other| other.api_name == api.api_name && other.id != api.id);
+    if others { name.to_owned() } else { name.replacen(&api.id, &api.api_name, 1) }
 }
 
 fn totals(status: &Status) -> String {

@@ -7,7 +7,7 @@ use super::types::{
     FlushRequest, KeyRequest, Kind, LimitRequest, OPERATOR_PEER, ObjectsRequest, OperationRequest, Problem,
     UnbanRequest,
 };
-use super::{Auth, aws, bans, cache, change, confirm, explain, limit, plans, status, top, upgrade};
+use super::{Auth, aws, bans, cache, change, confirm, explain, limit, named, plans, status, top, upgrade};
 use crate::observe::log;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::{Bytes, Incoming};
@@ -161,7 +161,8 @@ async fn answer(node: Rc<Node>, request: Request<Incoming>, door: Door) -> Answe
 async fn operate(node: &Node, request: Request<Incoming>) -> Result<Answer, Problem> {
     let (parts, body) = request.into_parts();
     let path = parts.uri.path().to_string();
-    let segments: Vec<&str> = path.trim_matches('/').split('/').collect();
+    let decoded: Vec<String> = path.trim_matches('/').split('/').map(decoded).collect();
+    let segments: Vec<&str> = decoded.iter().map(String::as_str).collect();
     if let Some(peer) = parts.headers.get(OPERATOR_PEER).filter(|_| parts.method == Method::POST) {
         let peer = parse_address(peer.to_str().unwrap_or("?"))?;
         log("info", "control", format_args!("{path} is asked for by an operator who came from {peer}"));
@@ -180,6 +181,7 @@ async fn operate(node: &Node, request: Request<Incoming>) -> Result<Answer, Prob
             let request: EndpointRequest = read(body).await?;
             json(&change::set_endpoint(node, name, &request).await?)
         }
+        (&Method::POST, ["resolve"]) => json(&named::resolve(node, &read(body).await?)?),
         (&Method::POST, ["explain"]) => explained(node, &read(body).await?),
         (&Method::GET, ["bans"]) => json(&node.bans.shown(None)),
         (&Method::GET, ["bans", address]) => json(&node.bans.shown(Some(parse_address(address)?))),
@@ -219,7 +221,7 @@ async fn operate(node: &Node, request: Request<Incoming>) -> Result<Answer, Prob
         (method, _) => {
             let mend = "GET /status /apis /apis/{name} /bans /bans/{address} /cache /keys /objects /objects/secrets \
                  /plans /xdp /xdp/limits /xdp/top; POST /apply /apis/{name}/endpoint /bans /bans/remove /cache/flush \
-                 /confirm /explain /keys /keys/{id}/delete /objects /operation /usage \
+                 /confirm /explain /keys /keys/{id}/delete /objects /operation /resolve /usage \
                  /xdp/limits/{listener} \
                  /xdp/limits/{listener}/clear /xdp/dry-run/{listener} /xdp/detach /upgrade";
             Err(Problem::new(Kind::Unknown, format!("{method} {path} is not part of this API"), mend))
@@ -300,6 +302,25 @@ fn read_only(node: &Node, request: &Request<Incoming>) -> Result<Answer, Problem
             "GET /status is; everything else goes through the Unix socket in the store",
         )),
     }
+}
+
+/// A segment of a path; what is no `%` and two digits stands for itself.
+fn decoded(segment: &str) -> String {
+    let digit = |at: usize| char::from(*segment.as_bytes().get(at)?).to_digit(16);
+    let (mut bytes, mut at) = (Vec::with_capacity(segment.len()), 0);
+    while let Some(&byte) = segment.as_bytes().get(at) {
+        match (byte, digit(at + 1), digit(at + 2)) {
+            (b'%', Some(high), Some(low)) => {
+                bytes.push((high * 16 + low) as u8);
+                at += 3;
+            }
+            _ => {
+                bytes.push(byte);
+                at += 1;
+            }
+        }
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 fn parse_address(text: &str) -> Result<IpAddr, Problem> {

@@ -1,13 +1,18 @@
 //! The stages' caches: their figures, and FlushStageCache.
 
+use super::candidate::Running;
+use super::named;
 use super::node::Node;
-use super::types::{CacheFlushed, CacheStats, FlushRequest, Kind, Problem, StageCache};
+use super::types::{
+    CacheFlushed, CacheStats, FlushRequest, Kind, Named, Problem, ResolveRequest, StageCache, Wants,
+};
 use crate::observe::log;
 use crate::snapshot::Api;
 
 pub(super) fn stats(node: &Node) -> CacheStats {
     let running = node.running();
     let cache = &running.snapshot.cache;
+    let figures = |api: &Api| figures(&running, api);
     CacheStats {
         bytes: cache.bytes(),
         bytes_max: cache.bytes_max(),
@@ -17,36 +22,36 @@ pub(super) fn stats(node: &Node) -> CacheStats {
 
 /// From now on nobody is answered from what was cached before.
 pub(super) fn flush(node: &Node, request: &FlushRequest) -> Result<CacheFlushed, Problem> {
+    let asked = ResolveRequest {
+        name: request.api.clone(),
+        stage: request.stage.clone(),
+        wants: Wants::Stage,
+        ..ResolveRequest::default()
+    };
+    let named = named::resolve(node, &asked)?;
     let running = node.running();
-    let apis = running.snapshot.apis.iter().map(|api| &**api);
-    let named: Vec<&Api> = apis.filter(|api| api.name == request.api).collect();
-    if named.is_empty() {
-        return Err(super::candidate::unknown_api(&request.api, &running.loaded.document));
-    }
-    let wanted = |api: &&&Api| request.stage.as_ref().is_none_or(|stage| *stage == api.stage);
-    let mut stages: Vec<&Api> = named.iter().filter(wanted).copied().collect();
-    if stages.is_empty() {
-        let known: Vec<&str> = named.iter().map(|api| api.stage.as_str()).collect();
-        let stage = request.stage.as_deref().unwrap_or_default();
-        let what = format!("{} has no stage {stage:?}", request.api);
-        return Err(Problem::new(Kind::Unknown, what, format!("it has: {}", known.join(", "))));
-    }
     // With a stage goes its canary.
-    let of_stages = |api: &&Api| stages.iter().any(|own| own.id == api.id && own.stage == api.stage);
-    let all = running.snapshot.apis.iter().map(|api| &**api);
-    let canaries: Vec<&Api> =
-        all.filter(|api| api.release.is_canary() == Some(true)).filter(of_stages).collect();
-    stages.extend(canaries);
+    let is_meant = |api: &&Api| api.id == named.id && Some(&api.stage) == named.stage.as_ref();
+    let stages = running.snapshot.apis.iter().map(|api| &**api).filter(is_meant);
     let mut flushed = Vec::new();
     for api in stages {
         let Some(cache) = &api.cache else { continue };
-        flushed.extend(figures(api));
+        flushed.extend(figures(&running, api));
         cache.flush();
         log("info", "control", format_args!("the cache of {}, stage {}, is flushed", api.name, api.stage));
     }
     if flushed.is_empty() {
-        let what = format!("{} has no cache", request.api);
-        return Err(Problem::new(Kind::Conflict, what, "write cache_cluster_size = \"0.5\" in its [[api]]"));
+        let Named { id, managed_by, .. } = &named;
+        let stage = named.stage.as_deref().unwrap_or_default();
+        let what = format!("stage {stage} of {} has no cache", named::shown(&named));
+        let mend = match managed_by.as_str() {
+            "file" => "write cache_cluster_size = \"0.5\" in its [[api]], then `gateway apply`".into(),
+            _ => format!(
+                "aws apigateway update-stage --rest-api-id {id} --stage-name {stage} --patch-operations \
+                 op=replace,path=/cacheClusterEnabled,value=true"
+            ),
+        };
+        return Err(Problem::new(Kind::Conflict, what, mend));
     }
     Ok(CacheFlushed { flushed })
 }
@@ -61,10 +66,11 @@ pub(super) fn flush_stage(node: &Node, id: &str, stage: &str) {
     }
 }
 
-fn figures(api: &Api) -> Option<StageCache> {
+fn figures(running: &Running, api: &Api) -> Option<StageCache> {
     let stats = api.cache.as_ref()?.stats();
     Some(StageCache {
         api: api.name.clone(),
+        api_name: running.api_name(&api.name).to_owned(),
         stage: api.stage.clone(),
         entries: stats.entries,
         bytes: stats.bytes,

@@ -1,6 +1,6 @@
 //! A document read and compiled, not yet in force: what `check`, a plan and a change all start from.
 
-use super::types::{Finding, Kind, Problem, findings};
+use super::types::{Finding, Problem, findings};
 use crate::config::{self, Before, Compiled, Document, Loaded, Part, Remembered, Stored};
 use crate::model::{Diagnostic, EndpointType, Place, Severity};
 use crate::snapshot::Snapshot;
@@ -24,6 +24,15 @@ pub(super) struct Running {
     /// The digest of the files.
     pub(super) files: String,
     pub(super) warnings: Vec<Finding>,
+}
+
+impl Running {
+    /// The API's own name: of one of a file that of its `[[api]]`, of a stored one that which the AWS API tells.
+    pub(super) fn api_name<'r>(&'r self, entry: &'r str) -> &'r str {
+        let entries = self.loaded.document.apis.iter().zip(&self.loaded.apis);
+        let mut stored = entries.filter(|(found, _)| found.owner.is_some() && found.name == entry);
+        stored.next().and_then(|(_, api)| api.as_ref().ok()).map_or(entry, |api| &api.name)
+    }
 }
 
 pub(super) struct Candidate {
@@ -275,16 +284,6 @@ pub(super) fn key_place(text: &str, table: &str, key: &str) -> Option<Place> {
         .find('=')
         .map_or(0, |equals| equals + 1 + found[equals + 1..].len() - found[equals + 1..].trim_start().len());
     Some(Place { line: line + 1, column: found[..value].chars().count() + 1 })
-}
-
-/// An API by its name, for requests that name one.
-pub(super) fn unknown_api(name: &str, document: &Document) -> Problem {
-    let names: Vec<&str> = document.apis.iter().map(|api| api.name.as_str()).collect();
-    let mend = match names.as_slice() {
-        [] => "the configuration has no [[api]]".to_string(),
-        names => format!("there are: {}", names.join(", ")),
-    };
-    Problem::new(Kind::Unknown, format!("no API is named {name}"), mend)
 }
 
 #[cfg(test)]

@@ -3,12 +3,15 @@
 use super::candidate::{self, Candidate, type_name};
 use super::confirm::{self, Undo};
 use super::kernel::Kernel;
+use super::named;
 use super::node::Node;
 use super::notify;
 use super::orders;
 use super::plan::plan;
 use super::publish::{Keep, publish};
-use super::types::{ApplyRequest, Changed, Detached, EndpointRequest, Kind, Plan, Problem};
+use super::types::{
+    ApplyRequest, Changed, Detached, EndpointRequest, Kind, Named, Plan, Problem, ResolveRequest, Wants,
+};
 use crate::config::{Loaded, Remembered};
 use crate::model::EndpointType;
 use crate::observe::log;
@@ -95,25 +98,18 @@ pub(super) async fn set_endpoint(
     let _changing = node.changing.lock().await;
     let terms = Terms { plan: request.plan, generation: request.generation, confirm_s: request.confirm_s };
     begin(node, terms)?;
+    let named = named::resolve(node, &ResolveRequest::of(name, Wants::Either))?;
     let running = node.running();
-    let document = &running.loaded.document;
-    if document.apis.iter().all(|api| api.name != name) {
-        return Err(candidate::unknown_api(name, document));
+    if named.managed_by == "aws" {
+        let served = running.snapshot.apis.iter().find(|api| api.id == named.id);
+        let now = served.map_or(EndpointType::Regional, |api| api.endpoint_type);
+        return Err(kept_by_aws(&named, now, request.endpoint_type));
     }
+    let name = named.name.as_str();
     let Some(api) = running.snapshot.apis.iter().find(|api| api.name == name) else {
         let mend = "`gateway status` shows the errors of its file; mend them and `gateway apply`";
         return Err(Problem::new(Kind::Conflict, format!("{name} failed to load"), mend));
     };
-    if document.apis.iter().any(|entry| entry.name == name && entry.owner.is_some()) {
-        let (id, wanted) = (&api.id, type_name(request.endpoint_type));
-        let mend = format!(
-            "aws apigateway update-rest-api --rest-api-id {id} --patch-operations \
-             op=replace,path=/endpointConfiguration/types/{},value={wanted}",
-            type_name(api.endpoint_type)
-        );
-        let what = format!("{name} was made through the AWS API: that is where its type is kept");
-        return Err(Problem::new(Kind::Conflict, what, mend));
-    }
     let mut remembered = running.remembered.clone();
     let follows =
         remembered.endpoint_types.contains_key(name) && file_says(node, name, request.endpoint_type).await;
@@ -136,6 +132,19 @@ pub(super) async fn set_endpoint(
         log("info", "control", format_args!("{what}, {} connections closed", changed.connections_closed));
     }
     Ok(changed)
+}
+
+fn kept_by_aws(named: &Named, now: EndpointType, wanted: EndpointType) -> Problem {
+    let what = format!("{} is managed by the AWS API: that is where its type is kept", named::shown(named));
+    let mend = format!(
+        "aws apigateway update-rest-api --region {} --rest-api-id {} --patch-operations \
+         op=replace,path=/endpointConfiguration/types/{},value={}",
+        named.region,
+        named.id,
+        type_name(now),
+        type_name(wanted)
+    );
+    Problem::new(Kind::Conflict, what, mend)
 }
 
 /// Says the API's file so, both as it was read and as it stands now? Only then may a switch to that type be forgotten:

@@ -13,6 +13,7 @@ mod explain;
 mod handover;
 mod kernel;
 mod limit;
+mod named;
 mod node;
 mod notify;
 mod orders;

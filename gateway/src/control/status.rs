@@ -1,9 +1,11 @@
 //! What runs, in the operator's words: listeners, APIs, who enforces what, and what is out of step with the files.
 
 use super::candidate::Running;
+use super::named;
 use super::node::{Node, io_name};
 use super::types::{
-    ApiDetail, ApiStatus, ListenerStatus, Problem, RouteStatus, Status, WorkerStatus, findings,
+    ApiDetail, ApiStatus, Kind, ListenerStatus, Problem, ResolveRequest, RouteStatus, Status, Wants,
+    WorkerStatus, findings,
 };
 use crate::config::ApiEntry;
 use crate::guard::endpoint;
@@ -51,12 +53,17 @@ pub(super) fn apis(running: &Running, xdp: bool) -> Vec<ApiStatus> {
 }
 
 pub(super) fn api(node: &Node, name: &str) -> Result<ApiDetail, Problem> {
+    let named = named::resolve(node, &ResolveRequest::of(name, Wants::Stage))?;
     let running = node.running();
+    let name = named::entry(&running, &named);
     let apis = apis(&running, node.kernel.borrow().enforces());
-    let api = apis.into_iter().find(|api| api.name == name);
-    let api = api.ok_or_else(|| super::candidate::unknown_api(name, &running.loaded.document))?;
+    let api = apis.into_iter().find(|api| Some(&api.name) == name.as_ref()).ok_or_else(|| {
+        let stage = named.stage.as_deref().unwrap_or_default();
+        let what = format!("stage {stage} of {} is not served", named::shown(&named));
+        Problem::new(Kind::Conflict, what, "the gateway's log says why")
+    })?;
     let snapshot = &running.snapshot;
-    let compiled = snapshot.apis.iter().position(|api| api.name == name);
+    let compiled = snapshot.apis.iter().position(|found| found.name == api.name);
     Ok(ApiDetail {
         urls: compiled.map(|index| urls(snapshot, index)).unwrap_or_default(),
         routes: compiled.map(|index| routes(snapshot, index)).unwrap_or_default(),
@@ -157,6 +164,8 @@ fn api_status(running: &Running, index: usize, entry: &ApiEntry, xdp: bool) -> A
     let remembered_id = remembered.ids.get(&entry.name).cloned();
     ApiStatus {
         name: entry.name.clone(),
+        api_name: running.api_name(&entry.name).to_owned(),
+        managed_by: if entry.owner.is_some() { "aws" } else { "file" }.into(),
         id: api.map(|api| api.id.clone()).or_else(|| entry.id.clone()).or(remembered_id).unwrap_or_default(),
         stage: entry.stage.clone(),
         hosts: entry.hosts.clone(),

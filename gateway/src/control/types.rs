@@ -3,6 +3,7 @@
 mod cache;
 mod keys;
 mod live;
+mod named;
 mod objects;
 mod plans;
 mod operation;
@@ -14,6 +15,7 @@ pub use live::{
     ClearRequest, ConfirmRequest, Confirmed, DryRunRequest, LimitRequest, ListenerLimits, PendingChange,
     UpgradeRequest, Upgraded,
 };
+pub use named::{Named, ResolveRequest, Wants};
 pub use objects::{ObjectChange, ObjectsChanged, ObjectsRequest};
 pub use operation::{OperationAnswer, OperationRequest};
 pub use plans::{KeyShown, QuotaShown, UsageAdded, UsageOfDay, UsagePlanList, UsagePlanShown};
@@ -205,7 +207,14 @@ pub struct ListenerStatus {
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ApiStatus {
+    /// Nothing else has it: of a file's API its name in gateway.toml, of a stored one's stage `{id}.{stage}`.
     pub name: String,
+    /// The API's own name, which another one may have, too.
+    #[serde(default)]
+    pub api_name: String,
+    /// "file", or "aws": through the AWS API.
+    #[serde(default)]
+    pub managed_by: String,
     pub id: String,
     pub stage: String,
     pub hosts: Vec<String>,

@@ -3,6 +3,7 @@
 mod answer;
 mod files;
 mod keys;
+mod named;
 mod objects;
 mod plans;
 mod publish;

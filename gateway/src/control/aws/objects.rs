@@ -4,8 +4,11 @@ use super::answer::{self, Asked};
 use super::publish::is_served;
 use super::random::{self, LOWER};
 use crate::aws::{self, Difference, Fault, Overlaid, Target};
+use crate::control::named;
 use crate::control::node::Node;
-use crate::control::types::{Finding, Kind, ObjectChange, ObjectsChanged, ObjectsRequest, Problem};
+use crate::control::types::{
+    Finding, Kind, ObjectChange, ObjectsChanged, ObjectsRequest, Problem, ResolveRequest, Wants,
+};
 use crate::observe::{self, log};
 use crate::store::{Change, Failed, KeyValue, NotCommitted, Transaction};
 use sha2::{Digest, Sha256};
@@ -104,7 +107,15 @@ fn taken_ids(node: &Node, tx: &Transaction<'_>) -> Vec<String> {
 }
 
 fn document(node: &Node, request: &ObjectsRequest) -> Result<(ObjectsChanged, Change), Problem> {
-    let region = request.region.clone().unwrap_or_else(|| node.started_with.document.node.region.clone());
+    let home = &node.started_with.document.node.region;
+    let find = |name: &String| {
+        let (region, home_region) = (request.region.clone(), Some(home.clone()));
+        let asked = ResolveRequest { region, home_region, ..ResolveRequest::of(name, Wants::Either) };
+        named::resolve(node, &asked)
+    };
+    let named = request.api.as_ref().map(find).transpose()?;
+    let region =
+        request.region.as_ref().or(named.as_ref().map(|named| &named.region)).unwrap_or(home).clone();
     let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
     if !(1..=32).contains(&region.len()) || !region.bytes().all(plain) {
         return Err(Problem::new(
@@ -117,7 +128,11 @@ fn document(node: &Node, request: &ObjectsRequest) -> Result<(ObjectsChanged, Ch
     let over = Overlaid { store: &node.aws.store, files: &files };
     let asked = Asked::document(request.text.as_bytes(), region);
     let mut call = answer::begin(node, &asked, &over);
-    let target = Target { api: request.api.clone(), stage: request.stage.clone() };
+    let stage = || named.as_ref().and_then(|named| named.stage.clone());
+    let target = Target {
+        api: named.as_ref().map(|named| named.id.clone()),
+        stage: request.stage.clone().or_else(stage),
+    };
     let applied = aws::apply(&mut call, &target).map_err(|fault| refused(&fault))?;
     let is_new = applied.differences.first().is_some_and(|first| first.what.starts_with("is made"));
     let api = if is_new { String::new() } else { applied.api };

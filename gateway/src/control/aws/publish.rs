@@ -109,7 +109,7 @@ impl Aws {
         Ok(found)
     }
 
-    fn all(&self, prefix: &str) -> Result<Vec<(String, Entry)>, Failed> {
+    pub(super) fn all(&self, prefix: &str) -> Result<Vec<(String, Entry)>, Failed> {
         let mut found: Vec<(String, Entry)> = Vec::new();
         loop {
             let after = found.last().map_or("", |(key, _)| key.as_str());

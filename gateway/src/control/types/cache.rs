@@ -15,6 +15,9 @@ pub struct CacheStats {
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct StageCache {
     pub api: String,
+    /// The API's own name.
+    #[serde(default)]
+    pub api_name: String,
     pub stage: String,
     pub entries: u64,
     /// Keys and overhead included; also what is still being sent.
@@ -29,9 +32,9 @@ pub struct StageCache {
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FlushRequest {
-    /// Name of an API.
+    /// Name or id of an API; its stage may stand behind a dot.
     pub api: String,
-    /// None: the API's stage, whichever it is.
+    /// None: the API's only stage.
     #[serde(default)]
     pub stage: Option<String>,
 }
