@@ -23,8 +23,10 @@ const IDLE_MAX_UNREPEATABLE: Duration = Duration::from_secs(4);
 const CONNECT_TRIES: usize = 3;
 /// A backend that refuses connections for no longer than this is being restarted, and is waited for.
 const RESTARTS_WITHIN: Duration = Duration::from_secs(1);
-/// Between two tries of such a one.
-const TRIED_EVERY: Duration = Duration::from_millis(25);
+/// Between the first tries of such a one; each pause is twice the one before,
+const TRIED_FIRST: Duration = Duration::from_millis(25);
+/// but no longer than this: so much later than its backend a waiting request goes on.
+const TRIED_EVERY: Duration = Duration::from_millis(200);
 /// For so long it is known that a backend refuses; then a restart of its is waited for once more.
 const REFUSES_FOR: Duration = Duration::from_secs(60);
 
@@ -91,6 +93,7 @@ impl Pool {
     }
 
     async fn connect(&self, addresses: &[SocketAddr], deadline: Instant) -> Result<Link, Refusal> {
+        let mut pause = TRIED_FIRST;
         loop {
             if let Some(link) = self.try_each(addresses, deadline).await {
                 return Ok(link);
@@ -98,11 +101,12 @@ impl Pool {
             if net::now() >= deadline {
                 return Err(Refusal::IntegrationTimeout);
             }
-            if !self.may_be_restarting(addresses) {
+            let Some(until) = self.may_restart_until(addresses) else {
                 return Err(Refusal::IntegrationUnreachable);
-            }
+            };
             // Nothing was sent: any request may wait for the next try.
-            net::sleep_until(deadline.min(net::now() + TRIED_EVERY)).await;
+            net::sleep_until(deadline.min(until).min(net::now() + pause)).await;
+            pause = (pause * 2).min(TRIED_EVERY);
         }
     }
 
@@ -137,11 +141,11 @@ impl Pool {
         None
     }
 
-    /// One of them has begun to refuse connections just now.
-    fn may_be_restarting(&self, addresses: &[SocketAddr]) -> bool {
+    /// One of them has begun to refuse connections just now, and is waited for until then.
+    fn may_restart_until(&self, addresses: &[SocketAddr]) -> Option<Instant> {
         let (now, refusing) = (net::now(), self.refusing.borrow());
         let since = addresses.iter().filter_map(|address| refusing.get(address));
-        since.into_iter().any(|since| now.saturating_duration_since(*since) < RESTARTS_WITHIN)
+        since.map(|since| *since + RESTARTS_WITHIN).filter(|until| *until > now).max()
     }
 
     /// Keeps the connection for the next exchange. Only for one whose last message was read to its end.
@@ -223,6 +227,7 @@ mod tests {
             let (link, listener) = net::join(pool.fresh(&target, deadline()), back).await;
             assert!(link.is_ok(), "{:?}", link.err());
             drop(listener);
+            let before = pool.counters.upstream_failures.load(Relaxed);
             let begun = net::now();
             assert!(matches!(
                 pool.fresh(&target, deadline()).await.err(),
@@ -230,9 +235,14 @@ mod tests {
             ));
             let waited = net::now() - begun;
             assert!((RESTARTS_WITHIN..RESTARTS_WITHIN * 2).contains(&waited), "{waited:?}");
+            // 0, 25, 75, 175, 375, 575, 775, 975, 1000 ms: a host that is busy makes them fewer, never more.
+            let tries = pool.counters.upstream_failures.load(Relaxed) - before;
+            assert!((3..=9).contains(&tries), "{tries} tries in {waited:?}");
             let begun = net::now();
             assert!(pool.fresh(&target, deadline()).await.is_err());
-            assert!(net::now() - begun < TRIED_EVERY, "known by now");
+            assert!(net::now() - begun < RESTARTS_WITHIN / 2, "known by now");
+            let tries = pool.counters.upstream_failures.load(Relaxed) - before - tries;
+            assert_eq!(tries, 1, "one try alone");
             let soon = net::now() + Duration::from_millis(1);
             pool.refusing.borrow_mut().clear();
             assert!(matches!(pool.fresh(&target, soon).await.err(), Some(Refusal::IntegrationTimeout)));
