@@ -101,19 +101,14 @@ fn a_quota_is_one_of_all_workers_and_processes() {
         }
     });
     assert_eq!(used(&gateway), (20, 10));
-    let step = gateway.json(&[
-        "explain",
-        "--from",
-        "127.0.0.1",
-        "--header",
-        &format!("x-api-key:{KEY}"),
-        "GET",
-        &format!("http://{}/prod/x", gateway.public()),
-    ]);
-    assert!(
-        step.to_string().contains("API key mobile (mobile) by usage plan gold (gold), 10 left of 30 a month"),
-        "{step}"
-    );
+    let explained = |gateway: &Gateway| {
+        let (header, url) = (format!("x-api-key:{KEY}"), format!("http://{}/prod/x", gateway.public()));
+        let said = gateway.command(&["explain", "--from", "127.0.0.1", "--header", &header, "GET", &url]);
+        String::from_utf8(said.stdout).unwrap()
+    };
+    let told = explained(&gateway);
+    let who = "API key mobile (mobile) by usage plan gold (gold)";
+    assert!(told.contains(&format!("{who}, 10 left of 30 a month")), "{told}");
     assert_eq!(used(&gateway), (20, 10), "whoever explains takes nothing");
     // What was told is written down.
     gateway = gateway.restart();
@@ -133,4 +128,7 @@ fn a_quota_is_one_of_all_workers_and_processes() {
         (refused.text(), refused.field("x-amzn-errortype")),
         ("{\"message\":\"Limit Exceeded\"}", Some("LimitExceededException"))
     );
+    let told = explained(&gateway);
+    let why = format!("the API key's quota of the period is used up; {who}, 0 left of 30 a month");
+    assert!(told.contains(&why) && !told.contains(KEY), "{told}");
 }

@@ -2,11 +2,13 @@
 //! the code that the workers run.
 
 mod cached;
+mod integration;
 mod limits;
 mod source;
 
 pub(super) use source::Facts;
 
+use integration::answered;
 use limits::limits;
 
 use super::status::{integration, serves};
@@ -241,7 +243,7 @@ impl Walk<'_> {
                     0 => String::new(),
                     n => format!(", {n} required parameters are there"),
                 };
-                let answers = integration(permit.api, &permit.method.integration);
+                let mut answers = integration(permit.api, &permit.method.integration);
                 self.step("guard", "pass", format!("{policy}, no authorization{validated}"));
                 if let Some(limits) = limits(snapshot, &permit, &self.head, moment) {
                     self.step("limits", "pass", limits);
@@ -263,11 +265,20 @@ impl Walk<'_> {
                         return Err(Stop::refused(refusal, Some(api), Some(permit.matched)));
                     }
                 }
+                match answered(&permit, &self.head, here) {
+                    Ok(told) => answers.push_str(&told),
+                    Err(refusal) => {
+                        self.step("integration", "refuse", format!("{answers}: {}", reason(&refusal)));
+                        return Err(Stop::refused(refusal, Some(api), Some(permit.matched)));
+                    }
+                }
                 self.step("integration", "pass", answers);
                 Ok(())
             }
             Err(refusal) => {
-                self.step("guard", "refuse", reason(&refusal));
+                let key = limits::key(snapshot, &matched, &self.head, moment, &refusal);
+                let key = key.map_or(String::new(), |key| format!("; {key}"));
+                self.step("guard", "refuse", reason(&refusal) + &key);
                 Err(Stop::refused(refusal, Some(api), Some(matched)))
             }
         }
@@ -319,6 +330,8 @@ fn reason(refusal: &Refusal) -> String {
         Refusal::MissingParameters(names) => format!("required parameters are missing: {}", names.join(", ")),
         Refusal::InvalidBody(why) => format!("the body does not fit its model: {why}"),
         Refusal::NoRoute => "no such resource or method".into(),
+        Refusal::ApiConfiguration(why) => format!("the call is answered 500: {why}"),
+        Refusal::UnsupportedMediaType => "no request template is for the Content-Type, and none passes".into(),
         other => format!("{other:?}"),
     }
 }

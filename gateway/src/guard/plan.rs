@@ -55,6 +55,7 @@ struct Place {
 }
 
 struct Plan {
+    owner: (String, String),
     id: String,
     name: String,
     pace: Option<Pace>,
@@ -121,6 +122,28 @@ impl Plans {
             Some(Client { key, plan, place, paces: &plan.stages[at].1 })
         });
         found.ok_or(Refusal::InvalidApiKey("no usage plan of the API key covers the stage"))
+    }
+
+    /// In words, for one that is no client of the stage: which key it is, and of which usage plans. None: it is nobody's.
+    pub fn key_shown(&self, index: ApiIndex, api: &Api, value: Option<&[u8]>) -> Option<String> {
+        let table = &*self.table;
+        let value = value.filter(|value| value.len() <= VALUE_MAX)?;
+        let key = table.keys.get(&digest(&table.seed, (&api.account, &api.region), value))?;
+        if !is_same(key.value.as_bytes(), value) {
+            return None;
+        }
+        let named = |plan: &Plan| format!("{} ({})", plan.id, plan.name);
+        let of: Vec<String> = key.places.iter().map(|place| named(&table.plans[place.plan])).collect();
+        let stage = self.stages.get(index).copied().flatten();
+        let covers = |plan: &&Plan| plan.stages.iter().any(|(number, _)| Some(*number) == stage);
+        let owned = |plan: &&Plan| plan.owner == key.owner;
+        let covering: Vec<String> = table.plans.iter().filter(owned).filter(covers).map(named).collect();
+        let of = if of.is_empty() { "no usage plan".into() } else { format!("usage plan {}", of.join(", ")) };
+        let covered = match covering.as_slice() {
+            [] => "no usage plan covers the stage".into(),
+            plans => format!("usage plan {} covers the stage", plans.join(", ")),
+        };
+        Some(format!("API key {} ({}) is of {of}; {covered}", key.id, key.name))
     }
 
     /// Every plan with its keys' counters: what `gateway plans` tells.
@@ -273,6 +296,7 @@ fn compiled(plan: &model::UsagePlan, numbers: &mut HashMap<(String, String), usi
     }
     stages.sort_by_key(|(number, _)| *number);
     let plan = Plan {
+        owner: (plan.account.clone(), plan.region.clone()),
         id: plan.id.clone(),
         name: plan.name.clone(),
         pace: plan.throttle.and_then(Pace::new),

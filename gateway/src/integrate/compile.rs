@@ -199,10 +199,13 @@ impl Compiler<'_> {
         let mut statuses = Vec::new();
         for (media_type, text, place) in &model.request_templates {
             let plain = Template::simple(text, self.variables).is_some();
-            let status = mock::status_code(text).filter(|_| plain);
+            let status = match mock::status_code(text) {
+                _ if !plain => Err("the request template needs VTL, which is not supported yet"),
+                status => status.ok_or(mock::NO_STATUS),
+            };
             if !plain {
                 self.warning(*place, VTL.to_owned(), MEANWHILE);
-            } else if status.is_none() {
+            } else if status.is_err() {
                 let what =
                     "the template gives no integer `statusCode`: the method will answer 500".to_owned();
                 self.warning(*place, what, "write {\"statusCode\": 200}");

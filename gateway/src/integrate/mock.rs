@@ -8,24 +8,24 @@ use crate::refusal::{Answer, Refusal, choose_by_accept};
 
 #[derive(Debug)]
 pub struct Mock {
-    /// media type → the template's statusCode; None: it has no integer there, or needs a VTL engine; both are
-    /// execution errors.
-    pub(super) statuses: Vec<(String, Option<u16>)>,
+    /// media type → the template's statusCode. Err: there is none, which is an execution error, and why.
+    pub(super) statuses: Vec<(String, Result<u16, &'static str>)>,
     pub(super) passthrough: Passthrough,
     pub(super) responses: Responses,
 }
 
+pub(super) const NO_STATUS: &str = "the request template gives no integer statusCode";
+
 impl Mock {
     pub(super) fn answer(&self, known: &Known<'_>) -> Result<Answer, Refusal> {
         let choice = match request_template(&self.statuses, self.passthrough, known.head)? {
-            Some(Some(status)) => self.responses.choose(*status)?,
+            Some(Ok(status)) => self.responses.choose(*status)?,
+            Some(Err(why)) => return Err(Refusal::ApiConfiguration(why)),
             None if self.statuses.is_empty() => {
                 let default = self.responses.choices.iter().find(|choice| choice.pattern.is_none());
                 default.ok_or(Refusal::ApiConfiguration("no default integration response"))?
             }
-            Some(None) | None => {
-                return Err(Refusal::ApiConfiguration("the request template gives no integer statusCode"));
-            }
+            None => return Err(Refusal::ApiConfiguration(NO_STATUS)),
         };
         let mut answer = Answer { status: choice.status, ..Answer::default() };
         let template = choose_by_accept(&choice.templates, known.head);

@@ -1,7 +1,10 @@
-//! API key, usage plan and throttles of a request that passes them, in words.
+//! API key, usage plan and throttles of a request, in words. The key's value is never told.
 
 use crate::guard::{Moment, Permit};
 use crate::http::RequestHead;
+use crate::model::ApiKeySource;
+use crate::refusal::{Limit, Refusal};
+use crate::route::Match;
 use crate::snapshot::Snapshot;
 
 /// None: nothing limits the request.
@@ -24,4 +27,30 @@ pub(super) fn limits(
         said.push(format!("{left} left now of the {whose}: {limit}"));
     }
     (!said.is_empty()).then(|| said.join("; "))
+}
+
+/// Which key it is that a refusal is about, and its usage plans. None: it is about none, or the key is nobody's.
+pub(super) fn key(
+    snapshot: &Snapshot,
+    matched: &Match,
+    head: &RequestHead,
+    moment: Moment,
+    refusal: &Refusal,
+) -> Option<String> {
+    let api = snapshot.apis.get(matched.api)?;
+    let method = api.methods.get(matched.method)?;
+    let of_key = match refusal {
+        Refusal::InvalidApiKey(_) | Refusal::QuotaExceeded => true,
+        Refusal::Throttled(Limit::Plan | Limit::PlanMethod) => true,
+        _ => false,
+    };
+    if !of_key || api.api_key_source != ApiKeySource::Header {
+        return None;
+    }
+    let value = head.only_field("x-api-key");
+    let now_ns = snapshot.plans.meters.nanos(moment.now);
+    match snapshot.plans.client(matched.api, api, value) {
+        Ok(client) => Some(client.shown(method, head.method().as_str(), moment.day(), now_ns)),
+        Err(_) => snapshot.plans.key_shown(matched.api, api, value),
+    }
 }

@@ -122,6 +122,36 @@ fn every_stage_that_refuses_is_named_with_its_answer() {
     });
 }
 
+/// What cannot be evaluated is no pass: the call is answered 500.
+#[test]
+fn a_mock_is_asked_what_it_would_answer() {
+    let folder = files("PRIVATE");
+    let with = |template: &str| document("catalog", "REGIONAL").replace(r#"{"statusCode": 200}"#, template);
+    for (template, told) in [
+        (r#"{"statusCode": 200}"#, Ok("MOCK, which answers 200")),
+        (
+            r#"#set($x = 200){"statusCode": $x}"#,
+            Err("MOCK: the call is answered 500: the request template needs VTL, which is not supported yet"),
+        ),
+        (
+            r#"{"status": 200}"#,
+            Err("MOCK: the call is answered 500: the request template gives no integer statusCode"),
+        ),
+        (r#"{"statusCode": 400}"#, Ok("MOCK, which answers 200")),
+    ] {
+        folder.write("catalog.yaml", &with(template));
+        block_on(async {
+            let served = serve(&folder).await;
+            let public = served.address("public");
+            let explanation = asked(&served, true, &request([203, 0, 113, 9], public, "/prod/ping"));
+            let rule = explanation.steps.last().unwrap().rule.as_str();
+            assert_eq!(if explanation.allowed { Ok(rule) } else { Err(rule) }, told, "{template}");
+            let status = explanation.answer.map_or(200, |answer| answer.status);
+            assert_eq!(served.ask("public", [127, 0, 0, 1]), status, "{template}");
+        });
+    }
+}
+
 #[test]
 fn the_listener_is_found_or_asked_for() {
     let folder = files("PRIVATE");

@@ -200,6 +200,22 @@ fn a_key_of_a_plan_of_the_stage_passes_and_no_other() {
     ] {
         assert_eq!(asking.get(&of(change)), Err(refusal));
     }
+    // Whoever explains is told whose key it is, and never the key itself.
+    for (change, said) in [
+        ((|plans| plans.keys[0].enabled = false) as fn(&mut model::UsagePlans), Some("of usage plan p1 ")),
+        (|plans| plans.keys[0].region = "other".to_owned(), None),
+        (|plans| plans.plans[0].keys.clear(), Some("is of no usage plan; usage plan p1 ")),
+        (|plans| plans.plans[0].stages[0].stage = "beta".to_owned(), Some("; no usage plan covers the stage")),
+        (|plans| plans.plans.clear(), Some("is of no usage plan; no usage plan covers the stage")),
+        (|plans| plans.keys.clear(), None),
+    ] {
+        let snapshot = of(change);
+        let told = snapshot.plans.key_shown(0, &snapshot.apis[0], Some(SECRET.as_bytes()));
+        assert_eq!(told.is_some(), said.is_some(), "{told:?}");
+        let told = told.unwrap_or_default();
+        assert!(told.contains(said.unwrap_or_default()) && !told.contains(SECRET), "{told}");
+        assert_eq!(snapshot.plans.key_shown(0, &snapshot.apis[0], Some(b"x")), None);
+    }
     let mut from_authorizer = api(vec![method("GET")]);
     from_authorizer.api_key_source = ApiKeySource::Authorizer;
     let refused = asking.get(&snapshot(from_authorizer, &plans(|_| {}), None));
