@@ -1,6 +1,8 @@
 //! The AWS API with its real clients: aws cli and boto3 (`scripts/install-aws-clients.sh`) run the scripts of
 //! `tests/aws` against a gateway. `cargo xtask test` leaves them out, and says so, where they are not installed.
 
+mod names;
+
 use crate::harness::api::mock;
 use crate::harness::gateway::INSIDE;
 use crate::harness::*;
@@ -264,89 +266,6 @@ fn commands_deploy_roll_back_and_set_policies() {
     gateway.json(&east(&["policy", "clear", "pets"]));
     gateway.json(&east(&["deploy", "pets", "prod"]));
     assert_eq!(served(), (200, "\"two\"".into()));
-}
-
-/// One rule for names, whatever the command; what a file manages says so, and what to do instead.
-#[test]
-fn every_command_names_apis_and_stages_alike() {
-    let orders = Api::new("orders", "0rders0rd0").method("/x", "get", mock(200));
-    let gateway = Setup::new(Io::Epoll).api(orders).start();
-    run(&gateway, "commands.py", &["make"]);
-    let said = |arguments: &[&str]| {
-        let output = gateway.command(arguments);
-        let text = [&output.stdout[..], &output.stderr].concat();
-        (output.status.code(), String::from_utf8_lossy(&text).into_owned())
-    };
-    let first = gateway.json(&["deploy", "pets.prod", "--description", "first"]);
-    let first = first["id"].as_str().unwrap();
-    let shown = gateway.json(&["api", "show", "pets"]);
-    let id = shown["id"].as_str().unwrap();
-    assert_eq!((&shown["api_name"], &shown["managed_by"]), (&json!("pets"), &json!("aws")), "{shown}");
-    assert_eq!(gateway.json(&["api", "show", "orders"])["managed_by"], "file");
-    for name in [&["pets"][..], &["pets.prod"], &["pets", "prod"], &[id], &[&format!("{id}.prod")]] {
-        for command in
-            [&["api", "show"][..], &["stage", "show"], &["rollback", "--plan", "--to", first], &["deploy"]]
-        {
-            let (code, text) = said(&[command, name].concat());
-            assert_eq!(code, Some(0), "{command:?} {name:?}: {text}");
-        }
-        let (_, text) = said(&[&["cache", "flush"], name].concat());
-        assert!(text.contains(&format!("stage prod of pets ({id}) has no cache")), "{name:?}: {text}");
-    }
-    for command in [&["status"][..], &["api", "list"]] {
-        let (_, text) = said(command);
-        let line = text.lines().find(|line| line.starts_with("pets ")).unwrap_or_default();
-        assert!(line.contains(id) && line.ends_with("AWS API"), "{text}");
-        assert!(text.lines().any(|line| line.starts_with("orders ") && line.ends_with("file")), "{text}");
-    }
-    let (_, text) = said(&["stage", "deployments", "pets"]);
-    let line = text.lines().find(|line| line.starts_with(first)).unwrap_or_default();
-    assert!(line.ends_with("  first") && text.contains("  prod "), "{text}");
-
-    gateway.home.write_file("p.json", "{}");
-    let file = gateway.home.folder().join("p.json");
-    for command in [
-        &["deploy", "orders"][..],
-        &["rollback", "0rders0rd0.prod", "--yes"],
-        &["policy", "set", "orders", file.to_str().unwrap()],
-        &["policy", "clear", "orders"],
-    ] {
-        let (code, text) = said(command);
-        assert_eq!(code, Some(1), "{text}");
-        assert!(text.contains("API orders (0rders0rd0) is managed by the file"), "{command:?}: {text}");
-        assert!(text.contains("orders.json") && text.contains("`gateway apply`"), "{command:?}: {text}");
-    }
-    for (command, expected) in [
-        (&["policy", "show", "pets.prod"][..], "this is about the whole API pets"),
-        (&["stage", "show", "pets.none"], "has no stage \"none\"\n  it has: prod; write pets.prod"),
-        (
-            &["stage", "list", "dogs"],
-            "no API has the name or the id \"dogs\"\n  there are: orders (0rders0rd0), pets",
-        ),
-        (&["stage", "list", "pets", "--region", "eu-west-1"], "no API of the region eu-west-1"),
-        (
-            &["rollback", "pets", "--yes", "--to", "x"],
-            "no deployment \"x\"\n  `gateway stage deployments pets` lists",
-        ),
-    ] {
-        let (code, text) = said(command);
-        assert_eq!(code, Some(1), "{text}");
-        assert!(text.contains(expected), "{command:?}: {text}");
-    }
-    for (wanted, how, status) in
-        [("PRIVATE", "--plan", 200), ("PRIVATE", "--yes", 403), ("REGIONAL", "--yes", 200)]
-    {
-        let (code, text) = said(&["api", "set-endpoint", "pets", wanted, how]);
-        assert_eq!(code, Some(0), "{text}");
-        let path = format!("/restapis/{id}/prod/_user_request_/x");
-        assert_eq!(gateway.client().get(&path).status, status, "{wanted} {how}: {text}");
-    }
-    run(&gateway, "commands.py", &["make"]);
-    let (code, text) = said(&["stage", "list", "pets"]);
-    assert!(
-        code == Some(1) && text.contains("2 APIs may be meant by \"pets\"") && text.contains(id),
-        "{text}"
-    );
 }
 
 /// `kill -9` while four clients write: what was acknowledged is there, and the store can be read and written.

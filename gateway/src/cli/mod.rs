@@ -243,20 +243,6 @@ mod tests {
             "gateway ban list 203.0.113.7 --json",
             "gateway ban remove 203.0.113.7",
             "gateway ban remove --all --yes",
-            "gateway stage list pets --region eu-central-1",
-            "gateway stage show a1b2c3d4e5 prod --json",
-            "gateway stage show pets.prod",
-            "gateway stage deployments pets --json",
-            "gateway deploy pets.prod",
-            "gateway rollback pets.prod --yes",
-            "gateway api show pets prod --region eu-central-1",
-            "gateway cache flush orders.prod",
-            "gateway deploy pets prod --description v2 --variable backend=127.0.0.1:8090 --variable a=b=c",
-            "gateway rollback pets prod --plan",
-            "gateway rollback pets prod --to abc123 --yes --json",
-            "gateway policy show pets",
-            "gateway policy set pets policy.json",
-            "gateway policy clear pets",
             "gateway cache stats --json",
             "gateway cache flush orders",
             "gateway cache flush orders prod --json",
@@ -284,6 +270,28 @@ mod tests {
             "gateway doctor --selftest --json",
             "gateway completions bash",
             "gateway man --dir man",
+        ] {
+            assert!(Cli::try_parse_from(line.split(' ')).is_ok(), "{line}");
+        }
+    }
+
+    #[test]
+    fn every_way_to_name_an_api_parses() {
+        for line in [
+            "gateway stage list pets --region eu-central-1",
+            "gateway stage show a1b2c3d4e5 prod --json",
+            "gateway stage show pets.prod",
+            "gateway stage deployments pets --json",
+            "gateway deploy pets.prod",
+            "gateway rollback pets.prod --yes",
+            "gateway api show pets prod --region eu-central-1",
+            "gateway cache flush orders.prod",
+            "gateway deploy pets prod --description v2 --variable backend=127.0.0.1:8090 --variable a=b=c",
+            "gateway rollback pets prod --plan",
+            "gateway rollback pets prod --to abc123 --yes --json",
+            "gateway policy show pets",
+            "gateway policy set pets policy.json",
+            "gateway policy clear pets",
         ] {
             assert!(Cli::try_parse_from(line.split(' ')).is_ok(), "{line}");
         }

@@ -331,7 +331,9 @@ fn reason(refusal: &Refusal) -> String {
         Refusal::InvalidBody(why) => format!("the body does not fit its model: {why}"),
         Refusal::NoRoute => "no such resource or method".into(),
         Refusal::ApiConfiguration(why) => format!("the call is answered 500: {why}"),
-        Refusal::UnsupportedMediaType => "no request template is for the Content-Type, and none passes".into(),
+        Refusal::UnsupportedMediaType => {
+            "no request template is for the Content-Type, and none passes".into()
+        }
         other => format!("{other:?}"),
     }
 }

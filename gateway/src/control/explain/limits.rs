@@ -39,11 +39,12 @@ pub(super) fn key(
 ) -> Option<String> {
     let api = snapshot.apis.get(matched.api)?;
     let method = api.methods.get(matched.method)?;
-    let of_key = match refusal {
-        Refusal::InvalidApiKey(_) | Refusal::QuotaExceeded => true,
-        Refusal::Throttled(Limit::Plan | Limit::PlanMethod) => true,
-        _ => false,
-    };
+    let of_key = matches!(
+        refusal,
+        Refusal::InvalidApiKey(_)
+            | Refusal::QuotaExceeded
+            | Refusal::Throttled(Limit::Plan | Limit::PlanMethod)
+    );
     if !of_key || api.api_key_source != ApiKeySource::Header {
         return None;
     }

@@ -85,7 +85,7 @@ fn xdp_decides_where_it_is_on_and_the_endpoint_type_where_not() {
         for on in [true, false] {
             let allowed = asked(&served, on, &inside);
             assert_eq!((allowed.allowed, last(&allowed)), (true, ("integration", "pass")));
-            assert_eq!(allowed.decided_by, "integration: MOCK");
+            assert_eq!(allowed.decided_by, "integration: MOCK, which answers 200");
         }
     });
 }

@@ -205,7 +205,10 @@ fn a_key_of_a_plan_of_the_stage_passes_and_no_other() {
         ((|plans| plans.keys[0].enabled = false) as fn(&mut model::UsagePlans), Some("of usage plan p1 ")),
         (|plans| plans.keys[0].region = "other".to_owned(), None),
         (|plans| plans.plans[0].keys.clear(), Some("is of no usage plan; usage plan p1 ")),
-        (|plans| plans.plans[0].stages[0].stage = "beta".to_owned(), Some("; no usage plan covers the stage")),
+        (
+            |plans| plans.plans[0].stages[0].stage = "beta".to_owned(),
+            Some("; no usage plan covers the stage"),
+        ),
         (|plans| plans.plans.clear(), Some("is of no usage plan; no usage plan covers the stage")),
         (|plans| plans.keys.clear(), None),
     ] {
