@@ -86,12 +86,7 @@ fn compared(name: &'static str, share: f64, still: &[Outcome], swapping: &[Outco
 }
 
 /// The load, while one API after the other changes; gives how many changes were taken.
-fn with_swaps(
-    client: &mut Client,
-    plan: &Plan,
-    peer: &Peer,
-    swaps: u32,
-) -> Result<(Outcome, u32)> {
+fn with_swaps(client: &mut Client, plan: &Plan, peer: &Peer, swaps: u32) -> Result<(Outcome, u32)> {
     let (begun, ended) = (AtomicBool::new(false), AtomicBool::new(false));
     std::thread::scope(|scope| {
         let changes = scope.spawn(|| -> Result<u32> {
@@ -145,7 +140,8 @@ fn serves(peer: &Peer, api: usize, letter: u8) -> Result<()> {
 /// As `gateway apply --yes` asks, but from this process: on a kernel that does not preempt itself, the start and the end
 /// of a program hold up the load that shares its core, whatever the program's priority.
 fn apply(folder: &Path) -> Result<()> {
-    let mut socket = UnixStream::connect(folder.join("store/gateway.sock")).context("the operator's socket")?;
+    let mut socket =
+        UnixStream::connect(folder.join("store/gateway.sock")).context("the operator's socket")?;
     socket.set_read_timeout(Some(Duration::from_secs(20)))?;
     let body = r#"{"plan":false,"generation":null,"files":null,"confirm_s":null}"#;
     let length = body.len();
