@@ -137,8 +137,8 @@ fn serves(peer: &Peer, api: usize, letter: u8) -> Result<()> {
     if answer.last() == Some(&letter) { Ok(()) } else { bail!("API a{api} answers as before its change") }
 }
 
-/// As `gateway apply --yes` asks, but from this process: on a kernel that does not preempt itself, the start and the end
-/// of a program hold up the load that shares its core, whatever the program's priority.
+/// As `gateway apply --yes` asks, but from this process: on a kernel that does not preempt itself, the start and the
+/// end of a program hold up the load that shares its core, whatever the program's priority.
 fn apply(folder: &Path) -> Result<()> {
     let mut socket =
         UnixStream::connect(folder.join("store/gateway.sock")).context("the operator's socket")?;

@@ -20,7 +20,7 @@ pub(crate) enum Api {
         #[command(flatten)]
         stage: StageArgument,
     },
-    /// Switch an API's endpoint type on live traffic; the change survives restarts, and wins over the file of an [[api]]
+    /// Switch an API's endpoint type on live traffic; it survives restarts, and wins over an [[api]]'s file
     SetEndpoint {
         #[command(flatten)]
         api: ApiArgument,

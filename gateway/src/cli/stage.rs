@@ -60,8 +60,8 @@ pub(crate) struct Rollback {
 }
 
 const MANAGED_BY_FILE: &str = "\
-An API of an [[api]] in gateway.toml is managed by its file: edit that file, then run `gateway apply`. A stage that is not\n\
-there yet is made by `deploy`.";
+An API of an [[api]] in gateway.toml is managed by its file: edit that file, then run `gateway apply`.\n\
+A stage that is not there yet is made by `deploy`.";
 
 impl Stage {
     pub(crate) fn run(&self, global: &Global) -> Result<End, Problem> {

@@ -1,7 +1,7 @@
 //! Which API, and which of its stages, a name means: one rule for all commands.
 //!
-//! An API is named by its id, or by its name: the one of `[[api]]` in gateway.toml, or the one that the AWS API tells. A
-//! stage is named behind it, as `NAME.STAGE` or as `NAME STAGE`.
+//! An API is named by its id, or by its name: the one of `[[api]]` in gateway.toml, or the one that the AWS API tells.
+//! A stage is named behind it, as `NAME.STAGE` or as `NAME STAGE`.
 
 use super::candidate::Running;
 use super::node::Node;

@@ -1,6 +1,7 @@
 //! What the operator's API hears and says, shared by the server, the CLI and every other client: stable JSON keys.
 
 mod cache;
+mod finding;
 mod keys;
 mod live;
 mod named;
@@ -10,6 +11,7 @@ mod operation;
 
 pub use super::bans::types::{BanEntry, BanList, BanRequest, BansChanged, Exempt, UnbanRequest};
 pub use cache::{CacheFlushed, CacheStats, FlushRequest, StageCache};
+pub use finding::{Finding, findings};
 pub use keys::{AccessKey, AccessKeys, KeyRequest, NewAccessKey};
 pub use live::{
     ClearRequest, ConfirmRequest, Confirmed, DryRunRequest, LimitRequest, ListenerLimits, PendingChange,
@@ -21,7 +23,7 @@ pub use operation::{OperationAnswer, OperationRequest};
 pub use plans::{KeyShown, QuotaShown, UsageAdded, UsageOfDay, UsagePlanList, UsagePlanShown};
 
 pub use super::top::{XdpTop, XdpTopSource};
-use crate::model::{Diagnostic, EndpointType, Severity};
+use crate::model::EndpointType;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -32,41 +34,6 @@ use std::time::{SystemTime, UNIX_EPOCH};
 /// Header of a request that changes something: the address from which the operator came by SSH. It is trusted from then
 /// on, until the gateway ends.
 pub const OPERATOR_PEER: &str = "x-gateway-operator-peer";
-
-/// One finding in a document.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Finding {
-    /// "error" or "warning"
-    pub severity: String,
-    pub file: PathBuf,
-    /// Both count from 1; 0 when the finding has no place.
-    pub line: usize,
-    pub column: usize,
-    pub what: String,
-    /// What to write instead; may be empty.
-    pub instead: String,
-}
-
-impl From<&Diagnostic> for Finding {
-    fn from(diagnostic: &Diagnostic) -> Self {
-        let severity = match diagnostic.severity {
-            Severity::Error => "error",
-            Severity::Warning => "warning",
-        };
-        Self {
-            severity: severity.into(),
-            file: diagnostic.file.clone(),
-            line: diagnostic.place.line,
-            column: diagnostic.place.column,
-            what: diagnostic.what.clone(),
-            instead: diagnostic.instead.clone(),
-        }
-    }
-}
-
-pub fn findings(diagnostics: &[Diagnostic]) -> Vec<Finding> {
-    diagnostics.iter().map(Finding::from).collect()
-}
 
 /// Why something was not done: what is wrong, what mends it, and the findings behind it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

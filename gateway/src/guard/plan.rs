@@ -124,7 +124,7 @@ impl Plans {
         found.ok_or(Refusal::InvalidApiKey("no usage plan of the API key covers the stage"))
     }
 
-    /// In words, for one that is no client of the stage: which key it is, and of which usage plans. None: it is nobody's.
+    /// In words, for one that is no client of the stage: which key it is, and of which usage plans. None: nobody's.
     pub fn key_shown(&self, index: ApiIndex, api: &Api, value: Option<&[u8]>) -> Option<String> {
         let table = &*self.table;
         let value = value.filter(|value| value.len() <= VALUE_MAX)?;

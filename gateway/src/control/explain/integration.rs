@@ -1,5 +1,5 @@
-//! What the integration would do with the request, as far as nobody else has to be asked: the worker's own functions, and
-//! nothing is sent.
+//! What the integration would do with the request, as far as nobody else has to be asked: the worker's own functions,
+//! and nothing is sent.
 
 use crate::guard::Permit;
 use crate::guard::origin::Via;

@@ -17,7 +17,8 @@ pub struct ObjectsRequest {
     /// Only an export is meant.
     #[serde(default)]
     pub whole: bool,
-    /// Of an OpenAPI document: the API's name or id, and a stage behind a dot. None: the API that is called as the document's title.
+    /// Of an OpenAPI document: the API's name or id, and a stage behind a dot. None: the API that is called
+    /// as the document's title.
     #[serde(default)]
     pub api: Option<String>,
     /// None: the one that the document's base path names.
