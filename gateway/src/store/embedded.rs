@@ -5,7 +5,8 @@ use super::{
     WRITES_MAX,
 };
 use redb::{Builder, Database, ReadableDatabase, ReadableTable, Table, TableDefinition, WriteTransaction};
-use std::fs::OpenOptions;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, ErrorKind};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -29,13 +30,16 @@ const MIGRATIONS: &[Migration] = &[];
 pub struct Embedded {
     /// None: it was closed.
     database: Arc<Mutex<Option<Arc<Database>>>>,
+    /// Held from a commit to its event: watchers hear of commits in the order of their revisions.
+    telling: Arc<Mutex<()>>,
     events: broadcast::Sender<Event>,
 }
 
 impl Embedded {
     /// Opens the file, makes it where it is missing (mode 0600), and brings it to this version's schema.
     pub fn open(file: &Path) -> Result<Self, Failed> {
-        let store = Self { database: Arc::default(), events: broadcast::channel(EVENTS_MAX).0 };
+        let (database, telling) = (Arc::default(), Arc::default());
+        let store = Self { database, telling, events: broadcast::channel(EVENTS_MAX).0 };
         store.reopen(file)?;
         Ok(store)
     }
@@ -43,13 +47,13 @@ impl Embedded {
     /// After `close`, on the same file. Watchers go on.
     pub fn reopen(&self, file: &Path) -> Result<(), Failed> {
         let failed = |error: &dyn std::fmt::Display| Failed(format!("{}: {error}", file.display()));
-        // redb makes files with the process's umask: secrets stand in it.
-        let made =
-            OpenOptions::new().create(true).truncate(false).read(true).write(true).mode(0o600).open(file);
-        let made = made.map_err(|error| failed(&error))?;
-        drop(made);
+        make_missing(file).map_err(|error| failed(&error))?;
+        let length = fs::metadata(file).map_err(|error| failed(&error))?.len();
+        if length == 0 {
+            return Err(failed(&"it is empty: a store never is, so what was in it is lost"));
+        }
         let database =
-            Builder::new().set_cache_size(CACHE_BYTES).set_check_integrity_on_open(true).create(file);
+            Builder::new().set_cache_size(CACHE_BYTES).set_check_integrity_on_open(true).open(file);
         let database = database.map_err(|error| failed(&error))?;
         migrate(&database, MIGRATIONS).map_err(|error| failed(&error))?;
         *self.lock() = Some(Arc::new(database));
@@ -105,9 +109,11 @@ impl Read for Embedded {
 
 impl KeyValue for Embedded {
     async fn commit(&self, change: Change) -> Result<u64, NotCommitted> {
-        let (database, events) = (self.database().map_err(NotCommitted::Failed)?, self.events.clone());
+        let database = self.database().map_err(NotCommitted::Failed)?;
+        let (telling, events) = (self.telling.clone(), self.events.clone());
         // The disk may take its time: whoever asked waits, nobody else.
         let written = tokio::task::spawn_blocking(move || {
+            let _telling = telling.lock().unwrap_or_else(PoisonError::into_inner);
             let revision = write(&database, &change)?;
             // Nobody may be watching.
             let _ = events.send(Event { revision, keys: change.writes.into_keys().collect() });
@@ -120,6 +126,29 @@ impl KeyValue for Embedded {
     fn watch(&self) -> broadcast::Receiver<Event> {
         self.events.subscribe()
     }
+}
+
+/// Made beside, and named when it is whole: so a file of that name that is empty or cut is never taken for a new one.
+fn make_missing(file: &Path) -> io::Result<()> {
+    if file.try_exists()? {
+        return Ok(());
+    }
+    let beside = file.with_extension(format!("{}.new", std::process::id()));
+    let made = (|| {
+        // redb makes files with the process's umask: secrets stand in it.
+        OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(&beside)?;
+        Builder::new().create(&beside).map_err(io::Error::other)?.close().map_err(io::Error::other)?;
+        // Unlike a rename it never takes the place of another process's.
+        match fs::hard_link(&beside, file) {
+            Err(error) if error.kind() != ErrorKind::AlreadyExists => Err(error),
+            _ => Ok(()),
+        }
+    })();
+    let removed = fs::remove_file(&beside);
+    made?;
+    removed?;
+    File::open(file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new(".")))?
+        .sync_all()
 }
 
 /// Returns the revision.
@@ -211,6 +240,8 @@ fn failed(error: impl Into<redb::Error>) -> Failed {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+    use std::collections::BTreeMap;
     use std::os::unix::fs::PermissionsExt;
 
     struct Home(std::path::PathBuf);
@@ -261,5 +292,82 @@ mod tests {
         );
         let error = migrate(&database, &[]).unwrap_err().to_string();
         assert!(error.contains("schema 2, this gateway knows up to 1"), "{error}");
+    }
+    const LOG: &str = "log";
+
+    /// Writes its number down.
+    fn step<const NUMBER: u8>(transaction: &WriteTransaction) -> Result<(), redb::Error> {
+        let mut objects = transaction.open_table(OBJECTS)?;
+        let mut log = objects.get(LOG)?.map_or_else(|| vec![0; 8], |found| found.value().to_vec());
+        log.push(NUMBER);
+        objects.insert(LOG, log.as_slice())?;
+        Ok(())
+    }
+
+    /// Writes, and cannot go on.
+    fn broken(transaction: &WriteTransaction) -> Result<(), redb::Error> {
+        step::<99>(transaction)?;
+        Err(redb::Error::Corrupted("this step is broken".into()))
+    }
+
+    const STEPS: [Migration; 4] = [step::<2>, step::<3>, step::<4>, step::<5>];
+
+    /// Schema, revision and all objects.
+    type Contents = (u64, u64, BTreeMap<String, Vec<u8>>);
+
+    fn contents(database: &Database) -> Contents {
+        let transaction = database.begin_read().unwrap();
+        let numbers = transaction.open_table(NUMBERS).unwrap();
+        let number = |name| numbers.get(name).unwrap().map_or(0, |number| number.value());
+        let objects = transaction.open_table(OBJECTS).unwrap();
+        let objects = objects.range::<&str>(..).unwrap().map(|pair| {
+            let (key, value) = pair.unwrap();
+            (key.value().to_owned(), value.value().to_vec())
+        });
+        (number(SCHEMA), number(REVISION), objects.collect())
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(40))]
+
+        /// From whichever schema to whichever: each step that is due once, in its order, and all of them or none.
+        #[test]
+        fn steps_that_are_due_run_once(
+            from in 0_usize..=4,
+            more in 0_usize..=4,
+            breaks in prop::option::of(0_usize..4),
+            written in prop::collection::btree_map("[a-k]{1,3}", prop::collection::vec(any::<u8>(), 0..30), 0..20),
+        ) {
+            let to = (from + more).min(STEPS.len());
+            let database = Builder::new().create_with_backend(redb::backends::InMemoryBackend::new()).unwrap();
+            migrate(&database, &STEPS[..from]).unwrap();
+            let writes = written.into_iter().map(|(key, value)| (key, Some(value))).collect();
+            write(&database, &Change { writes, ..Change::default() }).unwrap();
+            let before = contents(&database);
+            prop_assert_eq!(before.0, from as u64 + 1);
+            if let Some(at) = breaks.filter(|at| (from..to).contains(at)) {
+                let mut steps = STEPS;
+                steps[at] = broken;
+                let error = migrate(&database, &steps[..to]).unwrap_err().to_string();
+                prop_assert!(error.contains("this step is broken"), "{error}");
+                prop_assert_eq!(&contents(&database), &before);
+            }
+            let mut after = before.clone();
+            after.0 = to as u64 + 1;
+            if from < to {
+                let log = [0; 8].into_iter().chain((from + 2..=to + 1).map(|number| number as u8));
+                after.2.insert(LOG.into(), log.collect());
+            }
+            for _ in 0..2 {
+                migrate(&database, &STEPS[..to]).unwrap();
+                prop_assert_eq!(&contents(&database), &after);
+            }
+            for older in 0..to {
+                let error = migrate(&database, &STEPS[..older]).unwrap_err().to_string();
+                let said = format!("it has schema {}, this gateway knows up to {}", to + 1, older + 1);
+                prop_assert!(error.contains(&said), "{error}");
+                prop_assert_eq!(&contents(&database), &after);
+            }
+        }
     }
 }
