@@ -1,5 +1,8 @@
 //! The store's contract, on the embedded one.
 
+mod damage;
+mod properties;
+
 use super::*;
 use std::path::PathBuf;
 
