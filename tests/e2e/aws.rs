@@ -8,7 +8,6 @@ use crate::harness::gateway::INSIDE;
 use crate::harness::*;
 use serde_json::{Value, json};
 use std::io::Write;
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -19,10 +18,6 @@ fn python() -> PathBuf {
     let python = root.join(target).join("aws-clients/bin/python");
     assert!(python.exists(), "aws cli and boto3 are not installed: sh scripts/install-aws-clients.sh");
     python
-}
-
-fn control(gateway: &Gateway) -> SocketAddr {
-    gateway.ready["control_address"].as_str().unwrap().parse().unwrap()
 }
 
 /// Runs a script of `tests/aws` with a key of that gateway's; it says what fails and ends with an error.
@@ -39,7 +34,7 @@ fn command(gateway: &Gateway, script: &str, arguments: &[&str]) -> Command {
     command
         .arg(folder.join(script))
         .args(arguments)
-        .env("GATEWAY_CONTROL", format!("http://{}", control(gateway)))
+        .env("GATEWAY_CONTROL", format!("http://{}", gateway.control()))
         .env("GATEWAY_PUBLIC", format!("http://{}", gateway.public()))
         .env("AWS_ACCESS_KEY_ID", key["access_key_id"].as_str().unwrap())
         .env("AWS_SECRET_ACCESS_KEY", key["secret_access_key"].as_str().unwrap())
@@ -85,7 +80,7 @@ fn aws_cli_works_unmodified() {
 fn who_does_not_sign_is_refused_as_aws_does() {
     let gateway = empty();
     let asked = |fields: &[(&str, &str)]| {
-        let response = Client::connect(control(&gateway)).request("GET", "/restapis", "localhost", fields);
+        let response = Client::connect(gateway.control()).request("GET", "/restapis", "localhost", fields);
         let error = response.field("x-amzn-errortype").unwrap_or_default().to_owned();
         (response.status, error, response.text().to_owned())
     };

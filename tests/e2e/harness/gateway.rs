@@ -77,6 +77,11 @@ impl Setup {
         Gateway::start(Home::new(&self), self.io)
     }
 
+    /// Its AWS API asks nobody for a key.
+    pub(crate) fn start_without_keys(self) -> Gateway {
+        Gateway::run(Home::new(&self), self.io, None, &["--no-auth"])
+    }
+
     fn toml(&self) -> String {
         let mut toml = format!(
             "[node]\nworkers = {}\n[control]\naddress = \"127.0.0.1:0\"\nstore = \"store\"\n[xdp]\ninterfaces = []\n\
@@ -181,11 +186,17 @@ impl Gateway {
 
     /// With no more open files than these: past 128, four fifths are client connections.
     pub(crate) fn start_with(home: Home, io: Io, files: Option<u32>) -> Self {
+        Self::run(home, io, files, &[])
+    }
+
+    fn run(home: Home, io: Io, files: Option<u32>, arguments: &[&str]) -> Self {
         let log = std::fs::OpenOptions::new().create(true).append(true).open(home.folder().join("stderr"));
         let limit = files.map_or(String::new(), |files| format!("ulimit -n {files} && "));
         let mut child = Command::new("sh")
             .args(["-c", &format!("{limit}exec \"$0\" \"$@\""), BINARY])
-            .args(["run", "--json", "--io", io.as_str(), "--config"])
+            .args(["run", "--json", "--io", io.as_str()])
+            .args(arguments)
+            .arg("--config")
             .arg(home.config())
             // A test that binds it before hears what a supervisor would.
             .env("NOTIFY_SOCKET", home.folder().join("notify"))
@@ -220,6 +231,11 @@ impl Gateway {
 
     pub(crate) fn public(&self) -> SocketAddr {
         self.address("public")
+    }
+
+    /// Where the AWS API answers.
+    pub(crate) fn control(&self) -> SocketAddr {
+        self.ready["control_address"].as_str().unwrap().parse().unwrap()
     }
 
     /// A client of the public listener.

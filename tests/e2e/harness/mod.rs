@@ -1,12 +1,14 @@
 //! What every test stands on: a gateway, a client that sees raw bytes, upstreams that behave as told.
 
 pub(crate) mod api;
+pub(crate) mod aws;
 pub(crate) mod client;
 pub(crate) mod gateway;
 pub(crate) mod role;
 pub(crate) mod upstream;
 
 pub(crate) use api::{Api, echo_api};
+pub(crate) use aws::Aws;
 pub(crate) use client::{Client, Response};
 pub(crate) use gateway::{Gateway, Setup};
 pub(crate) use role::Role;
