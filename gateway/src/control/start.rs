@@ -41,6 +41,7 @@ pub(super) struct Started {
 
 /// `heritage`: what an earlier process hands over, if there is one.
 pub(super) async fn start(options: &Options, heritage: Heritage) -> Result<Started, Problem> {
+    net::small_pages();
     // As the process sees it now: a later change of the working directory must not change the meaning of a reload.
     let config = std::path::absolute(&options.config).unwrap_or_else(|_| options.config.clone());
     let loaded = candidate::load(&config, None)?;

@@ -1,4 +1,4 @@
-//! Which core a worker's thread runs on, and who gives way to it.
+//! Which core a worker's thread runs on, who gives way to it, and which pages memory comes in.
 #![allow(unsafe_code)]
 
 /// Pins the calling thread to the `number`th core that this process may use (in turn). Where that is refused, the
@@ -19,6 +19,16 @@ pub fn pin_thread(number: usize) {
         let mut one: libc::cpu_set_t = std::mem::zeroed();
         libc::CPU_SET(cores[number % cores.len()], &mut one);
         libc::sched_setaffinity(0, size_of::<libc::cpu_set_t>(), &one);
+    }
+}
+
+/// This process, and whatever it starts, gets memory in small pages alone. An allocator asks for huge ones (2 MiB), of
+/// which many small objects use a part: with 9,000 idle connections half of the memory was unused, and 5,000 routes were
+/// served no faster for it. Where that is refused, it goes on as before.
+pub fn small_pages() {
+    // SAFETY: no memory is passed.
+    unsafe {
+        libc::prctl(libc::PR_SET_THP_DISABLE, 1, 0, 0, 0);
     }
 }
 

@@ -2,24 +2,45 @@
 
 use super::held::Held;
 use super::{Chunk, Outgoing, Size, Stream};
+use std::future::poll_fn;
 use std::io;
 use std::rc::Rc;
+use std::task::{Context, Poll, ready};
 
 /// The reading half of a connection. Its unread bytes lie in one piece: in the last chunk, or, when a head spans
 /// several chunks, gathered in `carry`.
 pub struct Inbound {
     stream: Rc<Stream>,
-    carry: Vec<u8>,
-    /// Read position in `carry`.
-    at: usize,
-    /// Counts `carry`.
-    held: Held,
     chunk: Option<Chunk>,
+    /// None for most, and for whoever is idle.
+    carry: Option<Box<Carry>>,
+}
+
+#[derive(Default)]
+struct Carry {
+    bytes: Vec<u8>,
+    /// Read position.
+    at: usize,
+    /// Counts `bytes`.
+    held: Held,
+}
+
+impl Carry {
+    fn unread(&self) -> &[u8] {
+        &self.bytes[self.at..]
+    }
+
+    fn add(&mut self, bytes: &[u8]) {
+        self.bytes.drain(..self.at);
+        self.at = 0;
+        self.bytes.extend_from_slice(bytes);
+        self.held.set(self.bytes.capacity());
+    }
 }
 
 impl Inbound {
     pub fn new(stream: Rc<Stream>) -> Self {
-        Self { stream, carry: Vec::new(), at: 0, held: Held::default(), chunk: None }
+        Self { stream, chunk: None, carry: None }
     }
 
     pub fn stream(&self) -> &Rc<Stream> {
@@ -28,10 +49,11 @@ impl Inbound {
 
     /// All unread bytes, in one piece.
     pub fn bytes(&self) -> &[u8] {
-        if self.at < self.carry.len() {
-            return &self.carry[self.at..];
+        match (&self.carry, &self.chunk) {
+            (Some(carry), _) => carry.unread(),
+            (None, Some(chunk)) => chunk.as_slice(),
+            (None, None) => &[],
         }
-        self.chunk.as_ref().map_or(&[], |chunk| chunk.as_slice())
     }
 
     pub fn is_empty(&self) -> bool {
@@ -40,43 +62,43 @@ impl Inbound {
 
     /// Drops the first `n` unread bytes, and the buffer with the last of them.
     pub fn consume(&mut self, n: usize) {
-        if self.at < self.carry.len() {
-            self.at = (self.at + n).min(self.carry.len());
-        } else if let Some(chunk) = &mut self.chunk {
-            let n = n.min(chunk.as_slice().len());
-            chunk.advance(n);
+        let n = n.min(self.bytes().len());
+        match (&mut self.carry, &mut self.chunk) {
+            (Some(carry), _) => carry.at += n,
+            (None, Some(chunk)) => chunk.advance(n),
+            (None, None) => {}
         }
-        if self.bytes().is_empty() {
+        if self.is_empty() {
             self.release();
         }
     }
 
     /// Waits for more bytes and puts them behind the unread ones. False: the stream has ended.
-    pub async fn more(&mut self, size: Size) -> io::Result<bool> {
+    pub fn more(&mut self, size: Size) -> impl Future<Output = io::Result<bool>> {
+        poll_fn(move |cx| self.poll_more(cx, size))
+    }
+
+    fn poll_more(&mut self, cx: &mut Context<'_>, size: Size) -> Poll<io::Result<bool>> {
         // What is unread waits outside the pool: a crowd of half heads must not keep its buffers from others.
-        self.carry.drain(..self.at);
-        self.at = 0;
         if let Some(chunk) = self.chunk.take() {
-            self.carry.extend_from_slice(chunk.as_slice());
+            self.carry.get_or_insert_default().add(chunk.as_slice());
         }
-        self.held.set(self.carry.capacity());
-        let Some(new) = self.stream.recv(size).await? else {
-            return Ok(false);
+        let Some(new) = ready!(self.stream.poll_recv(cx, size))? else {
+            return Poll::Ready(Ok(false));
         };
-        if self.bytes().is_empty() {
-            self.release();
-            self.chunk = Some(new);
-        } else {
-            self.carry.extend_from_slice(new.as_slice());
-            self.held.set(self.carry.capacity());
+        match &mut self.carry {
+            Some(carry) => carry.add(new.as_slice()),
+            None => self.chunk = Some(new),
         }
-        Ok(true)
+        Poll::Ready(Ok(true))
     }
 
     /// Takes the first `n` unread bytes: the chunk itself when they are all of it, else a copy.
     pub fn take(&mut self, n: usize) -> Outgoing {
-        let whole = self.at >= self.carry.len() && n == self.bytes().len();
-        if whole && let Some(chunk) = self.chunk.take() {
+        if self.carry.is_none()
+            && n == self.bytes().len()
+            && let Some(chunk) = self.chunk.take()
+        {
             return Outgoing::Chunk(chunk);
         }
         let copy = self.bytes()[..n].to_vec();
@@ -87,15 +109,6 @@ impl Inbound {
     /// An idle connection keeps no buffer.
     fn release(&mut self) {
         self.chunk = None;
-        self.at = 0;
-        if self.carry.capacity() > CARRY_KEPT_BYTES {
-            self.carry = Vec::new();
-        } else {
-            self.carry.clear();
-        }
-        self.held.set(self.carry.capacity());
+        self.carry = None;
     }
 }
-
-/// A gathered head leaves at most this much storage behind.
-const CARRY_KEPT_BYTES: usize = 512;

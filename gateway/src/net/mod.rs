@@ -25,7 +25,7 @@ mod tests;
 mod timer;
 mod waker;
 
-pub use affinity::{give_way, pin_thread};
+pub use affinity::{give_way, pin_thread, small_pages};
 pub use buffer::{Chunk, Outgoing};
 pub use executor::{Runtime, renew, spawn};
 pub use future::{Either, Elapsed, at_once, join, race, timeout, timeout_at};

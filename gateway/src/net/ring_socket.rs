@@ -85,28 +85,33 @@ enum Arrival {
 #[derive(Default)]
 struct Queue {
     first: Option<Chunk>,
-    /// Empty while there is no first.
-    rest: VecDeque<Chunk>,
+    /// None while there is no first, and for whoever is idle.
+    rest: Option<Box<Rest>>,
+}
+
+#[derive(Default)]
+struct Rest {
+    chunks: VecDeque<Chunk>,
 }
 
 impl Queue {
     fn push(&mut self, chunk: Chunk) {
         match &self.first {
             None => self.first = Some(chunk),
-            Some(_) => self.rest.push_back(chunk),
+            Some(_) => self.rest.get_or_insert_default().chunks.push_back(chunk),
         }
     }
 
     fn pop(&mut self) -> Option<Chunk> {
-        let next = self.rest.pop_front();
-        if self.rest.is_empty() {
-            self.rest = VecDeque::new();
+        let next = self.rest.as_mut().and_then(|rest| rest.chunks.pop_front());
+        if self.rest.as_ref().is_some_and(|rest| rest.chunks.is_empty()) {
+            self.rest = None;
         }
         std::mem::replace(&mut self.first, next)
     }
 
     fn len(&self) -> usize {
-        usize::from(self.first.is_some()) + self.rest.len()
+        usize::from(self.first.is_some()) + self.rest.as_ref().map_or(0, |rest| rest.chunks.len())
     }
 
     fn is_empty(&self) -> bool {

@@ -184,9 +184,13 @@ impl Stream {
     /// Holds no buffer while it waits. Dropping the future loses nothing.
     /// `size` is a wish: bytes that have arrived already come as they are.
     pub async fn recv(&self, size: Size) -> io::Result<Option<Chunk>> {
+        poll_fn(|cx| self.poll_recv(cx, size)).await
+    }
+
+    pub(super) fn poll_recv(&self, cx: &mut Context<'_>, size: Size) -> Poll<io::Result<Option<Chunk>>> {
         match &self.0 {
-            Connection::Ring(connection) => poll_fn(|cx| connection.poll_recv(cx, size)).await,
-            Connection::Epoll(connection) => poll_fn(|cx| connection.poll_recv(cx, size)).await,
+            Connection::Ring(connection) => connection.poll_recv(cx, size),
+            Connection::Epoll(connection) => connection.poll_recv(cx, size),
         }
     }
 

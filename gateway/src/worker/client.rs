@@ -1,7 +1,7 @@
 //! One client connection: reads heads, hands each request to the exchange, keeps or closes the connection.
 
 use super::exchange::exchange;
-use super::local::{Closing, Local, Open};
+use super::local::{Body, Closing, Local, Open};
 use super::respond;
 use super::scratch::Scratch;
 use crate::http::{HeadLimits, Parsed, ProxyHeader, proxy_header};
@@ -9,10 +9,9 @@ use crate::net::{self, Alarm, Either, Inbound, Size};
 use crate::observe;
 use crate::refusal::Refusal;
 use crate::upstream;
-use std::cell::Cell;
 use std::rc::Rc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// A client connection.
 pub(super) struct Client {
@@ -20,17 +19,6 @@ pub(super) struct Client {
     pub(super) open: Rc<Open>,
     pub(super) inbound: Inbound,
     pub(super) alarm: Alarm,
-    /// Of the request that is under way.
-    pub(super) body: Cell<Body>,
-}
-
-/// How far a request's body has been taken off the connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Body {
-    Unread,
-    /// Some of it, perhaps all: what comes next on the connection is not known.
-    Begun,
-    Read,
 }
 
 /// What becomes of the connection after an exchange.
@@ -50,24 +38,22 @@ const LINGER: upstream::RelayLimits =
     upstream::RelayLimits { idle: Duration::from_millis(500), rate: 0, bytes: 256 * 1024 };
 const LINGER_TOTAL: Duration = Duration::from_secs(2);
 
-/// The task of one connection.
-pub(super) async fn serve(local: Rc<Local>, open: Rc<Open>, key: usize) {
+/// The task of one connection. No async fn: that would keep what it is given beside what it makes of it, in each
+/// connection that waits.
+pub(super) fn serve(local: Rc<Local>, open: Rc<Open>, key: usize) -> impl Future<Output = ()> {
     local.counters.connections_open.fetch_add(1, Relaxed);
-    let mut client = Client {
-        inbound: Inbound::new(open.stream.clone()),
-        alarm: Alarm::default(),
-        body: Cell::new(Body::Unread),
-        local,
-        open,
-    };
-    let cut = client.open.clone();
-    let after = match net::race(cut.cut.raised(), client.converse()).await {
-        Either::Left(()) => After::Close,
-        Either::Right(after) => after,
-    };
-    client.close(after).await;
-    client.local.counters.connections_open.fetch_sub(1, Relaxed);
-    client.local.deregister(key);
+    let mut client =
+        Client { inbound: Inbound::new(open.stream.clone()), alarm: Alarm::default(), local, open };
+    async move {
+        let cut = client.open.clone();
+        let after = match net::race(cut.cut.raised(), client.converse()).await {
+            Either::Left(()) => After::Close,
+            Either::Right(after) => after,
+        };
+        client.close(after).await;
+        client.local.counters.connections_open.fetch_sub(1, Relaxed);
+        client.local.deregister(key);
+    }
 }
 
 /// A head, or why there is none.
@@ -75,7 +61,11 @@ enum Next {
     Head(Box<Scratch>),
     /// Closed, or silent for too long, between two requests.
     Gone,
-    Refused(Refusal),
+    Refused(Box<Refusal>),
+}
+
+fn refused(refusal: Refusal) -> Next {
+    Next::Refused(Box::new(refusal))
 }
 
 impl Client {
@@ -96,7 +86,7 @@ impl Client {
             // In boxes: what an exchange keeps while it waits must not weigh on an idle connection.
             let after = match next {
                 Next::Head(mut scratch) => {
-                    self.body.set(Body::Unread);
+                    self.open.body.set(Body::Unread);
                     let after = Box::pin(exchange(self, &mut scratch)).await;
                     self.local.scratch.give(scratch);
                     after
@@ -145,15 +135,15 @@ impl Client {
     }
 
     async fn next_head(&mut self) -> Next {
-        let limits = HeadLimits::default();
-        let idle_until = net::now() + self.local.limits.idle_timeout;
-        let mut begun: Option<(Box<Scratch>, Instant)> = None;
+        let mut until = net::now() + self.local.limits.idle_timeout;
+        let mut begun: Option<Box<Scratch>> = None;
         loop {
             if !self.inbound.is_empty() {
-                let (mut scratch, until) = begun.take().unwrap_or_else(|| {
-                    (self.local.scratch.take(), net::now() + self.local.limits.head_timeout)
+                let mut scratch = begun.take().unwrap_or_else(|| {
+                    until = net::now() + self.local.limits.head_timeout;
+                    self.local.scratch.take()
                 });
-                match scratch.head.parse(self.inbound.bytes(), &limits) {
+                match scratch.head.parse(self.inbound.bytes(), &HeadLimits::default()) {
                     Ok(Parsed::Complete { consumed }) => {
                         self.inbound.consume(consumed);
                         return Next::Head(scratch);
@@ -161,16 +151,15 @@ impl Client {
                     Ok(Parsed::Partial) => {
                         self.open.head_since.set(self.open.head_since.get().or_else(|| Some(net::now())));
                         self.local.bound_held();
-                        begun = Some((scratch, until));
+                        begun = Some(scratch);
                     }
-                    Err(malformed) => return Next::Refused(Refusal::Malformed(malformed)),
+                    Err(malformed) => return refused(Refusal::Malformed(malformed)),
                 }
             }
-            let until = begun.as_ref().map_or(idle_until, |(_, until)| *until);
             match self.alarm.timeout_at(until, self.inbound.more(Size::Small)).await {
                 Ok(Ok(true)) => {}
                 Ok(Ok(false) | Err(_)) => return Next::Gone,
-                Err(net::Elapsed) if begun.is_some() => return Next::Refused(Refusal::ClientTooSlow),
+                Err(net::Elapsed) if begun.is_some() => return refused(Refusal::ClientTooSlow),
                 Err(net::Elapsed) => return Next::Gone,
             }
         }

@@ -79,7 +79,7 @@ pub(super) struct Open {
     /// Of the request that is under way, by trusted proxies' word; else as `from`.
     pub(super) source: Cell<IpAddr>,
     /// Index into the listeners of the current snapshot; None: its listener is gone.
-    pub(super) listener: Cell<Option<ListenerIndex>>,
+    pub(super) listener: Place,
     /// Since when there is no whole request: idle, or sending its head.
     pub(super) waiting_since: Cell<Instant>,
     /// Since when there is a part of a head.
@@ -90,9 +90,40 @@ pub(super) struct Open {
     /// Raised to end the connection at once, whatever it does.
     pub(super) cut: Flag,
     /// The API (of the current snapshot) whose exchange is under way.
-    pub(super) serving: Cell<Option<ApiIndex>>,
+    pub(super) serving: Place,
+    /// Of the request that is under way.
+    pub(super) body: Cell<Body>,
     /// Upgraded: what is under way has no end of its own.
     pub(super) tunnel: Cell<bool>,
+}
+
+/// How far a request's body has been taken off the connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Body {
+    Unread,
+    /// Some of it, perhaps all: what comes next on the connection is not known.
+    Begun,
+    Read,
+}
+
+/// An index into the current snapshot, or none, in half the room of an `Option<usize>`.
+pub(super) struct Place(Cell<u32>);
+
+impl Place {
+    pub(super) fn new(index: Option<usize>) -> Self {
+        let place = Self(Cell::new(u32::MAX));
+        place.set(index);
+        place
+    }
+
+    pub(super) fn get(&self) -> Option<usize> {
+        Some(self.0.get()).filter(|index| *index != u32::MAX).map(|index| index as usize)
+    }
+
+    /// An index that does not fit (no snapshot is so large) is none, which serves nobody.
+    pub(super) fn set(&self, index: Option<usize>) {
+        self.0.set(index.and_then(|index| u32::try_from(index).ok()).unwrap_or(u32::MAX));
+    }
 }
 
 /// When a client connection ends.

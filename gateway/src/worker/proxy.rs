@@ -2,10 +2,10 @@
 
 use super::Limits;
 use super::cached::{Door, Keeping};
-use super::client::{After, Body, Client};
+use super::client::{After, Client};
 use super::compress::{self, Coder};
 use super::departure::{Gone, unless_gone, unless_reset};
-use super::local::{Local, Open};
+use super::local::{Body, Local, Open};
 use super::respond;
 use super::response_head::read_head;
 use super::scratch::Scratch;
@@ -331,8 +331,8 @@ impl Call<'_> {
         let mut sink =
             Sink::new(&backend, std::mem::take(sent), self.request.framing, client.local.limits.send_timeout);
         // The upload borrows the client's inbound half; what follows reads the rest of the client.
-        let Client { local, open, inbound, body, .. } = &mut *client;
-        let mut upload = pin!(self.upload(head, body, inbound, &mut sink, local));
+        let Client { local, open, inbound, .. } = &mut *client;
+        let mut upload = pin!(self.upload(head, &open.body, inbound, &mut sink, local));
         let answered = read_head(&mut link.inbound, response, self.request.method);
         let first = until_answered(upload.as_mut(), answered, (&open.stream, head.version()));
         let uploaded = match net::timeout_at(self.deadline, first).await {

@@ -1,9 +1,9 @@
 //! Writing answers: the gateway's own ones whole, and the end of every response head.
 
-use super::client::{After, Body, Client};
+use super::client::{After, Client};
 use super::clock::Ids;
 use super::compress;
-use super::local::{Closing, Local, Open};
+use super::local::{Body, Closing, Local, Open};
 use super::scratch::Scratch;
 use crate::coding::Encoder;
 use crate::http::{self, Framing, Method, RequestHead, Version};
@@ -117,7 +117,7 @@ pub(super) struct Rest {
 
 impl Rest {
     pub(super) fn of(client: &Client, head: &RequestHead, last: bool) -> Self {
-        let body = client.body.get();
+        let body = client.open.body.get();
         let unread = if body == Body::Read { Framing::None } else { head.framing() };
         let skippable = match unread {
             Framing::None => true,

@@ -2,7 +2,7 @@
 
 use super::client;
 use super::flag::Flag;
-use super::local::{Closing, Local, Open, same_listener};
+use super::local::{Body, Closing, Local, Open, Place, same_listener};
 use super::{Adopted, Order, Report, Settings, Sockets};
 use crate::guard::ban::BanTable;
 use crate::net::{self, Either, Listener, MailReceiver, Runtime};
@@ -205,13 +205,14 @@ fn admit(local: &Rc<Local>, stream: net::Stream, peer: SocketAddr, listener: usi
         peer,
         from: Cell::new(peer.ip()),
         source: Cell::new(peer.ip()),
-        listener: Cell::new(Some(listener)),
+        listener: Place::new(Some(listener)),
         waiting_since: Cell::new(net::now()),
         head_since: Cell::new(None),
         busy: Cell::new(false),
         closing: Cell::new(Closing::No),
         cut: Flag::default(),
-        serving: Cell::new(None),
+        serving: Place::new(None),
+        body: Cell::new(Body::Unread),
         tunnel: Cell::new(false),
     });
     match local.register(open.clone()) {

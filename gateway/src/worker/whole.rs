@@ -2,7 +2,8 @@
 //! is taken off. What was checked is what goes on, byte for byte.
 
 use super::Limits;
-use super::client::{Body, Client};
+use super::client::Client;
+use super::local::Body;
 use super::room::{Full, Taken};
 use crate::coding::{Coding, Decoder, Undecodable};
 use crate::guard::{self, Permit};
@@ -101,8 +102,8 @@ pub(super) async fn take(
 }
 
 async fn read(client: &mut Client, head: &RequestHead, room: &mut Taken) -> Result<Vec<u8>, Failure> {
-    let Client { local, inbound, body, .. } = client;
-    body.set(Body::Begun);
+    let Client { local, inbound, open, .. } = client;
+    open.body.set(Body::Begun);
     if head.expects_continue() && inbound.is_empty() {
         let go_on = Outgoing::Static(b"HTTP/1.1 100 Continue\r\n\r\n");
         inbound.stream().send(go_on).await.map_err(RelayError::Source)?;
@@ -120,7 +121,7 @@ async fn read(client: &mut Client, head: &RequestHead, room: &mut Taken) -> Resu
     });
     let within = idle + Duration::from_secs(expected / RATE_MIN);
     net::timeout(within, collected).await.map_err(|net::Elapsed| Refusal::ClientTooSlow)??;
-    body.set(Body::Read);
+    open.body.set(Body::Read);
     Ok(bytes)
 }
 
