@@ -149,6 +149,22 @@ fn a_wrong_node_file_is_explained() {
     }
 }
 
+/// Two gateways on one host: the second one says which key to change; "off" is no listener at all.
+#[test]
+fn a_control_address_that_is_taken_refuses_the_start() {
+    let first = orders("REGIONAL").start();
+    let taken = first.ready["control_address"].as_str().unwrap();
+    let home = Home::new(&Setup { control: taken.into(), ..orders("REGIONAL") });
+    let output = command(&["run"], &home);
+    assert_eq!(output.status.code(), Some(1), "{}", said(&output));
+    let told = said(&output);
+    assert!(told.contains(&format!("[control] address {taken} cannot be bound")), "{told}");
+    assert!(told.contains("under [control] in gateway.toml") && told.contains("address = \"off\""), "{told}");
+    let off = Setup { control: "off".into(), ..orders("REGIONAL") }.start();
+    assert_eq!(off.ready["control_address"], Value::Null);
+    assert!(off.command(&["keys", "list"]).status.success(), "the operator's socket is there all the same");
+}
+
 #[test]
 fn status_tells_what_runs() {
     let gateway = orders("PRIVATE").start();

@@ -6,7 +6,7 @@ use ipnet::IpNet;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -80,9 +80,12 @@ impl Node {
 /// `[node] cache_megabytes` by default.
 pub(super) const CACHE_MEGABYTES: u64 = 1024;
 
+/// `[control] address` by default.
+pub(super) const CONTROL_ADDRESS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9080);
+
 #[derive(Clone, Debug)]
 pub struct Control {
-    /// None: no TCP listener for the control plane.
+    /// None: no TCP listener for the control plane (`"off"`).
     pub address: Option<SocketAddr>,
     /// Folder of the store; the control socket (`gateway.sock`) stands in it.
     pub store: PathBuf,

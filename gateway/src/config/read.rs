@@ -1,6 +1,8 @@
 //! `gateway.toml`, read and checked: every error with its place and what to write.
 
-use super::document::{ApiEntry, CACHE_MEGABYTES, Control, Document, Listener, Node, Vpc, Xdp, XdpMode};
+use super::document::{
+    ApiEntry, CACHE_MEGABYTES, CONTROL_ADDRESS, Control, Document, Listener, Node, Vpc, Xdp, XdpMode,
+};
 use super::toml;
 use crate::model::{Diagnostic, Place, Release, SourceLimits};
 use crate::openapi::findings::{Findings, meant};
@@ -145,7 +147,11 @@ impl Reader<'_> {
 
     fn control(&mut self, map: &Map) -> Control {
         self.findings.deny_unknown_keys(map, "[control]", &["address", "store"]);
-        let address = self.text(map, "address").and_then(|(text, place)| self.address(text, place));
+        let address = match self.text(map, "address") {
+            None => Some(CONTROL_ADDRESS),
+            Some(("off", _)) => None,
+            Some((text, place)) => self.address(text, place),
+        };
         let store = self.text(map, "store").map_or("/var/lib/gateway", |(text, _)| text);
         Control { address, store: self.folder.join(store) }
     }

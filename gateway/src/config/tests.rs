@@ -78,6 +78,21 @@ file = "broken.yaml"
 stage = "prod"
 "#;
 
+#[test]
+fn the_control_plane_is_on_loopback_unless_it_is_turned_off() {
+    let folder = Folder::new("control");
+    for (written, address) in [
+        ("", Some("127.0.0.1:9080")),
+        ("[control]\nstore = \"s\"\n", Some("127.0.0.1:9080")),
+        ("[control]\naddress = \"[::1]:81\"\n", Some("[::1]:81")),
+        ("[control]\naddress = \"off\"\n", None),
+    ] {
+        let text = format!("{written}[[listener]]\nname = \"public\"\naddress = \"127.0.0.1:0\"\n");
+        let loaded = load(&folder.write("gateway.toml", &text)).unwrap();
+        assert_eq!(loaded.document.control.address, address.map(|text| text.parse().unwrap()), "{written}");
+    }
+}
+
 const ORDERS: &str = "swagger: '2.0'\ninfo: {title: orders}\npaths:\n  /:\n    get: {}\n";
 
 #[test]

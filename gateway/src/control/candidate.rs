@@ -254,7 +254,7 @@ fn draw_id() -> Result<String, Problem> {
     Ok(id)
 }
 
-/// The control address has no authentication yet: it stays on this host.
+/// The control plane speaks no TLS: its signatures keep nobody from reading along, so it stays on this host.
 fn unsafe_control_address(document: &Document) -> Option<Diagnostic> {
     let address = document.control.address.filter(|address| !address.ip().is_loopback())?;
     let place =
@@ -265,7 +265,7 @@ fn unsafe_control_address(document: &Document) -> Option<Diagnostic> {
         place: place.unwrap_or(Place { line: 1, column: 1 }),
         what: format!("[control] address {address} is not a loopback address"),
         instead: format!(
-            "write \"127.0.0.1:{}\": the control plane asks nobody who he is yet, so it answers this host only",
+            "write \"127.0.0.1:{}\", or \"off\": the control plane speaks no TLS yet, so it answers this host only",
             address.port()
         ),
     })

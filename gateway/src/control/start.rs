@@ -170,8 +170,14 @@ async fn bind_status(
         return taken.map(Some).map_err(|error| not_taken("control address", &error));
     }
     let bound = TcpListener::bind(address).await.map_err(|error| {
+        let (port, free) = (address.port(), address.port().checked_add(1).unwrap_or(9080));
         let what = format!("[control] address {address} cannot be bound: {error}");
-        Problem::host(what, format!("`ss -ltnp 'sport = :{}'` names who listens there", address.port()))
+        let mend = format!(
+            "write another one under [control] in gateway.toml, address = \"{}:{free}\", or address = \"off\"; \
+             `ss -ltnp 'sport = :{port}'` names who has this one: another gateway, perhaps",
+            address.ip()
+        );
+        Problem::host(what, mend)
     })?;
     Ok(Some(bound))
 }

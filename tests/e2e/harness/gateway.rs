@@ -29,6 +29,8 @@ pub(crate) struct Setup {
     pub(crate) keys: String,
     /// At the end of the file.
     pub(crate) more: String,
+    /// `[control] address`
+    pub(crate) control: String,
 }
 
 impl Setup {
@@ -41,6 +43,7 @@ impl Setup {
             workers: 1,
             keys: String::new(),
             more: String::new(),
+            control: "127.0.0.1:0".into(),
         }
     }
 
@@ -84,10 +87,10 @@ impl Setup {
 
     fn toml(&self) -> String {
         let mut toml = format!(
-            "[node]\nworkers = {}\n[control]\naddress = \"127.0.0.1:0\"\nstore = \"store\"\n[xdp]\ninterfaces = []\n\
+            "[node]\nworkers = {}\n[control]\naddress = \"{}\"\nstore = \"store\"\n[xdp]\ninterfaces = []\n\
              trust_loopback = false\n\
              [[vpc]]\nid = \"vpc-main\"\ncidrs = [\"127.0.1.0/24\"]\n",
-            self.workers
+            self.workers, self.control
         );
         for (name, apis, vpc) in &self.listeners {
             let _ =

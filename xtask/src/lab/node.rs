@@ -167,7 +167,7 @@ fn clear_pins(binary: &Path, config: &Path) -> Result<()> {
 
 fn toml() -> String {
     let mut toml = format!(
-        "[node]\nworkers = 2\n[control]\nstore = \"store\"\n[xdp]\ninterfaces = {:?}\n\
+        "[node]\nworkers = 2\n[control]\nstore = \"store\"\naddress = \"off\"\n[xdp]\ninterfaces = {:?}\n\
          mode = \"native\"\npins = \"{PINS}\"\n\
          [[vpc]]\nid = \"vpc-lab\"\ncidrs = {:?}\n\
          [[api]]\nname = \"orders\"\nid = \"labl4bl4b0\"\nfile = \"orders.json\"\nstage = \"prod\"\n",

@@ -59,6 +59,7 @@ const NODE: &str = r#"
 workers = 2
 [control]
 store = "store"
+address = "off"
 [[vpc]]
 id = "vpc-main"
 cidrs = ["127.0.1.0/24"]
