@@ -120,7 +120,7 @@ pub fn served(api: &[u8], stage: &[u8], snapshot: &[u8], which: Which) -> Result
     let settings: model::Stage = serde_json::from_slice(stage).map_err(damaged)?;
     let stage: Stage = serde_json::from_slice(stage).map_err(damaged)?;
     let snapshot: Snapshot = serde_json::from_slice(snapshot).map_err(damaged)?;
-    let api = rest_api(&live, &snapshot, &format!("{}.{}", live.id, stage.stage_name)).map_err(damaged)?;
+    let api = rest_api(&live, &snapshot, &shown(&live, &stage.stage_name, which)).map_err(damaged)?;
     let (deployment_id, variables, release) = released(&stage, which);
     let default_endpoint = !live.disable_execute_api_endpoint;
     Ok(Served {
@@ -133,6 +133,12 @@ pub fn served(api: &[u8], stage: &[u8], snapshot: &[u8], which: Which) -> Result
         api,
         default_endpoint,
     })
+}
+
+/// Under which findings name it.
+fn shown(live: &RestApi, stage: &str, which: Which) -> String {
+    let canary = if which == Which::Canarys { "the canary of " } else { "" };
+    format!("API {} ({}), {canary}stage {stage}", live.name, live.id)
 }
 
 /// The API as a snapshot has it, but for what acts without a deployment.

@@ -44,7 +44,7 @@ pub use lower::{
     Endpoints, Served, ServedDomain, ServedPrivate, Which, deployments, endpoints, served, served_domain,
 };
 pub use operations::{OPERATIONS, Operation, find};
-pub use rest_api::name_of;
+pub use rest_api::{name_of, policy_warning, policy_warnings};
 pub use sigv4::{Authorization, Credential, Signed};
 pub use test_invoke::TestInvocation;
 pub use usage::{KINDS as PLAN_KINDS, plans, used_key, used_on};

@@ -4,11 +4,13 @@ use super::fault::Violations;
 use super::patch::{self, Dialect, Kind, Operation, Rule, optional, replace};
 use super::resource::Resource;
 use super::{
-    Answer, Call, Fault, Fields, RESERVED_TAGS, base_path_mapping, import, model as models, patched, shown,
+    Answer, Call, Fault, Fields, RESERVED_TAGS, base_path_mapping, import, model as models, parsed, patched,
+    shown,
 };
-use crate::guard::policy::{Owner, Policy};
+use crate::guard::policy::{Owner, Policy, Warning};
 use crate::model;
 use crate::openapi::Described;
+use crate::store::Transaction;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -110,6 +112,7 @@ pub(super) fn create(call: &mut Call<'_>) -> Result<Answer, Fault> {
         Some(original) => clone(call, &mut api, &original)?,
         None => begin(call, &mut api)?,
     }
+    api.warnings = judged(call, &api);
     store_new(call, &api)
 }
 
@@ -210,7 +213,41 @@ pub(super) fn update(call: &mut Call<'_>) -> Result<Answer, Fault> {
     switch(&before, &api)?;
     api.tags.get_or_insert_default();
     call.save(call.key("apis", &[&api.id]), &api)?;
+    if api.policy != before.policy {
+        api.warnings = judged(call, &api);
+    }
     render(&api).map(Answer::Json)
+}
+
+/// What AWS does not say of a policy: that here it matches nothing, or counts against every caller.
+fn judged(call: &Call<'_>, api: &RestApi) -> Vec<String> {
+    warnings_of(api, call.account, call.region)
+}
+
+fn warnings_of(api: &RestApi, account: &str, region: &str) -> Vec<String> {
+    let owner = Owner { region, account, api: &api.id, is_stored: true };
+    let document = api.policy.as_deref().and_then(|policy| serde_json::from_str::<Value>(policy).ok());
+    let parsed = document.and_then(|document| Policy::parse(&document, owner).ok());
+    parsed.into_iter().flat_map(|parsed| parsed.warnings).map(policy_warning).collect()
+}
+
+/// In one line.
+pub fn policy_warning(Warning { what, instead }: Warning) -> String {
+    let instead = if instead.is_empty() { String::new() } else { format!("; {instead}") };
+    format!("the resource policy: {what}{instead}")
+}
+
+/// Of all APIs of a store.
+pub fn policy_warnings(tx: &Transaction<'_>) -> Result<Vec<String>, Fault> {
+    let mut found = Vec::new();
+    for (key, bytes) in tx.all("apis/")? {
+        let mut scope = key.split('/').skip(1);
+        let (Some(account), Some(region)) = (scope.next(), scope.next()) else { continue };
+        let api: RestApi = parsed(&key, &bytes)?;
+        let name = format!("API {} ({})", api.name, api.id);
+        found.extend(warnings_of(&api, account, region).iter().map(|warning| format!("{name}: {warning}")));
+    }
+    Ok(found)
 }
 
 /// What AWS reads otherwise than the engine of patches does.
@@ -375,6 +412,6 @@ fn readable(call: &Call<'_>, policy: &str, id: &str) -> Result<(), Fault> {
         return Err(Fault::bad_request(format!("Policy is longer than {POLICY_BYTES_MAX} bytes")));
     }
     let document: Value = serde_json::from_str(policy).map_err(|_| invalid())?;
-    let owner = Owner { region: call.region, account: call.account, api: id };
+    let owner = Owner { region: call.region, account: call.account, api: id, is_stored: true };
     Policy::parse(&document, owner).map(drop).map_err(|_| invalid())
 }

@@ -126,7 +126,12 @@ fn paint(text: &str, colour: &str) -> String {
 fn one(finding: &Finding, files: &mut BTreeMap<PathBuf, Vec<String>>) -> String {
     let Finding { severity, file, line, column, what, instead } = finding;
     let severity = paint(severity, if severity == "error" { "31" } else { "33" });
-    let mut text = format!("{}:{line}:{column}: {severity}: {what}\n", file.display());
+    let place = if *line == 0 { String::new() } else { format!(":{line}:{column}") };
+    let mut text = format!("{}{place}: {severity}: {what}\n", file.display());
+    if *line == 0 {
+        // What has no place stands in no file.
+        return text + &if instead.is_empty() { String::new() } else { format!("    {instead}\n") };
+    }
     let lines = files.entry(file.clone()).or_insert_with(|| {
         let text = std::fs::read_to_string(file).unwrap_or_default();
         text.lines().map(str::to_string).collect()

@@ -4,6 +4,7 @@ use super::named::{ApiArgument, Objects};
 use super::operation::field;
 use super::output;
 use super::{End, Global};
+use crate::control::check_policy;
 use crate::control::types::{Kind, Named, Problem};
 use serde_json::{Value, json};
 use std::path::PathBuf;
@@ -14,6 +15,13 @@ pub(crate) enum Policy {
     Show {
         #[command(flatten)]
         api: ApiArgument,
+    },
+    /// What of a policy would match nothing here, or count against every caller; nothing is changed
+    Check {
+        #[command(flatten)]
+        api: ApiArgument,
+        /// The policy as JSON, as IAM writes it; `-` is standard input [default: the one that the API has]
+        file: Option<PathBuf>,
     },
     /// Give the API the policy of a file; in force, as in AWS, with its next deployment
     Set {
@@ -42,6 +50,7 @@ impl Policy {
                 }
                 Ok(End::Done)
             }
+            Self::Check { api, file } => check(global, &api.find(global)?, file.as_ref()),
             Self::Set { api, file } => {
                 let text = read(file)?;
                 change(global, &api.find(global)?, Some(&text))
@@ -51,6 +60,30 @@ impl Policy {
     }
 }
 
+fn check(global: &Global, api: &Objects<'_>, file: Option<&PathBuf>) -> Result<End, Problem> {
+    let policy = match file {
+        Some(file) => Some(read(file)?),
+        None => unescaped(&field(&api.get(&api.path(""))?, "/policy")).map(|policy| policy.to_string()),
+    };
+    let Some(policy) = policy else {
+        let what = format!("{} has no resource policy", api.shown());
+        return Err(Problem::new(Kind::Unknown, what, "name the file of one"));
+    };
+    let warnings = check_policy(&policy, &api.named)?;
+    if global.json {
+        output::json(&json!({"id": api.named.id, "warnings": warnings}))?;
+    } else {
+        output::say(&told(&warnings));
+        let found = output::count(warnings.len(), "warning");
+        output::print(&format!("{}: {found}\n", api.shown()));
+    }
+    Ok(End::Done)
+}
+
+fn told(warnings: &[String]) -> String {
+    warnings.iter().map(|warning| format!("warning: {warning}\n")).collect()
+}
+
 fn change(global: &Global, api: &Objects<'_>, policy: Option<&str>) -> Result<End, Problem> {
     api.may_change(
         "write x-amazon-apigateway-policy in that file, or take it out, then run `gateway apply`",
@@ -58,6 +91,10 @@ fn change(global: &Global, api: &Objects<'_>, policy: Option<&str>) -> Result<En
     let had = unescaped(&field(&api.get(&api.path(""))?, "/policy"));
     let wanted = policy.and_then(|text| serde_json::from_str::<Value>(text).ok());
     let differs = had != wanted;
+    let warnings = policy.map_or(Ok(Vec::new()), |policy| check_policy(policy, &api.named))?;
+    if !global.json {
+        output::say(&told(&warnings));
+    }
     if differs {
         let operation = match policy {
             Some(policy) => json!({"op": "replace", "path": "/policy", "value": policy}),
@@ -67,7 +104,7 @@ fn change(global: &Global, api: &Objects<'_>, policy: Option<&str>) -> Result<En
     }
     let Named { id, name, stages, .. } = &api.named;
     if global.json {
-        output::json(&json!({"id": id, "done": differs}))?;
+        output::json(&json!({"id": id, "done": differs, "warnings": warnings}))?;
     } else if differs {
         let stage = stages.first().map_or("STAGE", String::as_str);
         let shown = api.shown();

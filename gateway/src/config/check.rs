@@ -1,6 +1,6 @@
 //! One OpenAPI document, judged without its node: imported, and compiled for a node made up around it.
 
-use super::{ApiEntry, Control, Document, Listener, Loaded, Node, Remembered, Sources, Vpc, Xdp, compile};
+use super::{ApiEntry, Control, Document, Listener, Loaded, Node, Owner, Remembered, Sources, Vpc, Xdp, compile};
 use crate::model::{Diagnostic, Place, RestApi, SourceLimits, Stage};
 use crate::openapi::{self, Imported};
 use std::collections::BTreeMap;
@@ -10,8 +10,21 @@ use std::sync::Arc;
 
 /// What `gateway check FILE` says: the warnings of a document that would be taken, or all its errors.
 pub fn check(file: &Path, text: &str) -> Result<Vec<Diagnostic>, Vec<Diagnostic>> {
+    judge(file, text, None)
+}
+
+/// The same of a document that becomes the stored API of that id: its policy is judged as that API's.
+pub fn check_stored(file: &Path, text: &str, id: &str, owner: Owner) -> Vec<Diagnostic> {
+    judge(file, text, Some((id, owner))).unwrap_or_else(|errors| errors)
+}
+
+fn judge(file: &Path, text: &str, stored: Option<(&str, Owner)>) -> Result<Vec<Diagnostic>, Vec<Diagnostic>> {
     let Imported { api, warnings } = openapi::import(file, text)?;
-    let document = node_around(&api, text);
+    let mut document = node_around(&api, text);
+    if let (Some((id, owner)), Some(entry)) = (stored, document.apis.first_mut()) {
+        entry.id = Some(id.to_owned());
+        entry.owner = Some(owner);
+    }
     let loaded = Loaded::of(document, vec![Ok(Arc::new(api))], warnings, Sources::default());
     let of_the_document = |found: Vec<Diagnostic>| found.into_iter().filter(|d| d.file == file);
     let (refused, found) = match compile(&loaded, &Remembered::default(), 0) {

@@ -11,7 +11,7 @@ mod source;
 mod tests;
 mod toml;
 
-pub use check::check;
+pub use check::{check, check_stored};
 pub use compile::{Before, Compiled, Part, compile, compile_after};
 pub use document::{
     ApiEntry, ApiKey, Bans, BasePath, Control, Document, Domain, Listener, Node, Owner, Private, UsagePlan,

@@ -50,12 +50,7 @@ pub(super) async fn apply(node: &Node, request: &ApplyRequest) -> Result<Changed
                 log("error", "control", format_args!("reload refused, nothing changed: {}", problem.what));
                 // SIGHUP has nobody else to tell.
                 for finding in problem.diagnostics.iter().filter(|finding| finding.severity == "error") {
-                    let (file, line) = (finding.file.display(), finding.line);
-                    log(
-                        "error",
-                        "config",
-                        format_args!("{file}:{line}:{}: {}", finding.column, finding.what),
-                    );
+                    log("error", "config", format_args!("{}", finding.told()));
                 }
             }
         }

@@ -35,7 +35,7 @@ mod upgrade;
 mod tests;
 
 pub use crate::observe::rfc3339;
-pub use aws::Auth;
+pub use aws::{Auth, check_policy};
 pub use bans::{Fault as RangeFault, broad, parse_range, parse_ranges};
 pub use candidate::type_name;
 pub use store::socket_path;

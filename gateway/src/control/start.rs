@@ -145,13 +145,11 @@ fn say_findings(first: &Candidate) {
         let name = &entry.name;
         log("error", "config", format_args!("API {name} has errors and is left out, the others serve"));
         for finding in findings(diagnostics) {
-            let (file, line) = (finding.file.display(), finding.line);
-            log("error", "config", format_args!("{file}:{line}:{}: {}", finding.column, finding.what));
+            log("error", "config", format_args!("{}", finding.told()));
         }
     }
     for finding in first.all_warnings() {
-        let (file, line) = (finding.file.display(), finding.line);
-        log("warning", "config", format_args!("{file}:{line}:{}: {}", finding.column, finding.what));
+        log("warning", "config", format_args!("{}", finding.told()));
     }
 }
 

@@ -252,7 +252,7 @@ fn verdict_of(method: Method, policy: Option<serde_json::Value>, request: &[u8])
     let mut tree = Tree::default();
     tree.insert("/pets/{id}", "ANY", 0).unwrap();
     let mut api = api(Regional, vec![method]);
-    let owner = policy::Owner { region: "us-east-1", account: "123456789012", api: "a1" };
+    let owner = policy::Owner { region: "us-east-1", account: "123456789012", api: "a1", is_stored: false };
     api.policy = policy.map(|document| policy::Policy::parse(&document, owner).unwrap().policy);
     let door = ApiDoor {
         id: "a1".to_owned(),

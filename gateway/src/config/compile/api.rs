@@ -29,6 +29,7 @@ impl Compiler<'_> {
                 }
             };
             for method in &resource.methods {
+                self.about(format_args!("{} {}", method.http_method, resource.path));
                 if let Err(invalid) = tree.insert(&resource.path, &method.http_method, methods.len()) {
                     self.resource_error(api, method.place, &resource.path, invalid);
                     continue;
@@ -45,9 +46,10 @@ impl Compiler<'_> {
                 });
             }
         }
+        self.about.clear();
         let compiled = snapshot::Api {
             name: entry.name.clone(),
-            policy: self.policy(api, Owner { region, account, api: id }),
+            policy: self.policy(api, Owner { region, account, api: id, is_stored: entry.owner.is_some() }),
             cache: self.cluster(entry, api, id),
             api_key_source: api.api_key_source,
             throttle,
@@ -149,16 +151,29 @@ impl Compiler<'_> {
 
     fn policy(&mut self, api: &RestApi, owner: Owner<'_>) -> Option<Policy> {
         let (document, place) = api.policy.as_ref()?;
+        self.about(format_args!("the resource policy"));
+        let policy = self.parsed(api, owner, document, *place);
+        self.about.clear();
+        policy
+    }
+
+    fn parsed(
+        &mut self,
+        api: &RestApi,
+        owner: Owner<'_>,
+        document: &serde_json::Value,
+        place: Place,
+    ) -> Option<Policy> {
         match Policy::parse(document, owner) {
             Ok(parsed) => {
                 for Warning { what, instead } in parsed.warnings {
-                    self.find(Severity::Warning, &api.file, *place, what, &instead);
+                    self.find(Severity::Warning, &api.file, place, what, &instead);
                 }
                 Some(parsed.policy)
             }
             Err(what) => {
                 let instead = "write the policy as API Gateway exports it";
-                self.find(Severity::Error, &api.file, *place, what, instead);
+                self.find(Severity::Error, &api.file, place, what, instead);
                 // Whatever becomes of the error: who cannot be judged is not let in.
                 Some(Policy::closed())
             }
@@ -168,6 +183,7 @@ impl Compiler<'_> {
     fn gateway_responses(&mut self, entry: &ApiEntry, api: &RestApi) -> GatewayResponses {
         let mut compiled = GatewayResponses::default();
         for response in &api.gateway_responses {
+            self.about(format_args!("the gateway response {}", response.response_type));
             let Some(kind) = ResponseType::parse(&response.response_type) else {
                 let what = format!("`{}` is no gateway response of AWS", response.response_type);
                 let instead = "write DEFAULT_4XX, DEFAULT_5XX, MISSING_AUTHENTICATION_TOKEN, THROTTLED, ...";
@@ -176,6 +192,7 @@ impl Compiler<'_> {
             };
             compiled.insert(kind, self.gateway_response(entry, api, response));
         }
+        self.about.clear();
         compiled
     }
 

@@ -96,23 +96,39 @@ impl Compiler<'_> {
             let known = api.resources.iter().filter(|known| known.path == *resource).flat_map(|r| &r.methods);
             let mut known = known.filter(|known| known.http_method == *method || known.http_method == "ANY");
             if known.next().is_none() {
-                let what = format!("`{}` has no method {method} of {resource}", entry.name);
-                self.warning(place(path), what, "check path and method: these settings have no effect");
+                let what = match entry.owner {
+                    None => format!("`{}` has no method {method} of {resource}", entry.name),
+                    Some(_) => format!("methodSettings: the deployment has no method {method} of {resource}"),
+                };
+                let instead = "check path and method: these settings have no effect";
+                self.warning((entry, api), place(path), what, instead);
             }
         }
         if let Some(place) = encrypted {
             let what = "not supported yet: cache_data_encrypted".to_owned();
-            self.warning(place, what, "cached answers are in memory only, and not encrypted there");
+            let instead = "cached answers are in memory only, and not encrypted there";
+            self.warning((entry, api), place, what, instead);
         }
         let on = entry.settings.method_settings.iter().find(|(_, setting)| setting.caching_enabled);
         if let Some((path, _)) = on.filter(|_| entry.settings.cache_cluster_size.is_none()) {
             let what = format!("caching is turned on for {path}, and the stage has no cache");
-            self.warning(place(path), what, "write cache_cluster_size = \"0.5\" in its [[api]]");
+            let instead = match entry.owner {
+                None => "write cache_cluster_size = \"0.5\" in its [[api]]",
+                Some(_) => "update-stage with op=replace,path=/cacheClusterEnabled,value=true gives it one",
+            };
+            self.warning((entry, api), place(path), what, instead);
         }
     }
 
-    fn warning(&mut self, place: model::Place, what: String, instead: &str) {
-        let file = &self.document.file;
+    /// Settings stand in gateway.toml, or are the stored stage's.
+    fn warning(
+        &mut self,
+        (entry, api): (&ApiEntry, &RestApi),
+        place: model::Place,
+        what: String,
+        instead: &str,
+    ) {
+        let file = if entry.owner.is_some() { &api.file } else { &self.document.file };
         self.find(Severity::Warning, file, place, what, instead);
     }
 }

@@ -39,7 +39,8 @@ impl Compiler<'_> {
 
     /// Who cannot be judged is not let in. It speaks of whatever API is reached through the name.
     fn domain_policy(&mut self, domain: &Domain, private: &Private) -> Policy {
-        let owner = Owner { region: &private.owner.region, account: &private.owner.account, api: "*" };
+        let (region, account) = (&private.owner.region, &private.owner.account);
+        let owner = Owner { region, account, api: "*", is_stored: true };
         let Some(document) = &private.policy else { return Policy::closed() };
         let mut say = |what: String, instead: &str| {
             let what = format!("the policy of the domain name {}: {what}", domain.host);

@@ -79,7 +79,7 @@ pub fn compile_after(
     let new = || Store::new(document.node.cache_megabytes << 20);
     let cache = before.map_or_else(new, |before| before.cache.clone());
     let meters = loaded.meters.clone();
-    let mut compiler = Compiler { document, findings: Vec::new(), targets, cache, meters, lenient: false };
+    let mut compiler = Compiler { document, findings: Vec::new(), targets, cache, meters, lenient: false, about: String::new() };
     let known = before.iter().flat_map(|before| before.parts);
     let known: HashMap<&str, &Part> = known.map(|part| (part.name(), part)).collect();
     let mut parts: Vec<Part> = Vec::new();
@@ -108,8 +108,8 @@ pub fn compile_after(
         .collect();
     compiler.check_names();
     compiler.check_drawn_ids(remembered);
-    compiler.check_reachable(&listeners, &apis);
-    compiler.check_shared(&listeners, &apis);
+    compiler.check_reachable(&listeners, &apis, &parts);
+    compiler.check_shared(&listeners, &apis, &parts);
     compiler.check_limits(&listeners);
     let plans = compiler.plans(loaded, before.map(|before| before.plans), &index_of, &apis);
     let routes = Table::new(doors, &listeners, &compiler.only_apis(&listeners, &apis));
@@ -204,11 +204,24 @@ struct Compiler<'a> {
     meters: Meters,
     /// A stored API is compiled: what cannot be served of it is left out, and is no error of the whole.
     lenient: bool,
+    /// The part of the API that is compiled, for findings that have no place in a file.
+    about: String,
 }
 
 impl Compiler<'_> {
+    /// What follows is about this part of the API.
+    fn about(&mut self, part: std::fmt::Arguments<'_>) {
+        use std::fmt::Write as _;
+        self.about.clear();
+        let _ = self.about.write_fmt(part);
+    }
+
     fn find(&mut self, severity: Severity, file: &Path, place: Place, what: String, instead: &str) {
         let (file, instead) = (file.to_owned(), instead.to_owned());
+        let what = match place.line {
+            0 if !self.about.is_empty() => format!("{}: {what}", self.about),
+            _ => what,
+        };
         let severity = if self.lenient { Severity::Warning } else { severity };
         self.findings.push(Diagnostic::new(severity, file, place, what, instead));
     }

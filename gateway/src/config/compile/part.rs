@@ -20,6 +20,18 @@ impl Part {
     pub(super) fn name(&self) -> &str {
         &self.made_from.entry.name
     }
+
+    pub(super) fn is_stored(&self) -> bool {
+        self.made_from.entry.owner.is_some()
+    }
+
+    /// As findings name it: of a file's API its name, of a stored one what its own findings stand under.
+    pub(super) fn shown(&self) -> String {
+        match self.is_stored() {
+            true => self.made_from.model.file.display().to_string(),
+            false => format!("`{}`", self.name()),
+        }
+    }
 }
 
 /// Everything that `Compiler::part` looks at.

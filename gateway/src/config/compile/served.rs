@@ -1,9 +1,9 @@
 //! What each listener serves, and what follows from it: the API that any host means there, and what to warn of.
 
-use super::Compiler;
+use super::{Compiler, Part};
 use crate::config::{Listener, XdpMode};
 use crate::guard::endpoint::serves;
-use crate::model::{EndpointType, Severity, SourceLimits};
+use crate::model::{EndpointType, Place, Severity, SourceLimits};
 use crate::snapshot::{self, ApiIndex};
 use std::sync::Arc;
 
@@ -64,19 +64,25 @@ impl Compiler<'_> {
     }
 
     /// A PRIVATE API beside public ones: outsiders get as far as the worker.
-    pub(super) fn check_shared(&mut self, listeners: &[snapshot::Listener], apis: &[Arc<snapshot::Api>]) {
+    pub(super) fn check_shared(
+        &mut self,
+        listeners: &[snapshot::Listener],
+        apis: &[Arc<snapshot::Api>],
+        parts: &[Part],
+    ) {
         let document = self.document;
         for (entry, listener) in document.listeners.iter().zip(listeners) {
             if listener.kernel_private {
                 continue;
             }
             let (private, others): (Vec<_>, Vec<_>) = served(listener, apis)
-                .map(|index| &*apis[index])
-                .partition(|api| api.endpoint_type == EndpointType::Private);
+                .partition(|index| apis[*index].endpoint_type == EndpointType::Private);
             let (Some(first), Some(vpc)) = (private.first(), &entry.vpc) else { continue };
-            let names = |apis: &[&snapshot::Api]| {
-                apis.iter().map(|api| api.name.as_str()).collect::<Vec<_>>().join(", ")
+            let name = |index: &ApiIndex| match parts[*index].is_stored() {
+                true => parts[*index].shown(),
+                false => apis[*index].name.clone(),
             };
+            let names = |indices: &[ApiIndex]| indices.iter().map(name).collect::<Vec<_>>().join(", ");
             let what = format!(
                 "the listener `{}` serves the PRIVATE API {} beside others ({}): outsiders are refused by the worker \
                  (403), not in the kernel",
@@ -86,7 +92,7 @@ impl Compiler<'_> {
             );
             let instead = format!(
                 "a listener of its own (apis = [\"{}\"], vpc = \"{vpc}\") closes it in the kernel",
-                first.name
+                apis[*first].name
             );
             self.find(Severity::Warning, &document.file, entry.place, what, &instead);
         }
@@ -107,7 +113,12 @@ impl Compiler<'_> {
     }
 
     /// An API that no listener serves.
-    pub(super) fn check_reachable(&mut self, listeners: &[snapshot::Listener], apis: &[Arc<snapshot::Api>]) {
+    pub(super) fn check_reachable(
+        &mut self,
+        listeners: &[snapshot::Listener],
+        apis: &[Arc<snapshot::Api>],
+        parts: &[Part],
+    ) {
         let document = self.document;
         for (index, api) in apis.iter().enumerate() {
             if listeners.iter().any(|listener| served(listener, apis).any(|served| served == index)) {
@@ -118,6 +129,13 @@ impl Compiler<'_> {
                 EndpointType::Private => ("is PRIVATE and no listener of a VPC serves it", "a `vpc`"),
                 _ => ("is public and no public listener serves it", "neither `vpc` nor `apis`"),
             };
+            let part = &parts[index];
+            if part.is_stored() {
+                let (file, what) = (part.shown(), format!("it {what}"));
+                let instead = format!("write a [[listener]] with {instead} in gateway.toml");
+                self.find(Severity::Warning, file.as_ref(), Place::default(), what, &instead);
+                continue;
+            }
             let what = format!("`{}` {what}", entry.name);
             let instead =
                 format!("write a [[listener]] with {instead}, or one with apis = [\"{}\"]", entry.name);

@@ -2,7 +2,7 @@
 
 use super::publish::is_served;
 use super::random::{self, LOWER};
-use super::{Auth, Aws, keys, test_invoke};
+use super::{Auth, Aws, findings, keys, test_invoke};
 use crate::aws::{self, Answer, Authorization, Call, Credential, Effect, Fault, Operation, Overlaid, Signed};
 use crate::control::cache;
 use crate::control::node::Node;
@@ -82,10 +82,13 @@ async fn serve(node: &Node, parts: &Parts, body: &[u8]) -> Result<Reply, Fault> 
 }
 
 async fn carry_out(node: &Node, asked: &Asked<'_>) -> Result<Answer, Fault> {
-    Ok(match run(node, asked).await? {
+    findings::before(node, asked)?;
+    let mut answer = match run(node, asked).await? {
         Answer::Test(test) => Answer::Json(test_invoke::invoke(node, *test).await?),
         answer => answer,
-    })
+    };
+    findings::after(node, asked, &mut answer);
+    Ok(answer)
 }
 
 fn authenticate(aws: &Aws, signed: &Signed<'_>) -> Result<Credential, Fault> {
@@ -149,13 +152,13 @@ fn is_region(region: &str) -> bool {
 }
 
 pub(super) struct Asked<'a> {
-    operation: &'static Operation,
-    labels: Vec<String>,
-    query: Vec<(String, String)>,
+    pub(super) operation: &'static Operation,
+    pub(super) labels: Vec<String>,
+    pub(super) query: Vec<(String, String)>,
     accept: String,
     content_type: String,
-    body: &'a [u8],
-    region: String,
+    pub(super) body: &'a [u8],
+    pub(super) region: String,
 }
 
 impl<'a> Asked<'a> {

@@ -2,6 +2,7 @@
 
 mod answer;
 mod files;
+mod findings;
 mod keys;
 mod named;
 mod objects;
@@ -11,6 +12,7 @@ mod random;
 mod test_invoke;
 
 pub(super) use answer::{answer, operate};
+pub use findings::check_policy;
 pub(super) use keys::{create as create_key, list as list_keys, remove as remove_key, welcome};
 pub(super) use objects::{apply as apply_objects, export as export_objects};
 pub(super) use plans::{add as add_usage, forward, keep_usage};

@@ -1,9 +1,11 @@
 //! Export and import of the whole store, and `gateway apply FILE`: one transaction each, in force when it is answered.
 
 use super::answer::{self, Asked};
+use super::findings;
 use super::publish::is_served;
 use super::random::{self, LOWER};
 use crate::aws::{self, Difference, Fault, Overlaid, Target};
+use crate::config::Owner;
 use crate::control::named;
 use crate::control::node::Node;
 use crate::control::types::{
@@ -92,6 +94,7 @@ fn whole(node: &Node, request: &ObjectsRequest) -> Result<(ObjectsChanged, Chang
     })?;
     let mut warnings = imported.warnings;
     warnings.extend(taken_ids(node, &tx));
+    warnings.extend(aws::policy_warnings(&tx).map_err(|fault| refused(&fault))?);
     let target = format!("the whole store ({} objects)", imported.objects);
     Ok((told(target, &imported.differences, warnings), tx.into_change()))
 }
@@ -138,8 +141,10 @@ fn document(node: &Node, request: &ObjectsRequest) -> Result<(ObjectsChanged, Ch
     let api = if is_new { String::new() } else { applied.api };
     let id = if api.is_empty() { String::new() } else { format!(" ({api})") };
     let target = format!("api {}{id}, stage {}", applied.name, applied.stage);
-    let changed =
-        ObjectsChanged { api, stage: applied.stage, ..told(target, &applied.differences, applied.warnings) };
+    let owner = Owner { account: node.started_with.document.node.account.clone(), region: asked.region.clone() };
+    let known = Some(api.as_str()).filter(|api| !api.is_empty());
+    let warnings = findings::of_document(asked.body, known, owner, &applied.warnings);
+    let changed = ObjectsChanged { api, stage: applied.stage, ..told(target, &applied.differences, warnings) };
     Ok((changed, call.tx.into_change()))
 }
 

@@ -29,11 +29,26 @@ pub(super) fn foreign(pattern: &str, owner: Owner<'_>) -> Option<(String, String
         return None;
     }
     let short = "execute-api:/stage/METHOD/path as the Resource, which means this API";
+    if owner.is_stored {
+        return Some((differ.join("; "), stored(owner, short)));
+    }
     let instead = match keys.as_slice() {
         [] => format!("write {short}"),
         keys => format!("write {} in gateway.toml, or {short}", keys.join(", ")),
     };
     Some((differ.join("; "), instead))
+}
+
+/// Its region and id were given when it was made; only a file chooses an id.
+fn stored(owner: Owner<'_>, short: &str) -> String {
+    let Owner { region, account, api, .. } = owner;
+    match api.bytes().all(|b| b.is_ascii_alphanumeric()) {
+        true => format!(
+            "write {short}, or this API's own arn:aws:execute-api:{region}:{account}:{api}/stage/METHOD/path (an \
+             [[api]] of gateway.toml can keep the old id)"
+        ),
+        false => format!("write {short} (an [[api]] of gateway.toml can keep the old id)"),
+    }
 }
 
 /// What becomes of a statement none of whose resources match.

@@ -14,6 +14,8 @@ pub struct Owner<'a> {
     pub region: &'a str,
     pub account: &'a str,
     pub api: &'a str,
+    /// Made through the AWS API: its id is not chosen in a file.
+    pub is_stored: bool,
 }
 
 #[derive(Debug)]
@@ -261,7 +263,7 @@ fn patterns(
 fn expand(text: &str, owner: Owner<'_>) -> String {
     let full = match text.strip_prefix("execute-api:") {
         Some(rest) if rest == "*" || rest.starts_with('/') => {
-            let Owner { region, account, api } = owner;
+            let Owner { region, account, api, .. } = owner;
             let slash = if rest.starts_with('/') { "" } else { "/" };
             format!("arn:aws:execute-api:{region}:{account}:{api}{slash}{rest}")
         }

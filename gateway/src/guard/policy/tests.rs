@@ -3,7 +3,8 @@
 use super::*;
 use serde_json::{Value, json};
 
-const OWNER: Owner<'_> = Owner { region: "us-east-1", account: "123456789012", api: "a1" };
+const OWNER: Owner<'_> =
+    Owner { region: "us-east-1", account: "123456789012", api: "a1", is_stored: false };
 
 fn request(path: &str) -> Request<'static> {
     let arn = |path: &str| format!("arn:aws:execute-api:us-east-1:123456789012:a1/prod/GET/{path}");
@@ -277,6 +278,18 @@ fn what_names_another_api_is_told_with_both_values_and_what_follows() {
         "{what}"
     );
     assert_eq!(*instead, format!("write {short}"));
+    let stored = |api, statement: Value| {
+        let owner = Owner { api, is_stored: true, ..OWNER };
+        let parsed = Policy::parse(&json!({"Statement": [statement]}), owner).unwrap();
+        parsed.warnings.into_iter().map(|w| w.instead).collect::<Vec<_>>()
+    };
+    let keeps = "(an [[api]] of gateway.toml can keep the old id)";
+    let own = "arn:aws:execute-api:us-east-1:123456789012:a1/stage/METHOD/path";
+    assert_eq!(
+        stored("a1", statement("Allow", arn)),
+        [format!("write {short}, or this API's own {own} {keeps}")]
+    );
+    assert_eq!(stored("a new id", statement("Allow", arn)), [format!("write {short} {keeps}")]);
     // Beside one that matches, nothing follows.
     let both = with(allow(), "Resource", json!(["execute-api:/*", account]));
     let [(what, _)] = &told(both)[..] else { panic!() };
