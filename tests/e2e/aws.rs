@@ -158,6 +158,11 @@ fn what_is_imported_is_exported_again_and_answers_alike() {
     run(&empty(), "export.py", &[]);
 }
 
+#[test]
+fn what_is_odd_about_an_import_or_a_policy_is_in_the_answer() {
+    run(&empty(), "findings.py", &[]);
+}
+
 /// An API of gateway.toml is told as it runs, and changed in its file alone.
 #[test]
 fn apis_of_files_are_told_and_not_written() {

@@ -144,3 +144,66 @@ fn a_store_goes_to_another_gateway_and_is_served_there() {
     let other = other.restart();
     assert_eq!(other.client().get("/prod/x").status, 200);
 }
+
+/// A policy of another API is told wherever it is given, with what mends it here; what `check` says of a document is said
+/// where it is taken in; and what is wrong with what is stored names API, stage and method.
+#[test]
+fn what_check_says_is_said_where_a_document_is_taken_in() {
+    let gateway = empty();
+    let mut document = pets("/x");
+    let policy = json!({ "Version": "2012-10-17", "Statement": [{ "Effect": "Allow", "Principal": "*",
+        "Action": "execute-api:Invoke",
+        "Resource": "arn:aws:execute-api:us-east-1:000000000000:a1b2c3d4e5/*" }] });
+    document["x-amazon-apigateway-policy"] = policy.clone();
+    document["paths"]["/y"] = json!({ "get": { "responses": {}, "x-amazon-apigateway-integration":
+        { "type": "mock", "requestTemplates": { "application/json": "#set($x = 200){\"statusCode\": $x}" } } } });
+    let file = write(&gateway, "pets.json", &document);
+    let file = file.to_str().unwrap();
+    let checked = gateway.json(&["check", file]);
+    let planned = gateway.json(&["diff", file]);
+    let lines = |warnings: &Value| -> Vec<String> {
+        warnings.as_array().unwrap().iter().map(|line| line.as_str().unwrap().to_owned()).collect()
+    };
+    let told = lines(&planned["warnings"]);
+    assert!(!checked["findings"].as_array().unwrap().is_empty());
+    for finding in checked["findings"].as_array().unwrap() {
+        let what = finding["what"].as_str().unwrap();
+        assert!(told.iter().any(|line| line.contains(what)), "{what}: {told:?}");
+    }
+    let short = "write execute-api:/stage/METHOD/path as the Resource, which means this API";
+    let of_policy = |lines: &[String]| {
+        let found: Vec<&String> = lines.iter().filter(|line| line.contains("matches nothing here")).collect();
+        assert!(found.len() == 1 && found[0].contains(short), "{lines:?}");
+        found[0].clone()
+    };
+    assert!(of_policy(&told).contains("here it is `a new id`"), "{told:?}");
+    let done = gateway.json(&["apply", file, "--yes"]);
+    of_policy(&lines(&done["warnings"]));
+    let id = gateway.json(&["api", "show", "pets"])["id"].as_str().unwrap().to_owned();
+    let own = format!("or this API's own arn:aws:execute-api:us-east-1:000000000000:{id}/stage/METHOD/path");
+    assert!(of_policy(&lines(&gateway.json(&["policy", "check", "pets"])["warnings"])).contains(&own));
+    let policy_file = write(&gateway, "policy.json", &policy);
+    let set = gateway.json(&["policy", "set", "pets", policy_file.to_str().unwrap()]);
+    assert_eq!((&set["done"], of_policy(&lines(&set["warnings"])).contains(&own)), (&false.into(), true));
+    let export = gateway.home.folder().join("all.json");
+    gateway.json(&["export", "--output", export.to_str().unwrap()]);
+    let imported = gateway.json(&["import", export.to_str().unwrap(), "--plan"]);
+    assert!(of_policy(&lines(&imported["warnings"])).starts_with(&format!("API pets ({id}): ")));
+
+    let (_, status) = said(&gateway, &["status"]);
+    let subject = format!("API pets ({id}), stage prod: warning:");
+    assert!(status.contains(&format!("{subject} the resource policy: statement 1:")), "{status}");
+    assert!(status.contains(&format!("{subject} GET /y: mapping templates in VTL")), "{status}");
+    assert!(!status.contains(":0:0") && !gateway.stderr().contains(":0:0"), "{status}");
+
+    // What means this API is taken without a word, and lets everybody pass.
+    let short = policy
+        .to_string()
+        .replace("arn:aws:execute-api:us-east-1:000000000000:a1b2c3d4e5/*", "execute-api:/*");
+    std::fs::write(&policy_file, short).unwrap();
+    let set = gateway.json(&["policy", "set", "pets", policy_file.to_str().unwrap()]);
+    assert_eq!((&set["done"], &set["warnings"]), (&true.into(), &json!([])));
+    assert_eq!(gateway.client().get("/prod/x").status, 403, "not before it is deployed");
+    gateway.json(&["deploy", "pets"]);
+    assert_eq!(gateway.client().get("/prod/x").status, 200);
+}

@@ -79,7 +79,8 @@ impl Export {
             output::json(&told)?;
         } else {
             let secrets = if self.secrets { "with their secrets" } else { "without their secrets" };
-            output::print(&format!("{} objects, {secrets}, are in {}\n", objects, file.display()));
+            let (objects, are) = (output::count(objects, "object"), if objects == 1 { "is" } else { "are" });
+            output::print(&format!("{objects}, {secrets}, {are} in {}\n", file.display()));
         }
         Ok(End::Done)
     }

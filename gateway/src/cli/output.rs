@@ -1,6 +1,7 @@
 //! How answers look: tables with aligned columns, findings with their line and a caret, JSON on request.
 
 use super::End;
+pub(crate) use crate::control::count;
 use crate::control::types::{Failure, Finding, Problem};
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -75,11 +76,6 @@ pub(crate) fn table(rows: &[Vec<String>]) -> String {
 
 pub(crate) fn row<const N: usize>(cells: [&str; N]) -> Vec<String> {
     cells.iter().map(ToString::to_string).collect()
-}
-
-/// `1 error`, `2 errors`
-pub(crate) fn count(number: usize, what: &str) -> String {
-    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
 }
 
 /// As `count`, where a plural is more than an `s`.

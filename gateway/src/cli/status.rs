@@ -16,12 +16,12 @@ pub(crate) fn run(global: &Global) -> Result<End, Problem> {
 
 fn text(status: &Status) -> String {
     let mut text = format!(
-        "gateway {} (pid {}), up {}, generation {}, {} workers on {}\nconfig   {}\nxdp      {}\n",
+        "gateway {} (pid {}), up {}, generation {}, {} on {}\nconfig   {}\nxdp      {}\n",
         status.version,
         status.pid,
         duration(status.uptime_s),
         status.generation,
-        status.workers.len(),
+        output::count(status.workers.len(), "worker"),
         status.io,
         status.config.display(),
         xdp(&status.xdp),
@@ -91,7 +91,7 @@ fn totals(status: &Status) -> String {
         sum(|w| w.upstream_failures),
     );
     if dead > 0 {
-        text.push_str(&format!("DEAD        {dead} workers\n"));
+        text.push_str(&format!("DEAD        {}\n", output::count(dead, "worker")));
     }
     text
 }

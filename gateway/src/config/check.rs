@@ -1,6 +1,8 @@
 //! One OpenAPI document, judged without its node: imported, and compiled for a node made up around it.
 
-use super::{ApiEntry, Control, Document, Listener, Loaded, Node, Owner, Remembered, Sources, Vpc, Xdp, compile};
+use super::{
+    ApiEntry, Control, Document, Listener, Loaded, Node, Owner, Remembered, Sources, Vpc, Xdp, compile,
+};
 use crate::model::{Diagnostic, Place, RestApi, SourceLimits, Stage};
 use crate::openapi::{self, Imported};
 use std::collections::BTreeMap;

@@ -14,7 +14,7 @@ use super::types::{
 };
 use crate::config::{Loaded, Remembered};
 use crate::model::EndpointType;
-use crate::observe::log;
+use crate::observe::{count, log};
 use std::sync::Arc;
 
 const FILES_STAY: &str =
@@ -124,7 +124,8 @@ pub(super) async fn set_endpoint(
     let what = format!("{name} is {} now", type_name(request.endpoint_type));
     let changed = Changed { diagnostics: news, ..change(node, next, terms, &what).await? };
     if changed.done {
-        log("info", "control", format_args!("{what}, {} connections closed", changed.connections_closed));
+        let closed = count(changed.connections_closed, "connection");
+        log("info", "control", format_args!("{what}, {closed} closed"));
     }
     Ok(changed)
 }

@@ -241,6 +241,7 @@ impl Walk<'_> {
                 };
                 let validated = match permit.method.required_parameters.len() {
                     0 => String::new(),
+                    1 => ", 1 required parameter is there".into(),
                     n => format!(", {n} required parameters are there"),
                 };
                 let mut answers = integration(permit.api, &permit.method.integration);

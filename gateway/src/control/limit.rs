@@ -6,7 +6,7 @@ use super::node::Node;
 use super::types::{Changed, DryRunRequest, Kind, LimitRequest, ListenerLimits, Plan, Problem};
 use crate::config::{Document, Listener, Loaded, Remembered};
 use crate::model::{LimitChoice, LimitChoices, LimitError, RateLimit, SourceLimits};
-use crate::observe::log;
+use crate::observe::{count, log};
 
 /// In the order of the configuration.
 pub(super) fn list(node: &Node) -> Vec<ListenerLimits> {
@@ -129,7 +129,8 @@ async fn edit(
     let next = compile(node, running.loaded.clone(), remembered, terms).await?;
     let changed = change(node, next, terms, &what).await?;
     if changed.done {
-        log("info", "xdp", format_args!("{what}; {} connections closed", changed.connections_closed));
+        let closed = count(changed.connections_closed, "connection");
+        log("info", "xdp", format_args!("{what}; {closed} closed"));
     }
     Ok(changed)
 }

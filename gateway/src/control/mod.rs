@@ -34,7 +34,7 @@ mod upgrade;
 #[cfg(test)]
 mod tests;
 
-pub use crate::observe::rfc3339;
+pub use crate::observe::{count, rfc3339};
 pub use aws::{Auth, check_policy};
 pub use bans::{Fault as RangeFault, broad, parse_range, parse_ranges};
 pub use candidate::type_name;

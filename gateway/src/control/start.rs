@@ -13,7 +13,7 @@ use super::types::{Problem, Ready, findings};
 use super::{Io, Options, api, bans, resolve};
 use crate::config::Document;
 use crate::net::{self, IoKind};
-use crate::observe::log;
+use crate::observe::{count, log};
 use crate::worker::{self, Handle, Limits, Offender, Report};
 use crate::xdp::Rules;
 use std::collections::BTreeMap;
@@ -118,9 +118,7 @@ pub(super) fn ready(started: &Started) -> Ready {
 /// For a person on a terminal.
 pub(super) fn banner(ready: &Ready) -> String {
     let mut text = format!("gateway {} serves generation {}", env!("CARGO_PKG_VERSION"), ready.generation);
-    let workers =
-        if ready.workers == 1 { "1 worker".to_string() } else { format!("{} workers", ready.workers) };
-    let _ = writeln!(text, " with {workers} on {}", ready.io);
+    let _ = writeln!(text, " with {} on {}", count(ready.workers, "worker"), ready.io);
     for (name, address) in &ready.listeners {
         let _ = writeln!(text, "  listener {name:<16} {address}");
     }

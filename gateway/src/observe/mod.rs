@@ -27,6 +27,11 @@ pub struct Counters {
     pub upstream_failures: AtomicU64,
 }
 
+/// For a reader: `1 error`, `2 errors`.
+pub fn count(number: usize, what: &str) -> String {
+    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
+}
+
 pub fn add(counter: &AtomicU64, n: u64) {
     counter.fetch_add(n, Relaxed);
 }

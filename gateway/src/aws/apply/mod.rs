@@ -8,6 +8,7 @@ use super::import::{self, Read};
 use super::rest_api::{self, RestApi};
 use super::stage::Stage;
 use super::{Answer, Call, Difference, Fault, Fields, resource};
+use crate::observe::count;
 use serde_json::{Value, json};
 
 /// What of the store the document is about.
@@ -43,7 +44,7 @@ pub fn apply(call: &mut Call<'_>, target: &Target) -> Result<Applied, Fault> {
             call.labels = vec![id.clone()];
             let methods: usize = read.document.resources.iter().map(|resource| resource.methods.len()).sum();
             let subject = format!("api {}", read.document.name);
-            differences.push(plain(subject, format!("is made, with {methods} methods")));
+            differences.push(plain(subject, format!("is made, with {}", count(methods, "method"))));
             deploy(call, &stage, &mut differences)?;
             id
         }

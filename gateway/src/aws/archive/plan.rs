@@ -79,7 +79,7 @@ fn of_api(scope: &str, counts: &BTreeMap<&str, Count>, before: &Objects, after: 
 
 fn list(counts: &BTreeMap<&str, Count>, number: impl Fn(&Count) -> usize) -> String {
     let told = counts.iter().filter(|(kind, _)| !["apis", "snapshots"].contains(kind));
-    let told: Vec<String> = told.map(|(kind, count)| format!("{} {}", number(count), words(kind))).collect();
+    let told: Vec<String> = told.map(|(kind, count)| counted(number(count), kind)).collect();
     if told.is_empty() { "nothing in it".into() } else { told.join(", ") }
 }
 
@@ -89,6 +89,16 @@ impl Count {
         let told = told.iter().filter(|(number, _)| *number > 0);
         told.map(|(number, what)| format!("{number} {what}")).collect::<Vec<_>>().join(", ")
     }
+}
+
+/// `1 deployment`, `2 deployments`
+fn counted(number: usize, kind: &str) -> String {
+    let words = match (number, words(kind)) {
+        (1, "documentation of versions") => "documentation of a version",
+        (1, words) => words.strip_suffix('s').unwrap_or(words),
+        (_, words) => words,
+    };
+    format!("{number} {words}")
 }
 
 fn words(kind: &str) -> &str {
@@ -119,5 +129,17 @@ fn words(kind: &str) -> &str {
         "validators" => "request validators",
         "vpclinks" => "VPC links",
         other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_is_not_many() {
+        let told = |number| ["deployments", "models", "docsnapshots"].map(|kind| counted(number, kind));
+        assert_eq!(told(1), ["1 deployment", "1 model", "1 documentation of a version"]);
+        assert_eq!(told(2), ["2 deployments", "2 models", "2 documentation of versions"]);
     }
 }

@@ -79,7 +79,15 @@ pub fn compile_after(
     let new = || Store::new(document.node.cache_megabytes << 20);
     let cache = before.map_or_else(new, |before| before.cache.clone());
     let meters = loaded.meters.clone();
-    let mut compiler = Compiler { document, findings: Vec::new(), targets, cache, meters, lenient: false, about: String::new() };
+    let mut compiler = Compiler {
+        document,
+        findings: Vec::new(),
+        targets,
+        cache,
+        meters,
+        lenient: false,
+        about: String::new(),
+    };
     let known = before.iter().flat_map(|before| before.parts);
     let known: HashMap<&str, &Part> = known.map(|part| (part.name(), part)).collect();
     let mut parts: Vec<Part> = Vec::new();

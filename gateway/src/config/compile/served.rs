@@ -75,8 +75,8 @@ impl Compiler<'_> {
             if listener.kernel_private {
                 continue;
             }
-            let (private, others): (Vec<_>, Vec<_>) = served(listener, apis)
-                .partition(|index| apis[*index].endpoint_type == EndpointType::Private);
+            let (private, others): (Vec<_>, Vec<_>) =
+                served(listener, apis).partition(|index| apis[*index].endpoint_type == EndpointType::Private);
             let (Some(first), Some(vpc)) = (private.first(), &entry.vpc) else { continue };
             let name = |index: &ApiIndex| match parts[*index].is_stored() {
                 true => parts[*index].shown(),

@@ -11,7 +11,7 @@ use crate::control::node::Node;
 use crate::control::types::{
     Finding, Kind, ObjectChange, ObjectsChanged, ObjectsRequest, Problem, ResolveRequest, Wants,
 };
-use crate::observe::{self, log};
+use crate::observe::{self, count, log};
 use crate::store::{Change, Failed, KeyValue, NotCommitted, Transaction};
 use sha2::{Digest, Sha256};
 use std::path::Path;
@@ -56,7 +56,11 @@ pub(in crate::control) async fn apply(
     log(
         "info",
         "aws",
-        format_args!("{} is what a file says now: {} changes", changed.target, changed.changes.len()),
+        format_args!(
+            "{} is what a file says now: {}",
+            changed.target,
+            count(changed.changes.len(), "change")
+        ),
     );
     changed.done = true;
     if let Some(revision) = revision {
@@ -95,7 +99,7 @@ fn whole(node: &Node, request: &ObjectsRequest) -> Result<(ObjectsChanged, Chang
     let mut warnings = imported.warnings;
     warnings.extend(taken_ids(node, &tx));
     warnings.extend(aws::policy_warnings(&tx).map_err(|fault| refused(&fault))?);
-    let target = format!("the whole store ({} objects)", imported.objects);
+    let target = format!("the whole store ({})", count(imported.objects, "object"));
     Ok((told(target, &imported.differences, warnings), tx.into_change()))
 }
 
@@ -141,10 +145,12 @@ fn document(node: &Node, request: &ObjectsRequest) -> Result<(ObjectsChanged, Ch
     let api = if is_new { String::new() } else { applied.api };
     let id = if api.is_empty() { String::new() } else { format!(" ({api})") };
     let target = format!("api {}{id}, stage {}", applied.name, applied.stage);
-    let owner = Owner { account: node.started_with.document.node.account.clone(), region: asked.region.clone() };
+    let owner =
+        Owner { account: node.started_with.document.node.account.clone(), region: asked.region.clone() };
     let known = Some(api.as_str()).filter(|api| !api.is_empty());
     let warnings = findings::of_document(asked.body, known, owner, &applied.warnings);
-    let changed = ObjectsChanged { api, stage: applied.stage, ..told(target, &applied.differences, warnings) };
+    let changed =
+        ObjectsChanged { api, stage: applied.stage, ..told(target, &applied.differences, warnings) };
     Ok((changed, call.tx.into_change()))
 }
 

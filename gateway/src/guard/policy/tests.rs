@@ -3,8 +3,7 @@
 use super::*;
 use serde_json::{Value, json};
 
-const OWNER: Owner<'_> =
-    Owner { region: "us-east-1", account: "123456789012", api: "a1", is_stored: false };
+const OWNER: Owner<'_> = Owner { region: "us-east-1", account: "123456789012", api: "a1", is_stored: false };
 
 fn request(path: &str) -> Request<'static> {
     let arn = |path: &str| format!("arn:aws:execute-api:us-east-1:123456789012:a1/prod/GET/{path}");
