@@ -40,7 +40,8 @@ pub(crate) fn write_gateway(
 ) -> Result<()> {
     let (apis, routes) = if many { (APIS, ROUTES) } else { (1, 1) };
     let mut toml = format!(
-        "[node]\nworkers = 1\n\n[control]\nstore = \"store\"\naddress = \"off\"\n\n[[listener]]\nname = \"all\"\naddress = \"{listen}\"\n"
+        "[node]\nworkers = 1\n\n[control]\nstore = \"store\"\naddress = \"off\"\n\n\
+         [[listener]]\nname = \"all\"\naddress = \"{listen}\"\n"
     );
     for api in 0..apis {
         let (file, document) = (format!("a{api}.yaml"), document(work, api, routes, backend)?);

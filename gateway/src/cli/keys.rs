@@ -18,7 +18,7 @@ pub(crate) enum Keys {
     List,
     /// Nobody signs with it any more
     Delete {
-        /// AKIA...
+        /// Id of the key, as `gateway keys list` shows it: AKIA...
         id: String,
     },
 }
@@ -51,6 +51,10 @@ impl Keys {
 fn shown(keys: &AccessKeys, global: &Global) -> Result<(), Problem> {
     if global.json {
         return output::json(keys);
+    }
+    if keys.keys.is_empty() {
+        output::print("there is no access key: `gateway keys create` makes one\n");
+        return Ok(());
     }
     let mut rows = vec![row(["ACCESS KEY", "CREATED", "NAME"])];
     rows.extend(keys.keys.iter().map(|key| row([&key.access_key_id, &key.created, &key.name])));

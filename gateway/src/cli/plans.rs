@@ -16,21 +16,29 @@ pub(crate) enum Plans {
     },
 }
 
+const NONE: &str =
+    "there is no usage plan: a [[usage_plan]] in gateway.toml or `aws apigateway create-usage-plan` makes one\n";
+
 impl Plans {
     pub(crate) fn run(&self, global: &Global) -> Result<End, Problem> {
         let mut found: UsagePlanList = client::get(global, "/plans")?;
         if let Self::Usage { plan: Some(wanted) } = self {
-            let known: Vec<String> = found.plans.iter().map(|plan| plan.id.clone()).collect();
+            let known: Vec<String> =
+                found.plans.iter().map(|plan| format!("{} ({})", plan.name, plan.id)).collect();
             found.plans.retain(|plan| plan.id == *wanted || plan.name == *wanted);
             if found.plans.is_empty() {
-                let mend = format!("there are: {}", known.join(", "));
-                return Err(Problem::new(Kind::Unknown, format!("there is no usage plan {wanted}"), mend));
+                let what = format!("no usage plan has the name or the id {wanted:?}");
+                let mend = match known.as_slice() {
+                    [] => NONE.trim_end().to_owned(),
+                    known => format!("there are: {}", known.join(", ")),
+                };
+                return Err(Problem::new(Kind::Unknown, what, mend));
             }
         }
         if global.json {
             output::json(&found)?;
         } else if found.plans.is_empty() {
-            output::print("there is no usage plan: `aws apigateway create-usage-plan` makes one\n");
+            output::print(NONE);
         } else {
             output::print(&match self {
                 Self::List => list(&found.plans),
