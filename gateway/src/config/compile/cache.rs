@@ -29,12 +29,12 @@ impl Compiler<'_> {
                 bytes_max >> 20
             );
             let instead = "write more under [node] cache_megabytes, or a smaller cache_cluster_size";
-            self.warning(entry.place, what, instead);
+            self.warning((entry, api), entry.place, what, instead);
         }
         if !settings.method_settings.values().any(|setting| setting.caching_enabled) {
             let what = format!("`{}` has a cache, and caching is turned on for no method", entry.name);
             let instead = "write [api.method_settings.\"*/*\"] with caching_enabled = true";
-            self.warning(entry.place, what, instead);
+            self.warning((entry, api), entry.place, what, instead);
         }
         // A stage's name has no slash: nothing else is called so.
         let name = match entry.release {
