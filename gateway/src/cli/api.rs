@@ -24,6 +24,7 @@ pub(crate) enum Api {
     SetEndpoint {
         #[command(flatten)]
         api: ApiArgument,
+        /// Who may reach it: everybody (REGIONAL, EDGE), or the VPC of a listener alone (PRIVATE)
         #[arg(value_enum, ignore_case = true, value_name = "TYPE")]
         endpoint_type: TypeArgument,
         #[command(flatten)]
@@ -85,6 +86,11 @@ fn set_stored(global: &Global, api: &Objects<'_>, wanted: EndpointType, how: &Ho
         output::print(&format!("{} {verb}: {before} → {wanted}, for {of}\n", api.shown()));
         Ok(())
     };
+    if (before.as_str(), wanted) == ("PRIVATE", "EDGE") {
+        let what = format!("API {} is PRIVATE: as in AWS it cannot become EDGE at once", api.shown());
+        let mend = format!("`gateway api set-endpoint {} REGIONAL` first, then EDGE", api.named.name);
+        return Err(Problem::new(Kind::Conflict, what, mend));
+    }
     if before == wanted {
         if !global.json {
             output::print(&format!("nothing to do: {} is {wanted}\n", api.shown()));
@@ -130,6 +136,7 @@ pub(crate) fn table(apis: &[ApiStatus]) -> String {
         let canary = if api.name.ends_with("/canary") { "/canary" } else { "" };
         let stage = format!("{}{canary}", api.stage);
         let (name, id) = (&api.api_name, &api.id);
+        let stage = if stage.is_empty() { "-".into() } else { stage };
         rows.push(row([name, id, &stage, &endpoint_type, &api.state, &listeners, by, managed_by]));
     }
     let mut text = output::table(&rows);

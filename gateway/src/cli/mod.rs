@@ -211,6 +211,26 @@ mod tests {
         Cli::command().debug_assert();
     }
 
+    /// Whoever asks for help hears of each command, argument and option.
+    #[test]
+    fn everything_has_its_help() {
+        fn walk(command: &clap::Command, path: &str, missing: &mut Vec<String>) {
+            let path = format!("{path} {}", command.get_name());
+            if command.get_about().is_none() {
+                missing.push(path.clone());
+            }
+            let unsaid = command.get_arguments().filter(|argument| !argument.is_hide_set());
+            let unsaid = unsaid.filter(|argument| argument.get_help().is_none());
+            missing.extend(unsaid.map(|argument| format!("{path} {}", argument.get_id())));
+            for below in command.get_subcommands().filter(|below| !below.is_hide_set()) {
+                walk(below, &path, missing);
+            }
+        }
+        let mut missing = Vec::new();
+        walk(&Cli::command(), "", &mut missing);
+        assert_eq!(missing, Vec::<String>::new());
+    }
+
     #[test]
     fn every_documented_command_parses() {
         for line in [

@@ -53,7 +53,7 @@ impl Policy {
             Self::Check { api, file } => check(global, &api.find(global)?, file.as_ref()),
             Self::Set { api, file } => {
                 let text = read(file)?;
-                change(global, &api.find(global)?, Some(&text))
+                change(global, &api.find(global)?, Some((&text, file)))
             }
             Self::Clear { api } => change(global, &api.find(global)?, None),
         }
@@ -67,9 +67,10 @@ fn check(global: &Global, api: &Objects<'_>, file: Option<&PathBuf>) -> Result<E
     };
     let Some(policy) = policy else {
         let what = format!("{} has no resource policy", api.shown());
-        return Err(Problem::new(Kind::Unknown, what, "name the file of one"));
+        let mend = format!("`gateway policy check {} FILE` checks one before it is set", api.named.name);
+        return Err(Problem::new(Kind::Unknown, what, mend));
     };
-    let warnings = check_policy(&policy, &api.named)?;
+    let warnings = warnings(&policy, file, api)?;
     if global.json {
         output::json(&json!({"id": api.named.id, "warnings": warnings}))?;
     } else {
@@ -80,24 +81,32 @@ fn check(global: &Global, api: &Objects<'_>, file: Option<&PathBuf>) -> Result<E
     Ok(End::Done)
 }
 
+/// Err: it is no policy; `file`: where it stands.
+fn warnings(policy: &str, file: Option<&PathBuf>, api: &Objects<'_>) -> Result<Vec<String>, Problem> {
+    check_policy(policy, &api.named).map_err(|problem| match file {
+        Some(file) => Problem { what: format!("{}: {}", file.display(), problem.what), ..problem },
+        None => problem,
+    })
+}
+
 fn told(warnings: &[String]) -> String {
     warnings.iter().map(|warning| format!("warning: {warning}\n")).collect()
 }
 
-fn change(global: &Global, api: &Objects<'_>, policy: Option<&str>) -> Result<End, Problem> {
+fn change(global: &Global, api: &Objects<'_>, policy: Option<(&str, &PathBuf)>) -> Result<End, Problem> {
     api.may_change(
         "write x-amazon-apigateway-policy in that file, or take it out, then run `gateway apply`",
     )?;
     let had = unescaped(&field(&api.get(&api.path(""))?, "/policy"));
-    let wanted = policy.and_then(|text| serde_json::from_str::<Value>(text).ok());
+    let wanted = policy.and_then(|(text, _)| serde_json::from_str::<Value>(text).ok());
     let differs = had != wanted;
-    let warnings = policy.map_or(Ok(Vec::new()), |policy| check_policy(policy, &api.named))?;
+    let warnings = policy.map_or(Ok(Vec::new()), |(text, file)| warnings(text, Some(file), api))?;
     if !global.json {
         output::say(&told(&warnings));
     }
     if differs {
         let operation = match policy {
-            Some(policy) => json!({"op": "replace", "path": "/policy", "value": policy}),
+            Some((text, _)) => json!({"op": "replace", "path": "/policy", "value": text}),
             None => json!({"op": "remove", "path": "/policy"}),
         };
         api.call("PATCH", &api.path(""), json!({"patchOperations": [operation]}))?;

@@ -117,7 +117,10 @@ impl Deploy {
         if !variables.is_empty() {
             body["variables"] = variables.into();
         }
-        let made = api.call("POST", &api.path("/deployments"), body)?;
+        let made = api.call("POST", &api.path("/deployments"), body).map_err(|problem| {
+            let what = format!("{} is not deployed: {}", api.stage_shown(), problem.what);
+            Problem { what, mend: mend(problem.mend), ..problem }
+        })?;
         if global.json {
             output::json(&made)?;
         } else {
@@ -169,6 +172,12 @@ impl Rollback {
         api.call("PATCH", &api.stage_path(), patch)?;
         told(global, &said("serves"), (&now, &to, true))
     }
+}
+
+/// AWS's refusals say what is wrong, and not what to write.
+fn mend(said: String) -> String {
+    let ours = "write a stage as prod or v1_2, and variables as --variable name=value: names of letters, digits and _";
+    if said.is_empty() { ours.into() } else { said }
 }
 
 fn pair(text: &str) -> Result<(String, String), String> {

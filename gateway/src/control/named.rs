@@ -11,7 +11,7 @@ use super::types::{Kind, Named, Problem, ResolveRequest, Wants};
 const LISTED_MAX: usize = 20;
 
 pub(super) fn resolve(node: &Node, request: &ResolveRequest) -> Result<Named, Problem> {
-    find(&known(node)?, request)
+    find(&all(node)?, request)
 }
 
 /// The name under which the data plane knows the stage: of `[[api]]`, or `{id}.{stage}`.
@@ -27,8 +27,12 @@ pub(super) fn entry(running: &Running, named: &Named) -> Option<String> {
     found.map(|entry| entry.name.clone())
 }
 
+pub(super) fn known(node: &Node) -> Result<Vec<Named>, Problem> {
+    Ok(all(node)?.into_iter().map(|known| known.named).collect())
+}
+
 /// What there is: the files' APIs, then those of the store that no file hides.
-fn known(node: &Node) -> Result<Vec<Known>, Problem> {
+fn all(node: &Node) -> Result<Vec<Known>, Problem> {
     let running = node.running();
     let document = &running.loaded.document;
     let mut all = Vec::new();

@@ -15,6 +15,7 @@ use crate::model::{EndpointType, SourceLimits};
 use crate::route::Asked;
 use crate::snapshot::{Api, ApiIndex, Listener, Snapshot};
 use crate::worker::Handle;
+use std::path::PathBuf;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::SystemTime;
 
@@ -50,6 +51,29 @@ pub(super) fn status(node: &Node) -> Status {
 pub(super) fn apis(running: &Running, xdp: bool) -> Vec<ApiStatus> {
     let entries = running.loaded.document.apis.iter();
     entries.enumerate().map(|(index, entry)| api_status(running, index, entry, xdp)).collect()
+}
+
+/// With those of the store that have no stage yet: nothing of them is served.
+pub(super) fn all_apis(node: &Node) -> Result<Vec<ApiStatus>, Problem> {
+    let mut all = apis(&node.running(), node.kernel.borrow().enforces());
+    let without = named::known(node)?.into_iter().filter(|api| api.stages.is_empty());
+    all.extend(without.map(|api| ApiStatus {
+        name: api.id.clone(),
+        api_name: api.name,
+        managed_by: api.managed_by,
+        id: api.id,
+        stage: String::new(),
+        hosts: Vec::new(),
+        file: PathBuf::new(),
+        state: "not deployed".into(),
+        endpoint_type: None,
+        switched: false,
+        enforced_by: None,
+        listeners: Vec::new(),
+        methods: 0,
+        diagnostics: Vec::new(),
+    }));
+    Ok(all)
 }
 
 pub(super) fn api(node: &Node, name: &str) -> Result<ApiDetail, Problem> {

@@ -186,7 +186,7 @@ pub struct ApiStatus {
     pub stage: String,
     pub hosts: Vec<String>,
     pub file: PathBuf,
-    /// "serving" or "failed"
+    /// "serving", "failed", or in GET /apis "not deployed"
     pub state: String,
     /// null when the API failed to load
     pub endpoint_type: Option<EndpointType>,

@@ -45,6 +45,14 @@ fn every_command_names_apis_and_stages_alike() {
         assert!(line.contains(id) && line.ends_with("AWS API"), "{text}");
         assert!(text.lines().any(|line| line.starts_with("orders ") && line.ends_with("file")), "{text}");
     }
+    // What has no stage yet is listed all the same.
+    run(&gateway, "commands.py", &["empty"]);
+    let (_, text) = said(&gateway, &["api", "list"]);
+    let line = text.lines().find(|line| line.starts_with("bare ")).unwrap_or_default();
+    assert!(line.contains("  not deployed  "), "{text}");
+    assert_eq!(gateway.json(&["status"])["in_step"], true);
+    let (_, text) = said(&gateway, &["api", "show", "bare"]);
+    assert!(text.contains("has no stage yet\n  `gateway deploy bare STAGE` makes one"), "{text}");
     let (_, text) = said(&gateway, &["stage", "deployments", "pets"]);
     let line = text.lines().find(|line| line.starts_with(first)).unwrap_or_default();
     assert!(line.ends_with("  first") && text.contains("  prod "), "{text}");
