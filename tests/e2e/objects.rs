@@ -145,8 +145,8 @@ fn a_store_goes_to_another_gateway_and_is_served_there() {
     assert_eq!(other.client().get("/prod/x").status, 200);
 }
 
-/// A policy of another API is told wherever it is given, with what mends it here; what `check` says of a document is said
-/// where it is taken in; and what is wrong with what is stored names API, stage and method.
+/// A policy of another API is told wherever it is given, with what mends it here; what `check` says of a document is
+/// said where it is taken in; and what is wrong with what is stored names API, stage and method.
 #[test]
 fn what_check_says_is_said_where_a_document_is_taken_in() {
     let gateway = empty();

@@ -162,7 +162,8 @@ impl Gateway {
         std::fs::create_dir_all(&folder).unwrap();
         let [v4, v6] = SERVER;
         let toml = format!(
-            "[node]\nworkers = 1\n[control]\nstore = \"store\"\naddress = \"off\"\n[xdp]\ninterfaces = {interfaces:?}\npins = {:?}\n\
+            "[node]\nworkers = 1\n[control]\nstore = \"store\"\naddress = \"off\"\n\
+             [xdp]\ninterfaces = {interfaces:?}\npins = {:?}\n\
              [[vpc]]\nid = \"vpc-main\"\ncidrs = {VPC:?}\n\
              [[listener]]\nname = \"v4\"\naddress = \"{v4}\"\nvpc = \"vpc-main\"\n\
              [[listener]]\nname = \"v6\"\naddress = \"{v6}\"\nvpc = \"vpc-main\"\n\

@@ -39,6 +39,7 @@ pub(crate) enum Ban {
     },
     /// Lift bans
     Remove {
+        /// As `gateway ban list` shows them: 203.0.113.7, 203.0.113.0/24
         #[arg(value_name = "ADDR|RANGE", value_parser = range, required_unless_present = "all")]
         ranges: Vec<IpNet>,
         /// Every ban, the automatic ones too; needs --yes

@@ -6,6 +6,7 @@ use clap::CommandFactory;
 
 #[derive(clap::Args)]
 pub(crate) struct Completions {
+    /// The shell that reads them
     shell: clap_complete::Shell,
 }
 

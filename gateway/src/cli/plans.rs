@@ -16,7 +16,8 @@ pub(crate) enum Plans {
     },
 }
 
-const NONE: &str = "there is no usage plan: a [[usage_plan]] in gateway.toml or `aws apigateway create-usage-plan` makes one\n";
+const NONE: &str = "there is no usage plan: a [[usage_plan]] in gateway.toml or \
+                    `aws apigateway create-usage-plan` makes one\n";
 
 impl Plans {
     pub(crate) fn run(&self, global: &Global) -> Result<End, Problem> {

@@ -1,5 +1,5 @@
-//! What `gateway check` says of a document, said where the AWS API, `gateway diff` and `gateway apply FILE` take one in; and
-//! what is to be said of policies.
+//! What `gateway check` says of a document, said where the AWS API, `gateway diff` and `gateway apply FILE` take one
+//! in; and what is to be said of policies.
 
 use super::answer::Asked;
 use crate::aws::{self, Answer, Fault};
