@@ -23,8 +23,8 @@ pub fn pin_thread(number: usize) {
 }
 
 /// This process, and whatever it starts, gets memory in small pages alone. An allocator asks for huge ones (2 MiB), of
-/// which many small objects use a part: with 9,000 idle connections half of the memory was unused, and 5,000 routes were
-/// served no faster for it. Where that is refused, it goes on as before.
+/// which many small objects use a part: with 9,000 idle connections half of the memory was unused, and 5,000 routes
+/// were served no faster for it. Where that is refused, it goes on as before.
 pub fn small_pages() {
     // SAFETY: no memory is passed.
     unsafe {
