@@ -54,6 +54,8 @@ pub(super) struct Aws {
     plans: RefCell<(u64, Arc<UsagePlans>)>,
     /// What counts by them, and by all other limits of the data plane.
     meters: Meters,
+    /// The file was with another process.
+    was_away: Cell<bool>,
     /// `serving` has what the workers have not, yet.
     differs: Cell<bool>,
     published: watch::Sender<Published>,
@@ -77,11 +79,12 @@ impl Aws {
             cache: RefCell::default(),
             plans: RefCell::default(),
             meters: Meters::default(),
+            was_away: Cell::new(false),
             differs: Cell::new(false),
             published: watch::Sender::new(Published::default()),
             files: files::Files::default(),
         };
-        aws.read_serving().map_err(|failed| {
+        aws.read_serving(&None).map_err(|failed| {
             Problem::host(
                 format!("the objects of the AWS API cannot be read: {failed}"),
                 "restore objects.redb",
@@ -113,6 +116,7 @@ impl Aws {
     }
 
     pub(super) fn regain(&self) -> Result<(), Problem> {
+        self.was_away.set(true);
         self.store.reopen(&self.file).map_err(|failed| {
             Problem::host(
                 format!("the objects of the AWS API cannot be read again: {failed}"),

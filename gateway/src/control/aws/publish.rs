@@ -11,12 +11,13 @@ use crate::control::publish::{Keep, publish};
 use crate::control::upgrade;
 use crate::model::Place;
 use crate::observe::log;
-use crate::store::{Entry, Failed, KeyValue, Read};
-use std::collections::{BTreeMap, HashMap};
+use crate::store::{Entry, Event, Failed, KeyValue, Read};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 
 /// A publication that failed is tried again.
@@ -40,10 +41,58 @@ pub(super) struct Published {
 /// deployment, and its canary's.
 pub(super) type Cache = HashMap<String, ([u64; 4], Vec<StoredApi>)>;
 
+/// Of which APIs (`account/region/id`) something was written since the last reading. None: of any.
+type Written = Option<HashSet<String>>;
+
+/// What was committed since the last reading.
+struct News {
+    /// Commits up to this revision were heard of, or read.
+    heard: u64,
+    written: Written,
+    /// Something of it is served.
+    due: bool,
+}
+
+impl News {
+    fn hear(&mut self, event: Result<Event, RecvError>) {
+        let Ok(event) = event else {
+            (self.written, self.due) = (None, true);
+            return;
+        };
+        // What was read whole meanwhile is known.
+        if event.revision <= self.heard {
+            return;
+        }
+        self.heard = event.revision;
+        self.due |= event.keys.iter().any(|key| is_served(key));
+        if let Some(written) = &mut self.written {
+            written.extend(event.keys.iter().filter_map(|key| api_of(key)).map(str::to_owned));
+        }
+    }
+
+    /// Hears of all commits up to that revision: a commit's event follows it at once.
+    async fn catch_up(&mut self, events: &mut Receiver<Event>, revision: u64) {
+        while self.written.is_some() && self.heard < revision {
+            match tokio::time::timeout(AGAIN_AFTER, events.recv()).await {
+                Ok(event) => self.hear(event),
+                Err(_) => self.written = None,
+            }
+        }
+    }
+}
+
+/// `account/region/id` of a key of an API's: `stages/account/region/id/prod`.
+fn api_of(key: &str) -> Option<&str> {
+    let (_, rest) = key.split_once('/')?;
+    let mut slashes = rest.match_indices('/').map(|(at, _)| at).skip(1);
+    slashes.next()?;
+    rest.get(..slashes.next().unwrap_or(rest.len()))
+}
+
 impl Aws {
-    /// Reads what is to be served; what did not change since the last time is not made again.
-    pub(super) fn read_serving(&self) -> Result<u64, Failed> {
-        let revision = self.store.revision()?;
+    /// Reads what is to be served; what was not written since the last time is neither read
+    /// nor made again.
+    pub(super) fn read_serving(&self, written: &Written) -> Result<(), Failed> {
         let mut cache = self.cache.borrow_mut();
         let mut next: Cache = HashMap::with_capacity(cache.len());
         let mut serving = Vec::new();
@@ -53,7 +102,12 @@ impl Aws {
             let Some((last, _)) = stages.last() else { break };
             after.clone_from(last);
             for (key, stage) in &stages {
-                let made = self.made(key, stage, cache.remove(key))?;
+                let stays = |written: &HashSet<String>| api_of(key).is_none_or(|api| !written.contains(api));
+                let before = cache.remove(key);
+                let made = match before {
+                    Some(before) if written.as_ref().is_some_and(stays) => before,
+                    before => self.made(key, stage, before)?,
+                };
                 serving.extend(made.1.clone());
                 next.insert(key.clone(), made);
             }
@@ -71,7 +125,7 @@ impl Aws {
         if !apis || before.domains != now.domains {
             self.differs.set(true);
         }
-        Ok(revision)
+        Ok(())
     }
 
     fn domains(&self) -> Result<Vec<Domain>, Failed> {
@@ -210,49 +264,45 @@ pub(super) fn is_served(key: &str) -> bool {
         .any(|kind| key.starts_with(kind))
 }
 
-/// Publishes commits as long as the gateway runs. `start`: of the store when the node's first snapshot was made.
+/// Publishes commits as long as the gateway runs.
 pub(in crate::control) async fn publisher(node: Rc<Node>) {
-    let aws = &node.aws;
-    let mut events = aws.store.watch();
+    let mut events = node.aws.store.watch();
     // What was committed before this task began is in the first snapshot, or is found now.
-    let mut due = true;
+    let mut news = News { heard: 0, written: None, due: true };
     loop {
-        if due {
-            due = !all(&node).await;
+        if news.due {
+            all(&node, &mut events, &mut news).await;
         }
-        let event = if due {
-            match tokio::time::timeout(AGAIN_AFTER, events.recv()).await {
-                Ok(event) => event,
-                Err(_) => continue,
-            }
-        } else {
-            events.recv().await
+        let event = match news.due {
+            true => tokio::time::timeout(AGAIN_AFTER, events.recv()).await,
+            false => Ok(events.recv().await),
         };
         match event {
-            Ok(event) if event.keys.iter().any(|key| is_served(key)) => due = true,
-            Ok(event) if !due => {
-                aws.published.send_modify(|published| published.revision = event.revision);
-            }
-            Ok(_) => {}
-            Err(RecvError::Lagged(_)) => due = true,
-            Err(RecvError::Closed) => return,
+            Ok(Err(RecvError::Closed)) => return,
+            Ok(event) => news.hear(event),
+            Err(_) => continue,
+        }
+        if !news.due {
+            let heard = |published: &mut Published| published.revision = published.revision.max(news.heard);
+            node.aws.published.send_modify(heard);
         }
     }
 }
 
-/// Everything that is committed now. False: it has to be tried again.
-async fn all(node: &Node) -> bool {
+/// Everything that is committed now. Where it fails it is due still.
+async fn all(node: &Node, events: &mut Receiver<Event>, news: &mut News) {
     let aws = &node.aws;
     let _changing = node.changing.lock().await;
     if upgrade::is_left(node) {
-        return true;
+        news.due = false;
+        return;
     }
-    let revision = match aws.read_serving() {
+    let revision = match read(aws, events, news).await {
         Ok(revision) => revision,
         // The file is with a process that is about to take over.
         Err(failed) => {
             log("warning", "aws", format_args!("{failed}"));
-            return false;
+            return;
         }
     };
     let running = node.running();
@@ -269,12 +319,85 @@ async fn all(node: &Node) -> bool {
         Ok(_) => {
             aws.differs.set(false);
             aws.published.send_replace(Published { revision, failed: None });
-            true
+            news.due = false;
         }
         Err(problem) => {
             log("error", "aws", format_args!("revision {revision} is not in force: {}", problem.what));
             aws.published.send_modify(|published| published.failed = Some((revision, problem.what)));
-            false
+        }
+    }
+}
+
+/// Reads what is written. Returns up to which revision it is.
+async fn read(aws: &Aws, events: &mut Receiver<Event>, news: &mut News) -> Result<u64, Failed> {
+    if aws.was_away.take() {
+        // Another process may have written meanwhile.
+        news.written = None;
+    }
+    let revision = aws.store.revision()?;
+    news.catch_up(events, revision).await;
+    let whole = news.written.is_none();
+    aws.read_serving(&news.written)?;
+    news.written = Some(HashSet::new());
+    if whole {
+        news.heard = news.heard.max(revision);
+    }
+    Ok(revision.max(news.heard))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn event(revision: u64, keys: &[&str]) -> Result<Event, RecvError> {
+        Ok(Event { revision, keys: keys.iter().map(|key| (*key).to_owned()).collect() })
+    }
+
+    fn news() -> News {
+        News { heard: 4, written: Some(HashSet::new()), due: false }
+    }
+
+    #[test]
+    fn what_was_written_is_known_by_its_api() {
+        let mut news = news();
+        news.hear(event(4, &["stages/1/r/old/prod"]));
+        assert!(!news.due && news.written == Some(HashSet::new()), "that was read already");
+        news.hear(event(5, &["resources/1/r/a/b", "keys/x"]));
+        assert!(!news.due, "nobody is served by a resource");
+        news.hear(event(6, &["snapshots/1/r/b/d", "stages/1/r/b/prod"]));
+        assert!(news.due);
+        assert_eq!(news.written, Some(["1/r/a".to_owned(), "1/r/b".to_owned()].into()));
+        assert_eq!(news.heard, 6);
+    }
+
+    #[test]
+    fn whoever_missed_something_reads_everything() {
+        let mut news = news();
+        news.hear(Err(RecvError::Lagged(1)));
+        assert!(news.due && news.written.is_none());
+    }
+
+    #[tokio::test]
+    async fn a_revision_is_read_when_all_up_to_it_was_heard() {
+        let (send, mut events) = tokio::sync::broadcast::channel(8);
+        let mut news = news();
+        for revision in 5..8 {
+            send.send(Event { revision, keys: vec![format!("stages/1/r/{revision}/prod")] }).unwrap();
+        }
+        news.catch_up(&mut events, 6).await;
+        assert_eq!(news.written, Some(["1/r/5".to_owned(), "1/r/6".to_owned()].into()));
+    }
+
+    #[test]
+    fn a_key_says_its_api() {
+        for (key, api) in [
+            ("stages/1/us-east-1/abc/prod", Some("1/us-east-1/abc")),
+            ("apis/1/us-east-1/abc", Some("1/us-east-1/abc")),
+            ("snapshots/1/us-east-1/abc/d/e", Some("1/us-east-1/abc")),
+            ("keys/AKID", None),
+            ("nothing", None),
+        ] {
+            assert_eq!(api_of(key), api, "{key}");
         }
     }
 }
