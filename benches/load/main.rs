@@ -1,5 +1,5 @@
 //! The gateway as a proxy, beside its peers and the floor: CPU per request, latency, memory. Run it as
-//! `cargo xtask bench proxy|cache|latency|memory|swaps`.
+//! `cargo xtask bench proxy|cache|latency|memory|swaps|objects`.
 
 #![allow(clippy::disallowed_methods)] // time is what it measures
 
@@ -8,6 +8,7 @@ mod client;
 mod configs;
 mod cpu;
 mod memory;
+mod objects;
 mod peers;
 mod report;
 mod rounds;
@@ -72,6 +73,8 @@ enum What {
     Memory,
     /// New snapshots, 5 a second, with 5,000 routes under load, and 1,000 open WebSockets
     Swaps,
+    /// 100,640 resources made through the AWS API, beside 2: start, memory, one more deployment
+    Objects,
 }
 
 /// A window of latencies is this many: its 20,000 answers have 20 above p99.9.
@@ -143,6 +146,7 @@ fn measure(
         }
         What::Memory => return memory::measure(effort.rounds.div_ceil(3), place),
         What::Swaps => return swaps::measure(effort, place),
+        What::Objects => return objects::measure(effort.rounds.div_ceil(3), place),
     };
     let scenarios: Vec<_> =
         scenarios.into_iter().filter(|scenario| scenario.name.contains(&options.only)).collect();

@@ -201,7 +201,7 @@ impl Drop for Peer {
     }
 }
 
-fn send_signal(pid: u32, name: &str) {
+pub(crate) fn send_signal(pid: u32, name: &str) {
     // It may be gone already: that is what is wanted.
     let _ = Command::new("sh")
         .args(["-c", "kill -s \"$0\" \"$1\"", name, &pid.to_string()])
@@ -217,7 +217,7 @@ fn pingora_version() -> Option<String> {
 }
 
 /// A port of loopback that nobody listens on now.
-fn free_address() -> Result<SocketAddr> {
+pub(crate) fn free_address() -> Result<SocketAddr> {
     Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?)
 }
 

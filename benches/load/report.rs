@@ -1,6 +1,7 @@
 //! What is shown: the same tables on stdout and in BASELINE.md, JSON, and bars.
 
 use crate::What;
+use crate::objects::{self, Filled};
 use crate::peers::{Contender, Missing};
 use crate::rounds::Effort;
 use crate::scenarios::Goal;
@@ -28,6 +29,7 @@ pub(crate) struct Figures {
     pub(crate) rows: Vec<Row>,
     pub(crate) held: Vec<Held>,
     pub(crate) swapped: Option<Swapped>,
+    pub(crate) filled: Vec<Filled>,
     pub(crate) missing: Vec<Missing>,
 }
 
@@ -156,6 +158,9 @@ impl Report {
         if let Some(swapped) = &self.figures.swapped {
             swaps_table(&mut out, swapped)?;
         }
+        if !self.figures.filled.is_empty() {
+            objects::table(&mut out, &self.figures.filled)?;
+        }
         for row in self.figures.rows.iter().filter(|row| !row.errors.is_empty()) {
             writeln!(out, "\nERRORS: {}, {}: {:?}", row.scenario, row.name, row.errors)?;
         }
@@ -173,6 +178,7 @@ impl Report {
             What::Latency => include_str!("latency.md"),
             What::Memory => include_str!("memory.md"),
             What::Swaps => include_str!("swaps.md"),
+            What::Objects => include_str!("objects.md"),
         };
         let mut out = format!("{opening}\n`{command}` writes this section.\n\n{}", self.about.lines());
         for version in &self.versions {
@@ -374,7 +380,7 @@ fn word(met: bool) -> &'static str {
 }
 
 /// Median and quartiles.
-fn shown(spread: Option<Spread>, places: usize) -> String {
+pub(crate) fn shown(spread: Option<Spread>, places: usize) -> String {
     spread.map_or(String::new(), |Spread { q1, median, q3 }| {
         format!("{median:.places$} [{q1:.places$}–{q3:.places$}]")
     })

@@ -41,9 +41,13 @@ enum Which {
     /// 100 new snapshots under load
     #[command(disable_help_flag = true)]
     Swaps(Load),
+    /// A store of 100,640 resources: start, memory, one more deployment
+    #[command(disable_help_flag = true)]
+    Objects(Load),
     /// Handshakes and requests over TLS: nothing to measure yet
     Tls,
-    /// `proxy`, `cache`, `latency`, `memory` and `swaps` in turn; with `--baseline` each writes its section as it ends
+    /// `proxy`, `cache`, `latency`, `memory`, `swaps` and `objects` in turn; with `--baseline` each writes its
+    /// section as it ends
     #[command(disable_help_flag = true)]
     All(Load),
 }
@@ -66,6 +70,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         Which::Latency(load) => loaded("latency", load),
         Which::Memory(load) => loaded("memory", load),
         Which::Swaps(load) => loaded("swaps", load),
+        Which::Objects(load) => loaded("objects", load),
         Which::Tls => bail!("NOT MEASURED: tls: the gateway does not serve TLS yet"),
         Which::All(load) => all(load),
     }
@@ -86,7 +91,7 @@ fn all(load: &Load) -> Result<()> {
         return start(&program, &load.arguments);
     }
     let mut failed = Vec::new();
-    for what in ["proxy", "cache", "latency", "memory", "swaps"] {
+    for what in ["proxy", "cache", "latency", "memory", "swaps", "objects"] {
         eprintln!("--- {what}");
         if let Err(error) = start(&program, &[&[what.to_owned()], &load.arguments[..]].concat()) {
             eprintln!("{what}: {error:#}");
