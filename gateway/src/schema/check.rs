@@ -1,15 +1,13 @@
 //! Does an instance fit a schema? All complaints at once, as AWS's validator words and orders them: what is held by
 //! something that does not fit is not looked at.
 
-use super::json::{Json, Number, quoted};
+use super::json::{BYTES_PER_STEP, Json, Number, quoted};
 use super::{Check, Inner, NodeId, Pattern, Schema, Types};
 use std::cmp::Ordering;
 use std::collections::HashSet;
 
 /// What one body may cost: a step is a schema asked of a value, or some bytes of a text looked at.
 const STEPS_MAX: u64 = 10_000_000;
-/// Of texts that are written out to be compared.
-const BYTES_PER_STEP: u64 = 16;
 /// Schemas within schemas and values within values that are asked at one time. Values alone nest to 128.
 const DEPTH_MAX: usize = 400;
 /// Complaints that are told.
@@ -19,13 +17,7 @@ const SHOWN_CHARS_MAX: usize = 100;
 
 /// Err: the complaints.
 pub(super) fn check(schema: &Schema, instance: &Json<'_>) -> Result<(), String> {
-    let mut walk = Walk { schema, steps: 0, depth: 0, complaints: Vec::new(), spent: None };
-    let fits = walk.fits(0, instance);
-    match (walk.spent, fits) {
-        (Some(why), _) => Err(format!("[{why}]")),
-        (None, true) => Ok(()),
-        (None, false) => Err(format!("[{}]", walk.complaints.join(", "))),
-    }
+    Walk::through(schema, instance).0
 }
 
 struct Walk<'s> {
@@ -37,7 +29,19 @@ struct Walk<'s> {
     spent: Option<&'static str>,
 }
 
-impl Walk<'_> {
+impl<'s> Walk<'s> {
+    /// With the steps that it took.
+    fn through(schema: &'s Schema, instance: &Json<'_>) -> (Result<(), String>, u64) {
+        let mut walk = Self { schema, steps: 0, depth: 0, complaints: Vec::new(), spent: None };
+        let fits = walk.fits(0, instance);
+        let said = match (walk.spent, fits) {
+            (Some(why), _) => Err(format!("[{why}]")),
+            (None, true) => Ok(()),
+            (None, false) => Err(format!("[{}]", walk.complaints.join(", "))),
+        };
+        (said, walk.steps)
+    }
+
     fn spend(&mut self, steps: u64) -> bool {
         self.steps = self.steps.saturating_add(steps);
         if self.steps > STEPS_MAX {
@@ -62,7 +66,7 @@ impl Walk<'_> {
         self.depth += 1;
         let mut fits = true;
         for check in &node.own {
-            fits &= self.passes(check, instance);
+            fits &= self.spent.is_none() && self.passes(check, instance);
         }
         if fits {
             for inner in &node.inner {
@@ -84,10 +88,8 @@ impl Walk<'_> {
     fn passes(&mut self, check: &Check, instance: &Json<'_>) -> bool {
         match (check, instance) {
             (Check::Type(types), _) => self.has_type(*types, instance),
-            (Check::Enum(values), _) => {
-                self.spend(values.len() as u64);
-                let found = values.iter().any(|value| value == instance);
-                found
+            (Check::Enum { values, cost }, _) => {
+                self.spend(*cost) && values.iter().any(|value| value == instance)
                     || self.complain(|| {
                         let values: Vec<String> = values.iter().map(shown).collect();
                         let values = values.join(",");
@@ -292,7 +294,9 @@ impl Walk<'_> {
             Check::Only(names, patterns) => {
                 let mut others = Vec::new();
                 for (name, _) in map {
-                    self.spend(1);
+                    if !self.spend(1) {
+                        return false;
+                    }
                     let named = names.binary_search_by(|known| known.as_str().cmp(name)).is_ok();
                     if !named && !patterns.iter().any(|pattern| self.matches(pattern, name)) {
                         others.push(name.as_ref());
@@ -307,6 +311,7 @@ impl Walk<'_> {
                     })
             }
             Check::Needs(name, needed) if has(name) => {
+                self.spend(needed.len() as u64);
                 let missing: Vec<&str> =
                     needed.iter().map(String::as_str).filter(|name| !has(name)).collect();
                 missing.is_empty()
@@ -374,13 +379,14 @@ fn listed(names: &[&str]) -> String {
 fn shown(value: &Json<'_>) -> String {
     match value {
         Json::Text(text) => quoted(&short(text)),
-        // What is long is told by its kind.
-        Json::List(list) if list.len() > 4 => "[...]".into(),
+        // What is long is told by its kind, and nothing is written out to be cut.
+        Json::List(list) if list.len() > 4 || list.iter().any(Json::holds) => "[...]".into(),
+        Json::List(list) => format!("[{}]", list.iter().map(shown).collect::<Vec<_>>().join(",")),
         Json::Map(_) => "{...}".into(),
         other => {
             let mut text = String::new();
             other.write_canonical(&mut text);
-            short(&text)
+            text
         }
     }
 }
@@ -393,3 +399,6 @@ fn short(text: &str) -> String {
     }
     out
 }
+
+#[cfg(test)]
+mod tests;

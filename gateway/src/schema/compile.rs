@@ -115,7 +115,9 @@ impl Compiler<'_> {
         }
         if let Some(value) = map.get("enum") {
             let list = value.as_array().filter(|list| !list.is_empty()).ok_or("`enum` must be a list")?;
-            node.own.push(Check::Enum(list.iter().map(Json::of).collect()));
+            let values: Vec<Json<'static>> = list.iter().map(Json::of).collect();
+            let cost = values.iter().map(Json::cost).sum();
+            node.own.push(Check::Enum { values, cost });
         }
         for (key, make) in [
             ("allOf", Check::AllOf as fn(Vec<NodeId>) -> Check),

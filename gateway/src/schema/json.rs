@@ -8,6 +8,8 @@ use std::fmt;
 
 /// Values in a body. Each takes some 50 bytes while the body is checked.
 const VALUES_MAX: usize = 1_000_000;
+/// Of texts that are compared or written out.
+pub(super) const BYTES_PER_STEP: u64 = 16;
 
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Json<'a> {
@@ -86,6 +88,22 @@ impl<'a> Json<'a> {
             Self::Text(_) => "string",
             Self::List(_) => "array",
             Self::Map(_) => "object",
+        }
+    }
+
+    /// Does it hold other values?
+    pub(super) fn holds(&self) -> bool {
+        matches!(self, Self::List(_) | Self::Map(_))
+    }
+
+    /// Steps to compare it with another: its values, and some bytes of its texts each.
+    pub(super) fn cost(&self) -> u64 {
+        let text = |text: &str| text.len() as u64 / BYTES_PER_STEP;
+        1 + match self {
+            Self::Null | Self::Bool(_) | Self::Number(_) => 0,
+            Self::Text(own) => text(own),
+            Self::List(list) => list.iter().map(Self::cost).sum(),
+            Self::Map(map) => map.iter().map(|(name, value)| text(name) + value.cost()).sum(),
         }
     }
 

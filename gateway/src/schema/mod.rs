@@ -44,7 +44,11 @@ struct Node {
 #[derive(Debug)]
 enum Check {
     Type(Types),
-    Enum(Vec<Json<'static>>),
+    Enum {
+        values: Vec<Json<'static>>,
+        /// Steps to compare with all of them.
+        cost: u64,
+    },
     Minimum {
         limit: Number,
         exclusive: bool,
