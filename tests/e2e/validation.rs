@@ -1,9 +1,12 @@
 //! Request bodies against their models (validateRequestBody).
 
 use crate::harness::api::{http_proxy, mock};
+use crate::harness::client::Broken;
 use crate::harness::*;
+use ::gateway::worker::Limits;
 use serde_json::{Value, json};
 use std::io::Write;
+use std::time::{Duration, SystemTime};
 
 on_both! {
     a_body_that_does_not_fit_its_model_reaches_nobody,
@@ -13,6 +16,7 @@ on_both! {
     a_coded_body_is_decoded_before_it_is_checked,
     bodies_past_the_limit_and_cut_ones_are_refused,
     who_waits_for_100_continue_gets_it,
+    a_body_that_drips_has_an_end,
 }
 
 fn pet() -> Value {
@@ -200,4 +204,31 @@ fn who_waits_for_100_continue_gets_it(io: Io) {
     assert_eq!(client.response().status, 100);
     client.send("{\"name\": \"a\"}");
     assert_eq!(client.response().status, 200);
+}
+
+/// Never silent, and above the rate of bodies that go through: held as a whole it would take room for as long.
+fn a_body_that_drips_has_an_end(io: Io) {
+    const BYTES: usize = 900;
+    let silence = Duration::from_millis(500);
+    let limits = Limits { body_idle_timeout: silence, body_rate: 1, ..Limits::default() };
+    let worker = Worker::start(&Setup::new(io).api(api(mock(200), &["application/json"])), limits);
+    assert_eq!(post(&mut worker.client(), &[], "{\"name\": \"a\"}").status, 200);
+    let mut client = worker.client();
+    let begun = SystemTime::now();
+    client.send(format!("POST /prod/x HTTP/1.1\r\nHost: a\r\nContent-Length: {BYTES}\r\n\r\n"));
+    client.be_patient(Duration::from_millis(10));
+    for sent in 0.. {
+        assert!(sent < BYTES, "all of it was taken");
+        // The answer's end closes it.
+        let _ = client.try_send(" ");
+        match client.try_response() {
+            Err(Broken::TimedOut) => {}
+            Ok(answer) => {
+                assert_eq!((answer.status, answer.message()), (408, "Request Timeout".into()));
+                break;
+            }
+            Err(other) => panic!("no answer: {other:?}"),
+        }
+    }
+    assert!(begun.elapsed().unwrap() >= silence, "a body may be silent for as long");
 }

@@ -6,6 +6,7 @@ pub(crate) mod client;
 pub(crate) mod gateway;
 pub(crate) mod role;
 pub(crate) mod upstream;
+pub(crate) mod worker;
 
 pub(crate) use api::{Api, echo_api};
 pub(crate) use aws::Aws;
@@ -13,6 +14,7 @@ pub(crate) use client::{Client, Response};
 pub(crate) use gateway::{Gateway, Setup};
 pub(crate) use role::Role;
 pub(crate) use upstream::{Connection, Received, Upstream};
+pub(crate) use worker::Worker;
 
 use std::time::{Duration, SystemTime};
 
