@@ -249,3 +249,64 @@ pub(crate) fn envoy(listen: SocketAddr, backend: SocketAddr) -> String {
         backend = socket(backend)
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    /// All values under a key, wherever it stands.
+    fn under<'v>(value: &'v Value, key: &str) -> Vec<&'v Value> {
+        let inner: Vec<(Option<&str>, &Value)> = match value {
+            Value::Array(list) => list.iter().map(|value| (None, value)).collect(),
+            Value::Object(map) => map.iter().map(|(name, value)| (Some(name.as_str()), value)).collect(),
+            _ => Vec::new(),
+        };
+        let deeper = |(name, value): (Option<&str>, &'v Value)| {
+            let own = (name == Some(key)).then_some(value);
+            own.into_iter().chain(under(value, key)).collect::<Vec<_>>()
+        };
+        inner.into_iter().flat_map(deeper).collect()
+    }
+
+    /// The same work for all: what is one worker and no access log of the others is that of Envoy, too.
+    #[test]
+    fn envoy_is_asked_for_the_same_work() {
+        let (listen, backend) = ("127.0.0.1:8001".parse().unwrap(), "127.0.0.2:9002".parse().unwrap());
+        let config = gateway::openapi::json(&envoy(listen, backend)).unwrap();
+        let socket = |host: &str, port: u16| json!({"socket_address": {"address": host, "port_value": port}});
+        let resources = &config["static_resources"];
+        assert_eq!(resources["listeners"].as_array().unwrap().len(), 1);
+        assert_eq!(resources["listeners"][0]["address"], socket("127.0.0.1", 8001));
+        let cluster = &resources["clusters"][0];
+        let endpoints = &cluster["load_assignment"]["endpoints"];
+        assert_eq!(endpoints[0]["lb_endpoints"][0]["endpoint"]["address"], socket("127.0.0.2", 9002));
+        assert_eq!(
+            under(&config, "port_value").len(),
+            2,
+            "no admin interface, no second listener or backend"
+        );
+        let routes = under(&config, "routes");
+        assert_eq!(routes.len(), 1);
+        assert_eq!(routes[0][0]["route"]["cluster"], cluster["name"]);
+        assert_eq!(under(&config, "codec_type"), [&json!("HTTP1")]);
+        // Connections are kept on both sides, for any number of requests: what would end them is not there.
+        for ending in [
+            "max_requests_per_connection",
+            "max_connection_duration",
+            "idle_timeout",
+            "common_http_protocol_options",
+            "http_protocol_options",
+            "max_requests_per_io_cycle",
+        ] {
+            assert!(under(&config, ending).is_empty(), "{ending}");
+        }
+        for more in ["access_log", "tracing", "retry_policy", "stats_sinks"] {
+            assert!(under(&config, more).is_empty(), "{more}");
+        }
+        let most = cluster["circuit_breakers"]["thresholds"][0]["max_connections"].as_u64().unwrap();
+        let scenarios = [crate::scenarios::proxy(), crate::scenarios::latency()].concat();
+        let asked = scenarios.iter().map(|scenario| scenario.connections as u64).max();
+        assert!(asked.is_some_and(|asked| asked <= most), "{asked:?} connections, {most} may be");
+    }
+}

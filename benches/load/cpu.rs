@@ -137,3 +137,68 @@ pub(crate) fn memory(root: u32) -> Result<u64> {
     }
     Ok(total)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PROXY: u32 = 10;
+    const OURS: u32 = 20;
+    const SOFTIRQ: [u32; 2] = [3, 4];
+    const OTHER: u32 = 99;
+
+    /// Milliseconds that each thread had run; the proxy's core is that of the first softirq thread.
+    fn reading(at: Instant, ran: &[(u32, u64)], stolen: f64) -> Reading {
+        let threads: BTreeMap<u32, Duration> =
+            ran.iter().map(|(thread, ms)| (*thread, Duration::from_millis(*ms))).collect();
+        let of = |thread: u32| threads.get(&thread).copied().unwrap_or_default();
+        Reading {
+            at,
+            proxy: of(PROXY),
+            softirq: of(SOFTIRQ[0]),
+            ourselves: of(OURS),
+            all_softirq: of(SOFTIRQ[0]) + of(SOFTIRQ[1]),
+            stolen,
+            threads,
+        }
+    }
+
+    fn near(found: f64, expected: f64) {
+        assert!((found - expected).abs() < 1e-9, "{found}, not {expected}");
+    }
+
+    #[test]
+    fn who_disturbs_is_whoever_else_ran() {
+        let begun = Instant::now();
+        let ends = begun + Duration::from_secs(2);
+        let calm = [(PROXY, 5_000), (OURS, 7_000), (SOFTIRQ[0], 100), (SOFTIRQ[1], 200), (OTHER, 9_000)];
+        let before = reading(begun, &calm, 1.0);
+        let window = [(PROXY, 6_500), (OURS, 8_000), (SOFTIRQ[0], 150), (SOFTIRQ[1], 225)];
+        let after = |others: &[(u32, u64)], stolen| {
+            let usage = before.until(&reading(ends, &[&window, others].concat(), stolen));
+            near(usage.proxy, 1.55);
+            near(usage.load, 1.0);
+            near(usage.elapsed, 2.0);
+            usage.others
+        };
+        near(after(&[(OTHER, 9_000)], 1.0), 0.0);
+        near(after(&[(OTHER, 9_250)], 1.0), 0.25);
+        // One that began meanwhile, and what the hypervisor took.
+        near(after(&[(OTHER, 9_000), (100, 500)], 1.0), 0.5);
+        near(after(&[(OTHER, 9_000)], 1.1), 0.1);
+        // One that ended is no time given back; one whose number another thread has now neither.
+        near(after(&[], 1.0), 0.0);
+        near(after(&[(OTHER, 10)], 1.0), 0.0);
+    }
+
+    /// Its threads that ended count in the proxy's sum of before alone: that is no disturbance below zero.
+    #[test]
+    fn nobody_disturbs_by_less_than_nothing() {
+        let begun = Instant::now();
+        let mut before = reading(begun, &[(PROXY, 1_000), (OTHER, 1_000)], 0.0);
+        before.threads.insert(PROXY, Duration::from_millis(2_000));
+        let usage = before.until(&reading(begun, &[(PROXY, 1_500), (OTHER, 1_000)], 0.0));
+        near(usage.proxy, 0.5);
+        near(usage.others, 0.0);
+    }
+}

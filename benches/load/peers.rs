@@ -287,7 +287,22 @@ fn arguments(
 
 #[cfg(test)]
 mod tests {
-    use super::pingora_version;
+    use super::*;
+
+    #[test]
+    fn envoy_has_one_worker_and_its_configuration() {
+        let folder = std::env::temp_dir().join(format!("bench-peers-{}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        let backend = "127.0.0.1:9002".parse().unwrap();
+        let (work, programs) = (Work::Relay, folder.as_path());
+        let setting = Setting { work, backend, buffer: 4096, core: 0, programs, folder: &folder };
+        let listen = "127.0.0.1:8001".parse().unwrap();
+        let found = arguments(Contender::Envoy, &setting, listen, &folder).unwrap();
+        let after = |key: &str| &found[found.iter().position(|word| word == key).unwrap() + 1];
+        assert_eq!(after("--concurrency"), "1");
+        assert_eq!(fs::read_to_string(after("-c")).unwrap(), configs::envoy(listen, backend));
+        fs::remove_dir_all(&folder).unwrap();
+    }
 
     #[test]
     fn the_version_of_what_is_built_stands_in_its_lock_file() {

@@ -78,6 +78,11 @@ impl Engine {
         Ok(Self(target.join(host).join("fuzz/fuzz-engine")))
     }
 
+    #[cfg(test)]
+    pub(super) fn at(program: PathBuf) -> Self {
+        Self(program)
+    }
+
     fn command(&self, target: &Target) -> Command {
         let mut command = Command::new(&self.0);
         command.env("FUZZ_TARGET", target.name).env("RUST_BACKTRACE", "0").stdin(Stdio::null());

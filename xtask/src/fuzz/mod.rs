@@ -151,3 +151,72 @@ fn merge(engine: &Engine, target: &Target, work: &Work) -> Result<()> {
     eprintln!("{}: {after} inputs kept, {} of them new", target.name, after - before);
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser as _;
+    use std::fs;
+
+    #[derive(clap::Parser)]
+    struct Line {
+        #[command(flatten)]
+        options: Options,
+    }
+
+    fn options(line: &str) -> Result<Options, clap::Error> {
+        Line::try_parse_from(["fuzz"].into_iter().chain(line.split(' '))).map(|line| line.options)
+    }
+
+    /// In place of libFuzzer, which takes minutes to build: fails as it does on the input `bad`, and writes down what
+    /// it was asked.
+    fn engine(folder: &Path) -> Engine {
+        let program = folder.join("engine");
+        let script = "#!/bin/sh\nfor last; do :; done\necho \"$FUZZ_TARGET $*\" > \"${0%/*}/asked\"\n\
+                      grep -q '^bad$' \"$last\" && exit 77\nexit 0\n";
+        // By another process: a child of another test's could still have it open to write when it is to be run.
+        let write = "printf %s \"$1\" > \"$0\" && chmod +x \"$0\"";
+        let written = std::process::Command::new("sh").args(["-c", write]).arg(&program).arg(script).status();
+        assert!(written.unwrap().success());
+        Engine::at(program)
+    }
+
+    #[test]
+    fn one_input_is_given_to_its_target_alone() {
+        let folder = std::env::temp_dir().join(format!("xtask-fuzz-{}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        let engine = engine(&folder);
+        let target = chosen(&["chunked".to_owned()]).unwrap()[0];
+        let input = |name: &str, bytes: &str| {
+            let file = folder.join(name);
+            fs::write(&file, bytes).unwrap();
+            file
+        };
+        let good = input("good", "0\r\n\r\n");
+        try_input(&engine, target, &good).unwrap();
+        let asked = fs::read_to_string(folder.join("asked")).unwrap();
+        assert!(
+            asked.starts_with("chunked ") && asked.trim_end().ends_with(good.to_str().unwrap()),
+            "{asked}"
+        );
+        assert!(!asked.contains("-max_total_time") && !asked.contains("-runs"), "it fuzzes: {asked}");
+        let failed = format!("{:#}", try_input(&engine, target, &input("other", "bad\n")).unwrap_err());
+        assert!(failed.contains("chunked does not hold") && failed.contains("77"), "{failed}");
+        let missing = format!("{:#}", try_input(&engine, target, &folder.join("none")).unwrap_err());
+        assert!(missing.contains("none: No such file"), "{missing}");
+        fs::remove_dir_all(&folder).unwrap();
+    }
+
+    #[test]
+    fn an_input_belongs_to_one_target() {
+        let one = options("request --input FILE").unwrap();
+        assert_eq!((one.targets.len(), one.input), (1, Some(PathBuf::from("FILE"))));
+        assert!(options("request --input FILE --merge").is_err());
+        for line in ["request chunked --input FILE", "all --input FILE"] {
+            let refused = run(&options(line).unwrap()).unwrap_err().to_string();
+            assert!(refused.contains("an input belongs to one target"), "{line}: {refused}");
+        }
+        let unknown = run(&options("requests --input FILE").unwrap()).unwrap_err().to_string();
+        assert!(unknown.contains("`requests`") && unknown.contains("chunked"), "{unknown}");
+    }
+}
