@@ -151,8 +151,18 @@ mod tests {
         let key = b"the same key";
         let hashes: HashSet<u64> = (0..20).map(|_| Seed::random().hash(key)).collect();
         assert_eq!(hashes.len(), 20);
-        let seed = Seed::random();
-        let low: HashSet<u64> = (0u64..64).map(|n| seed.hash(&n.to_le_bytes()) % 64).collect();
-        assert!(low.len() > 20, "{}", low.len());
+    }
+
+    /// Keys that differ by one step are hashes that do: where they fall is the secret's, and of some secrets uneven.
+    #[test]
+    fn keys_in_a_row_fall_into_all_parts() {
+        const SECRETS: u64 = 32;
+        let parts = |secret: u64| {
+            let seed = Seed::fixed(secret);
+            let part = |n: u64| seed.hash(&n.to_le_bytes()) >> (61 - 4);
+            (0..64).map(part).collect::<HashSet<u64>>().len()
+        };
+        let met: usize = (0..SECRETS).map(parts).sum();
+        assert!(met >= 14 * SECRETS as usize, "{met} of {}", 16 * SECRETS);
     }
 }
