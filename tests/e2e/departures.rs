@@ -16,7 +16,10 @@ on_both! {
     a_client_gone_within_its_body_is_no_failure_of_the_backend,
 }
 
+/// Less than the first look of whoever has not heard of it (1 s). A machine that is busy may be late for all that: once
+/// in so many tries is enough.
 const AT_ONCE: Duration = Duration::from_millis(500);
+const TRIES: usize = 5;
 
 /// What a thinking backend tells: that it has a request; that its connection has ended.
 #[derive(Debug, PartialEq, Eq)]
@@ -68,13 +71,22 @@ fn held_at(target: &'static str, text: fn(&Received) -> &str) -> (Upstream, Send
     (upstream, go)
 }
 
-/// The backend's connection ends within that time of the client's leaving.
-fn assert_freed(told: &Receiver<Told>, within: Duration, leave: impl FnOnce()) {
+/// How long after the client's leaving the backend's connection ends.
+fn freed(told: &Receiver<Told>, leave: impl FnOnce()) -> Duration {
     let begun = SystemTime::now();
     leave();
     assert_eq!(next(told), Told::Left);
-    let took = begun.elapsed().unwrap();
-    assert!(took < within, "noticed after {took:?}");
+    begun.elapsed().unwrap()
+}
+
+fn assert_at_once(mut tried: impl FnMut() -> Duration) {
+    let mut all = Vec::new();
+    let at_once = (0..TRIES).any(|_| {
+        let took = tried();
+        all.push(took);
+        took < AT_ONCE
+    });
+    assert!(at_once, "noticed after {all:?}");
 }
 
 /// It is served still, on a connection that nobody has left anything on.
@@ -93,10 +105,12 @@ fn a_reset_while_the_backend_thinks_frees_it_at_once(io: Io) {
     ] {
         let (upstream, told) = thinking("");
         let gateway = Setup::new(io).api(echo_api(upstream.address)).start();
-        let mut client = gateway.client();
-        client.send(request);
-        assert_eq!(next(&told), Told::Asked);
-        assert_freed(&told, AT_ONCE, || client.reset());
+        assert_at_once(|| {
+            let mut client = gateway.client();
+            client.send(request);
+            assert_eq!(next(&told), Told::Asked);
+            freed(&told, || client.reset())
+        });
         assert_unharmed(&gateway, &upstream);
     }
 }
@@ -107,7 +121,8 @@ fn a_close_while_the_backend_thinks_frees_it_soon(io: Io) {
     let mut client = gateway.client();
     client.send("GET /prod/x HTTP/1.1\r\nHost: a\r\n\r\n");
     assert_eq!(next(&told), Told::Asked);
-    assert_freed(&told, Duration::from_secs(3), || drop(client));
+    let took = freed(&told, || drop(client));
+    assert!(took < Duration::from_secs(3), "noticed after {took:?}");
     assert_unharmed(&gateway, &upstream);
 }
 
@@ -185,11 +200,13 @@ fn a_reset_while_the_answer_rests_frees_the_backend(io: Io) {
     ] {
         let (upstream, told) = thinking(begin);
         let gateway = Setup::new(io).api(echo_api(upstream.address)).start();
-        let mut client = gateway.client();
-        client.send("GET /prod/x HTTP/1.1\r\nHost: a\r\n\r\n");
-        assert_eq!(next(&told), Told::Asked);
-        assert_eq!(client.head().unwrap().0, 200);
-        assert_freed(&told, AT_ONCE, || client.reset());
+        assert_at_once(|| {
+            let mut client = gateway.client();
+            client.send("GET /prod/x HTTP/1.1\r\nHost: a\r\n\r\n");
+            assert_eq!(next(&told), Told::Asked);
+            assert_eq!(client.head().unwrap().0, 200);
+            freed(&told, || client.reset())
+        });
         assert_unharmed(&gateway, &upstream);
     }
 }
@@ -209,7 +226,7 @@ fn a_client_gone_within_its_body_is_no_failure_of_the_backend(io: Io) {
                     connection.answer(200, "quick");
                     continue;
                 }
-                connection.some();
+                connection.begun();
                 tell.lock().unwrap().send(Told::Asked).unwrap();
                 assert!(connection.body(&request).is_none(), "it never looks whole");
                 tell.lock().unwrap().send(Told::Left).unwrap();

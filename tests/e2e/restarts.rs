@@ -28,11 +28,6 @@ fn backend() {
     while heard().is_some() {}
 }
 
-/// An address on which nobody listens, and that no outgoing connection takes meanwhile: those are from 127.0.0.1.
-fn free() -> std::net::SocketAddr {
-    TcpListener::bind("127.0.77.1:0").unwrap().local_addr().unwrap()
-}
-
 fn backend_at(address: std::net::SocketAddr) -> Role {
     let backend = Role::start("restarts::backend", &address.to_string());
     assert_eq!(backend.said(), "ready");
@@ -99,7 +94,7 @@ impl Load {
 /// Kills the backend as often and starts it again, under the load of eight clients. Returns what was answered, and what
 /// failed; all of that was in flight when the backend was killed.
 fn restart(io: Io, times: usize) -> (usize, Vec<Failed>) {
-    let address = free();
+    let address = Upstream::nobody();
     let mut backend = backend_at(address);
     let gateway = Setup::new(io).api(echo_api(address)).workers(2).start();
     let load = Arc::new(Load::default());
@@ -194,7 +189,7 @@ fn a_connection_closed_at_the_moment_of_reuse_fails_no_get(io: Io) {
 }
 
 fn a_backend_that_is_away_for_a_moment_is_waited_for(io: Io) {
-    let address = free();
+    let address = Upstream::nobody();
     let gateway = Setup::new(io).api(echo_api(address)).start();
     for method in ["GET", "POST"] {
         // Long enough known to be away for a restart to be waited for anew, or never seen.
@@ -210,5 +205,5 @@ fn a_backend_that_is_away_for_a_moment_is_waited_for(io: Io) {
     assert_eq!(client.get("/prod/x").status, 504);
     let begun = SystemTime::now();
     assert_eq!(client.get("/prod/x").status, 504);
-    assert!(begun.elapsed().unwrap() < Duration::from_millis(500), "who stays away is not waited for twice");
+    assert!(begun.elapsed().unwrap() < Duration::from_secs(1), "who stays away is not waited for twice");
 }

@@ -135,6 +135,8 @@ impl Home {
         static NUMBER: AtomicUsize = AtomicUsize::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let folder = std::env::temp_dir().join(format!("gateway-e2e-{}-{number}", std::process::id()));
+        // One that failed leaves its folder, and the number of its process comes again.
+        let _ = std::fs::remove_dir_all(&folder);
         std::fs::create_dir_all(&folder).unwrap();
         let home = Self(folder);
         home.write(setup);

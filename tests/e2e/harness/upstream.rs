@@ -1,9 +1,9 @@
 //! Upstreams that do what a test's script says, one thread a connection, and remember what they were asked.
 
 use super::client::find;
-use socket2::SockRef;
+use socket2::{Domain, SockRef, Socket, Type};
 use std::io::{Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -82,9 +82,16 @@ impl Upstream {
         })
     }
 
-    /// An address on which nobody listens.
+    /// An address on which nobody listens. It is held, so that the kernel gives its port to no other test; whoever is
+    /// told of it may still listen there (SO_REUSEADDR).
     pub(crate) fn nobody() -> SocketAddr {
-        TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+        let held = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        held.set_reuse_address(true).unwrap();
+        held.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into()).unwrap();
+        let address = held.local_addr().unwrap().as_socket().unwrap();
+        // To the end of the test's process.
+        std::mem::forget(held);
+        address
     }
 
     pub(crate) fn connections(&self) -> usize {
@@ -169,6 +176,11 @@ impl Connection {
             self.more()?;
         }
         Some(std::mem::take(&mut self.buffer))
+    }
+
+    /// Waits for a first byte of what comes next, and takes none; false at the end.
+    pub(crate) fn begun(&mut self) -> bool {
+        !self.buffer.is_empty() || self.more().is_some()
     }
 
     /// No more will be sent; we still read.
