@@ -61,13 +61,20 @@ fails(
     patchOperations=[dict(op="replace", path=percent, value="100.5")],
 )
 
-# While there is a canary, what is deployed goes to it.
+# While there is a canary, what is deployed goes to it; also what it says of requests that it refuses.
 respond(f"three {SAID}")
+aws.put_gateway_response(
+    restApiId=api,
+    responseType="MISSING_AUTHENTICATION_TOKEN",
+    statusCode="404",
+    responseTemplates={"application/json": '"no such pet"'},
+)
 third = aws.create_deployment(restApiId=api, stageName="prod")["id"]
 stage = aws.get_stage(restApiId=api, stageName="prod")
 assert stage["deploymentId"] == first and stage["canarySettings"]["deploymentId"] == third, stage
 update(dict(op="replace", path=percent, value="100.0"))
 assert set(answers(20)) == {f"three red true {third}"}
+assert call("/prod/none") == (404, '"no such pet"'), call("/prod/none")
 
 # Two caches: the canary's answers are not the stage's.
 caching = [
@@ -79,6 +86,7 @@ update(*caching, dict(op="replace", path="/canarySettings/useStageCache", value=
 assert set(answers(10)) == {f"three red true {third}"}
 update(dict(op="replace", path=percent, value="0.0"))
 assert set(answers(10)) == {old}
+assert call("/prod/none")[0] == 403, "the stage's own deployment says nothing else"
 update(dict(op="replace", path="/cacheClusterEnabled", value="false"))
 
 # Promotion, as AWS documents it: variables and deployment are the stage's, the canary stays and gets nothing.

@@ -44,6 +44,10 @@ impl Read for Memory {
 impl Bench {
     /// One call, committed if it succeeds; a body of null is none, one of text is sent as it is.
     pub(super) fn ask(&self, method: &str, target: &str, body: Value) -> Result<Value, Fault> {
+        self.ask_in("us-east-1", method, target, body)
+    }
+
+    fn ask_in(&self, region: &str, method: &str, target: &str, body: Value) -> Result<Value, Fault> {
         let (path, asked) = target.split_once('?').unwrap_or((target, ""));
         let asked = query(asked);
         let (operation, labels) = find(method, path, &asked).expect("an operation of AWS's");
@@ -69,7 +73,7 @@ impl Bench {
             content_type: "application/json",
             body: &body,
             account: "000000000000",
-            region: "us-east-1",
+            region,
             throttle: crate::model::Throttle::ACCOUNT,
             now: 1_800_000_000,
             draw: &draw,
@@ -96,7 +100,11 @@ impl Bench {
 
     /// `400 BadRequestException ...`
     pub(super) fn refused(&self, method: &str, target: &str, body: Value) -> String {
-        match self.ask(method, target, body) {
+        self.refused_in("us-east-1", method, target, body)
+    }
+
+    pub(super) fn refused_in(&self, region: &str, method: &str, target: &str, body: Value) -> String {
+        match self.ask_in(region, method, target, body) {
             Err(Fault { status, code, message }) => format!("{status} {code} {message}"),
             Ok(answer) => panic!("{method} {target} is not refused: {answer}"),
         }

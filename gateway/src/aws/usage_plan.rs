@@ -314,3 +314,46 @@ fn check(call: &Call<'_>, plan: &UsagePlan) -> Result<(), Fault> {
         false => Err(Fault::bad_request(format!("Usage Plan quota offset must be between 0 and {most}"))),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::aws::tests::Bench;
+    use serde_json::{Value, json};
+
+    #[test]
+    fn a_plan_goes_with_all_that_it_had_once_it_has_no_stage() {
+        let bench = Bench::default();
+        let api = bench.api();
+        bench.stage(&api, "prod");
+        let stages = json!([{ "apiId": api, "stage": "prod" }]);
+        let quota = json!({ "limit": 5, "period": "DAY" });
+        let plan = json!({ "name": "gold", "apiStages": stages, "quota": quota });
+        let plan = bench.ask("POST", "/usageplans", plan).unwrap()["id"].as_str().unwrap().to_owned();
+        let key = bench.ask("POST", "/apikeys", json!({ "name": "k" })).unwrap()["id"].clone();
+        let key = key.as_str().unwrap();
+        let one = format!("/usageplans/{plan}");
+        bench.ask("POST", &format!("{one}/keys"), json!({ "keyId": key, "keyType": "API_KEY" })).unwrap();
+        let patch = |op: &str, path: &str, value: &str| {
+            let operation = json!({ "op": op, "path": path, "value": value });
+            json!({ "patchOperations": [operation] })
+        };
+        bench.ask("PATCH", &format!("{one}/keys/{key}/usage"), patch("replace", "/remaining", "9")).unwrap();
+        let granted = format!("usagegrants/000000000000/us-east-1/{plan}/{key}");
+        assert!(bench.stored(&granted).is_some());
+        assert_eq!(
+            bench.refused("DELETE", &one, Value::Null),
+            format!(
+                "400 BadRequestException Cannot delete Usage Plan {plan} because there are API stages \
+                 associated to it"
+            )
+        );
+        bench.ask("PATCH", &one, patch("remove", "/apiStages", &format!("{api}:prod"))).unwrap();
+        bench.ask("DELETE", &one, Value::Null).unwrap();
+        let member = format!("usageplankeys/000000000000/us-east-1/{plan}/{key}");
+        assert_eq!((bench.stored(&granted), bench.stored(&member)), (None, None));
+        assert_eq!(
+            bench.refused("GET", &one, Value::Null),
+            "404 NotFoundException Invalid Usage Plan ID specified"
+        );
+    }
+}

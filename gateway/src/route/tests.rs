@@ -246,13 +246,15 @@ fn table(any_host: Option<ApiIndex>) -> Table {
         hosts: host.iter().map(|host| (*host).to_owned()).collect(),
         default_endpoint: id != "closed",
         tree: Arc::new(Tree::default().pack()),
-        hidden: false,
+        hidden: id == "hidden" || stage == "hidden",
     };
     let doors = vec![
         door("one", "prod", &["One.example.com"]),
         door("one", "beta", &[]),
         door("one-two", "prod", &["restapis.example.com"]),
         door("closed", "prod", &[]),
+        door("one", "hidden", &["canary.example.com"]),
+        door("hidden", "prod", &[]),
     ];
     let listeners = [
         listener(None, None),
@@ -277,7 +279,7 @@ fn table(any_host: Option<ApiIndex>) -> Table {
         domain("one.example.com", &[("", "one-two", Some("prod"))]),
         Domain {
             private: Some(Private { listeners: vec![1], policy: 7 }),
-            ..domain("in.example.org", &[("", "one", Some("prod"))])
+            ..domain("in.example.org", &[("", "one", Some("prod")), ("any", "one", None)])
         },
         Domain {
             private: Some(Private { listeners: Vec::new(), policy: 8 }),
@@ -388,16 +390,37 @@ fn a_domain_name_means_what_its_longest_base_path_does() {
     }
 }
 
+/// A canary answers in its stage's place, and nowhere else.
+#[test]
+fn nothing_leads_to_what_is_hidden() {
+    let table = table(None);
+    for (at, host, path, api_id) in [
+        (0, "one.execute-api.local", "/hidden/x", None),
+        (0, "hidden.execute-api.local", "/prod/x", None),
+        (0, "canary.example.com", "/x", None),
+        (0, "other", "/restapis/one/hidden/_user_request_/x", None),
+        (0, "other", "/_aws/execute-api/hidden/prod/x", None),
+        (1, "other", "/hidden/x", Some("one")),
+        (0, "own.example.net", "/a/b/hidden/x", None),
+        (1, "in.example.org", "/any/hidden/x", None),
+        (3, "other", "/hidden/x", None),
+    ] {
+        assert_eq!(reach(&table, at, host, path, api_id), None, "{at} {host} {path}");
+    }
+    assert_eq!(reach(&table, 0, "one.execute-api.local", "/beta/x", None), Some((1, "/x".to_owned())));
+}
+
 #[test]
 fn a_private_domain_name_is_reached_through_its_listeners_alone() {
     let table = table(Some(0));
-    let asked = |listener| {
-        let (host, path) = ("in.example.org", "/prod/x");
-        table.reach(&Asked { listener, host, path, method: Method::Get, api_id: None })
-    };
-    let reached = asked(1).unwrap();
+    let (host, path) = ("in.example.org", "/prod/x");
+    let asked = Asked { listener: 1, host, path, method: Method::Get, api_id: None };
+    let reached_at = |listener| table.reach(&Asked { listener, ..asked });
+    let reached = reached_at(1).unwrap();
     assert_eq!((reached.api, reached.policy), (0, Some(7)));
-    assert!(matches!(asked(0), Err(Refusal::Forbidden("no base path of this domain name"))));
+    let staged = Asked { path: "/any/beta/x", ..asked };
+    assert_eq!(table.reach(&staged).map(|reached| (reached.api, reached.policy)), Ok((1, Some(7))));
+    assert!(matches!(reached_at(0), Err(Refusal::Forbidden("no base path of this domain name"))));
     // Another one has the name, and is public.
     assert_eq!(reach(&table, 1, "own.example.net", "/x", None), Some((2, "/x".to_owned())));
 }
@@ -405,8 +428,14 @@ fn a_private_domain_name_is_reached_through_its_listeners_alone() {
 #[test]
 fn an_api_knows_where_domain_names_mean_it() {
     let table = table(None);
-    assert_eq!(table.domains_of(0), ["in.example.org", "own.example.net/a/b/prod"]);
-    assert_eq!(table.domains_of(1), ["own.example.net/a", "own.example.net/a/b/beta"]);
+    assert_eq!(
+        table.domains_of(0),
+        ["in.example.org", "in.example.org/any/prod", "own.example.net/a/b/prod"]
+    );
+    assert_eq!(
+        table.domains_of(1),
+        ["in.example.org/any/beta", "own.example.net/a", "own.example.net/a/b/beta"]
+    );
     assert_eq!(table.domains_of(2), ["one.example.com", "own.example.net"]);
     assert_eq!(table.domains_of(3), ["*.example.net/v1"]);
 }

@@ -22,6 +22,8 @@ fn filled() -> Memory {
     store.keys.insert("keys/AKIAONE".into(), br#"{"secret":"hush","created":"x","name":""}"#.to_vec());
     store.keys.insert("usage/000000000000/us-east-1/p/k/2026-11-30".into(), b"17".to_vec());
     store.keys.insert("hosts/example.com".into(), b"not json".to_vec());
+    // JSON that looks like the text of what is none.
+    store.keys.insert("hosts/example.org".into(), br#"{"$text":"a"}"#.to_vec());
     store
 }
 
@@ -120,7 +122,7 @@ fn a_document_that_cannot_be_right_is_refused_whole() {
     };
     let (api, stage, snapshot) = (key("apis"), key("stages"), key("snapshots"));
     type Case<'a> = (&'a dyn Fn(&mut Value), &'a str);
-    let cases: [Case<'_>; 9] = [
+    let cases: [Case<'_>; 10] = [
         (&|d| d["gateway_export"] = 2.into(), "it has version 2, this gateway reads 1"),
         (
             &|d| drop(d.as_object_mut().unwrap().shift_remove("gateway_export")),
@@ -136,6 +138,13 @@ fn a_document_that_cannot_be_right_is_refused_whole() {
             "it cannot be read",
         ),
         (&|d| d["objects"]["../x"] = json!({}), "is not the key of an object"),
+        (
+            &|d| {
+                let (here, there) = (api.as_str(), api.replace("us-east-1", "us-west-2"));
+                d["objects"][there] = d["objects"][here].clone();
+            },
+            "has the same id, and ids are one API's",
+        ),
     ];
     for (how, why) in cases {
         let told = change(how);
@@ -145,6 +154,20 @@ fn a_document_that_cannot_be_right_is_refused_whole() {
     let errors = imported(&mut Memory::default(), &twice).unwrap_err();
     assert!(errors[0].contains("`a/b` stands twice"), "{errors:?}");
     assert!(imported(&mut Memory::default(), "{").unwrap_err()[0].starts_with("it is not JSON of an export"));
+}
+
+/// Who writes at the same time collides with the import, on whatever node: they have one turn.
+#[test]
+fn an_import_takes_the_turn_of_every_api_that_was_there() {
+    let mut store = filled();
+    let text = export(&store, true, "now").unwrap().to_string();
+    let turns: Vec<String> = store.keys.keys().filter(|key| kind(key) == "turns").cloned().collect();
+    assert!(!turns.is_empty(), "an API that was made has had its turn");
+    store.keys.insert("hosts/example.net".into(), b"1".to_vec());
+    let mut tx = Transaction::new(&store);
+    import(&mut tx, &text, &draw).unwrap();
+    let writes = tx.into_change().writes;
+    assert!(turns.iter().all(|turn| writes.contains_key(turn)), "{turns:?} {:?}", writes.keys());
 }
 
 #[test]

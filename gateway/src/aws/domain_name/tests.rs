@@ -103,6 +103,13 @@ fn what_is_no_domain_name_is_refused() {
             "400 BadRequestException Invalid certificate ARN: {far}. Certificate must be in 'us-east-1'."
         )
     );
+    // CloudFront's are of one region, whatever region is asked.
+    let mut edge = regional("c.example.com");
+    edge["endpointConfiguration"]["types"] = json!(["EDGE"]);
+    edge["certificateArn"] = far.clone().into();
+    assert!(bench.refused("POST", "/domainnames", edge.clone()).ends_with("must be in 'us-east-1'."));
+    let west = bench.refused_in("eu-west-1", "POST", "/domainnames", edge);
+    assert!(west.ends_with("must be in 'us-east-1'."), "{west}");
     assert!(with("regionalCertificateArn", json!(null)).contains("A certificate must be specified"));
     assert!(with("policy", json!("{}")).contains("private domain names only"));
     assert!(with("mutualTlsAuthentication", json!({ "truststoreUri": "x" })).contains("s3://bucket/key"));

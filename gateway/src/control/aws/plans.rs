@@ -210,3 +210,32 @@ async fn send(socket: &Path, added: &UsageAdded) -> Result<(), Problem> {
     answer.into_body().collect().await.map_err(|error| broken(&error))?;
     if status == 200 { Ok(()) } else { Err(broken(&status)) }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::control::aws::Auth;
+    use crate::control::tests::Folder;
+
+    /// What is too old to be told goes with the count that makes it so.
+    #[test]
+    fn counts_are_written_down_for_as_long_as_they_are_told() {
+        let folder = Folder::new();
+        let aws = Aws::open(&folder.path(""), Auth::Keys).unwrap();
+        let of = |text: &str| text.to_owned();
+        let name = MemberName { account: of("1"), region: of("r"), plan: of("p"), key: of("k") };
+        let member = aws.meters.member(&name);
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let kept = |day: u32| {
+            member.usage.add(None, day, 3);
+            runtime.block_on(aws.flush_usage()).unwrap();
+            let found = aws.store.scan("usage/", "", 1000).unwrap();
+            found.into_iter().filter_map(|(key, entry)| aws::used_on(&key, &entry.value)).collect::<Vec<_>>()
+        };
+        assert_eq!(kept(20_000), [(20_000, 3)]);
+        assert_eq!(kept(20_000), [(20_000, 6)]);
+        let newest = 20_000 + DAYS_KEPT - 1;
+        assert_eq!(kept(newest), [(20_000, 6), (newest, 3)]);
+        assert_eq!(kept(newest + 1), [(newest, 3), (newest + 1, 3)]);
+    }
+}

@@ -333,6 +333,21 @@ fn an_any_method_is_throttled_by_the_request_s_method_or_as_any() {
     assert_eq!((passed("POST"), passed("PUT"), passed("GET"), passed("PATCH")), (1, 5, 2, 0));
 }
 
+#[test]
+fn a_plans_rate_for_any_holds_for_methods_that_have_none_of_their_own() {
+    let asking = Asking::new();
+    let of = |verb: &str, burst| {
+        (MethodPath::One { path: "/pets/{id}".to_owned(), method: verb.to_owned() }, said(0.001, burst))
+    };
+    let limited = plans(|plans| {
+        plans.plans[0].stages[0].throttles = [of("ANY", 2), of("POST", 1)].into_iter().collect();
+    });
+    let snapshot = snapshot(api(vec![method("ANY")]), &limited, None);
+    let fields = format!("X-Api-Key: {SECRET}\r\n");
+    let passed = |verb| (0..5).filter(|_| asking.ask(&snapshot, verb, &fields).is_ok()).count();
+    assert_eq!((passed("POST"), passed("GET"), passed("PUT")), (1, 2, 0));
+}
+
 /// Everything that counts lives on, whatever of keys, plans and stages is changed.
 #[test]
 fn counts_outlive_the_snapshot() {

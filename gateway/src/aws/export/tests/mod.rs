@@ -225,6 +225,28 @@ fn what_a_document_says_is_given_back_word_for_word() {
     assert_eq!(keys, ["openapi", "info", "servers", "paths", "components"]);
 }
 
+/// What a document names by name has one; what the gateway says of the API here is no part of it.
+#[test]
+fn of_two_validators_with_one_name_each_is_exported_and_the_gateways_tags_are_not() {
+    let mut store = Memory::default();
+    let id = store.import(&everything("first").to_string());
+    for body in [true, false] {
+        let validator = json!({ "name": "twin", "validateRequestBody": body });
+        store.call("POST", &format!("/restapis/{id}/requestvalidators"), &validator.to_string()).unwrap();
+    }
+    let mut snapshot = store.snapshot(&id);
+    snapshot.api.tags.get_or_insert_default().insert("gateway:file".into(), "a.yaml".into());
+    let found = exported(&snapshot, Form::Oas30, Extensions::ALL);
+    assert!(
+        !found["tags"].to_string().contains("gateway:file") && found["tags"].to_string().contains("team")
+    );
+    let validators = found["x-amazon-apigateway-request-validators"].as_object().unwrap();
+    let twins = validators.iter().filter(|(name, _)| name.starts_with("twin "));
+    let mut bodies: Vec<bool> = twins.map(|(_, said)| said["validateRequestBody"] == true).collect();
+    bodies.sort_unstable();
+    assert_eq!(bodies, [false, true], "{validators:?}");
+}
+
 #[test]
 fn what_was_kept_is_what_the_api_tells() {
     let mut store = Memory::default();
