@@ -112,17 +112,26 @@ async fn read(client: &mut Client, head: &RequestHead, room: &mut Taken) -> Resu
     let limits = RelayLimits { idle, rate, bytes: most };
     let whole = if let Framing::Length(length) = head.framing() { length } else { 0 };
     let whole = usize::try_from(whole).unwrap_or(usize::MAX);
-    let expected = if whole > 0 { most.min(whole as u64) } else { most };
     let mut bytes = Vec::new();
     let collected = upstream::collect(inbound, head.framing(), limits, async |piece: &[u8]| {
         room.extend(&mut bytes, piece.len(), whole).await?;
         bytes.extend_from_slice(piece);
         Ok::<(), Failure>(())
     });
-    let within = idle + Duration::from_secs(expected / RATE_MIN);
-    net::timeout(within, collected).await.map_err(|net::Elapsed| Refusal::ClientTooSlow)??;
+    net::timeout(within(limits, head.framing()), collected)
+        .await
+        .map_err(|net::Elapsed| Refusal::ClientTooSlow)??;
     open.body.set(Body::Read);
     Ok(bytes)
+}
+
+/// The time that a body may take from its beginning to its end; one that does not tell its length, as the longest.
+fn within(limits: RelayLimits, framing: Framing) -> Duration {
+    let expected = match framing {
+        Framing::Length(length) => limits.bytes.min(length),
+        _ => limits.bytes,
+    };
+    limits.idle.saturating_add(Duration::from_secs(expected / RATE_MIN))
 }
 
 /// Steps of a decoder, and what each one beyond them must have brought.
@@ -149,5 +158,30 @@ async fn decode(coding: Coding, coded: &[u8], most: u64, room: &mut Taken) -> Re
                 return Err(Refusal::UnsupportedMediaType.into());
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_body_that_is_held_has_a_time_by_its_length() {
+        let seconds = Duration::from_secs;
+        let limits = RelayLimits { idle: seconds(30), rate: 500, bytes: 10 << 20 };
+        for (framing, expected) in [
+            (Framing::Length(1), 30),
+            (Framing::Length((32 << 10) - 1), 30),
+            (Framing::Length(32 << 10), 31),
+            (Framing::Length(1 << 20), 62),
+            // Nobody earns time with more than he may send, nor with a length that he does not tell.
+            (Framing::Length(10 << 20), 350),
+            (Framing::Length(u64::MAX), 350),
+            (Framing::Chunked, 350),
+        ] {
+            assert_eq!(within(limits, framing), seconds(expected), "{framing:?}");
+        }
+        let endless = RelayLimits { idle: Duration::MAX, bytes: u64::MAX, ..limits };
+        assert_eq!(within(endless, Framing::Chunked), Duration::MAX);
     }
 }
