@@ -111,8 +111,10 @@ impl<'g> Objects<'g> {
 
     /// The segment of the operator's API that means it alone.
     pub(crate) fn key(&self) -> String {
-        let stage = self.named.stage.as_ref().map_or(String::new(), |stage| format!(".{stage}"));
-        encoded(&format!("{}{stage}", self.named.id))
+        let Named { id, name, stage, .. } = &self.named;
+        // An API of a file that was never loaded has no id yet.
+        let whose = if id.is_empty() { name } else { id };
+        encoded(&stage.as_ref().map_or(whose.clone(), |stage| format!("{whose}.{stage}")))
     }
 
     /// `/restapis/{id}` and what stands behind it.

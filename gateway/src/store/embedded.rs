@@ -50,7 +50,9 @@ impl Embedded {
         make_missing(file).map_err(|error| failed(&error))?;
         let length = fs::metadata(file).map_err(|error| failed(&error))?.len();
         if length == 0 {
-            return Err(failed(&"it is empty: a store never is, so what was in it is lost"));
+            return Err(failed(
+                &"it is empty: a store never is, so what was in it is lost; if it never had objects, delete it",
+            ));
         }
         let database =
             Builder::new().set_cache_size(CACHE_BYTES).set_check_integrity_on_open(true).open(file);
@@ -135,16 +137,27 @@ fn make_missing(file: &Path) -> io::Result<()> {
     }
     let beside = file.with_extension(format!("{}.new", std::process::id()));
     let made = (|| {
+        // What an earlier process of that id left may be a second name of a store: it goes, and nothing is cut.
+        match fs::remove_file(&beside) {
+            Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
         // redb makes files with the process's umask: secrets stand in it.
-        OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(&beside)?;
+        OpenOptions::new().create_new(true).write(true).mode(0o600).open(&beside)?;
         Builder::new().create(&beside).map_err(io::Error::other)?.close().map_err(io::Error::other)?;
         // Unlike a rename it never takes the place of another process's.
         match fs::hard_link(&beside, file) {
-            Err(error) if error.kind() != ErrorKind::AlreadyExists => Err(error),
-            _ => Ok(()),
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
+            // Some file systems have no links. The store's lock keeps other gateways away.
+            Err(_) if !file.try_exists()? => fs::rename(&beside, file),
+            linked => linked,
         }
     })();
-    let removed = fs::remove_file(&beside);
+    // A rename has taken it away.
+    let removed = fs::remove_file(&beside).or_else(|error| match error.kind() {
+        ErrorKind::NotFound => Ok(()),
+        _ => Err(error),
+    });
     made?;
     removed?;
     File::open(file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new(".")))?

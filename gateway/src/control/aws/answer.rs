@@ -82,12 +82,12 @@ async fn serve(node: &Node, parts: &Parts, body: &[u8]) -> Result<Reply, Fault> 
 }
 
 async fn carry_out(node: &Node, asked: &Asked<'_>) -> Result<Answer, Fault> {
-    findings::before(node, asked)?;
+    findings::before(node, asked).await?;
     let mut answer = match run(node, asked).await? {
         Answer::Test(test) => Answer::Json(test_invoke::invoke(node, *test).await?),
         answer => answer,
     };
-    findings::after(node, asked, &mut answer);
+    findings::after(node, asked, &mut answer).await?;
     Ok(answer)
 }
 

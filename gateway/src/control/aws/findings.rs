@@ -8,6 +8,7 @@ use crate::control::node::Node;
 use crate::control::types::{Kind, Named, Problem};
 use crate::guard::policy::{self, Policy};
 use crate::model::Diagnostic;
+use crate::store::Failed;
 use serde_json::Value;
 use std::path::Path;
 
@@ -42,13 +43,12 @@ fn owner(node: &Node, asked: &Asked<'_>) -> Owner {
 }
 
 /// Before a document is taken in: who wants to hear of warnings as errors hears of all of them.
-pub(super) fn before(node: &Node, asked: &Asked<'_>) -> Result<(), Fault> {
+pub(super) async fn before(node: &Node, asked: &Asked<'_>) -> Result<(), Fault> {
     let strict = asked.query.iter().any(|(name, value)| name == "failonwarnings" && value == "true");
     if !strict || !is_document(asked) {
         return Ok(());
     }
-    let id = asked.labels.first().map(String::as_str);
-    let said = of_document(asked.body, id, owner(node, asked), &[]);
+    let said = of_asked(node, asked, asked.labels.first().cloned(), Vec::new()).await?;
     match said.as_slice() {
         [] => Ok(()),
         lines => Err(Fault::bad_request(format!("Warnings found during import:\n\t{}", lines.join("\n\t")))),
@@ -60,16 +60,29 @@ fn is_document(asked: &Asked<'_>) -> bool {
 }
 
 /// Into `warnings` of the answer.
-pub(super) fn after(node: &Node, asked: &Asked<'_>, answer: &mut Answer) {
-    let Answer::Json(api) = answer else { return };
+pub(super) async fn after(node: &Node, asked: &Asked<'_>, answer: &mut Answer) -> Result<(), Fault> {
+    let Answer::Json(api) = answer else { return Ok(()) };
     if !is_document(asked) {
-        return;
+        return Ok(());
     }
     let known: Vec<String> = api["warnings"].as_array().into_iter().flatten().filter_map(text).collect();
-    let said = of_document(asked.body, api["id"].as_str(), owner(node, asked), &known);
+    let said = of_asked(node, asked, text(&api["id"]), known).await?;
     if let (false, Some(members)) = (said.is_empty(), api.as_object_mut()) {
         members.insert("warnings".into(), said.into());
     }
+    Ok(())
+}
+
+/// As `of_document`; a large document takes its time, in which others are answered.
+async fn of_asked(
+    node: &Node,
+    asked: &Asked<'_>,
+    id: Option<String>,
+    known: Vec<String>,
+) -> Result<Vec<String>, Fault> {
+    let (text, owner) = (asked.body.to_vec(), owner(node, asked));
+    let said = node.aside.run(move || of_document(&text, id.as_deref(), owner, &known)).await;
+    said.map_err(|problem| Fault::from(Failed(problem.what)))
 }
 
 fn text(value: &Value) -> Option<String> {
