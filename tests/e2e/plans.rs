@@ -85,6 +85,36 @@ fn throttles_are_one_budget_of_all_workers() {
     assert_eq!((passed.into_inner(), throttled.into_inner()), (25, 55));
 }
 
+/// A plan of another period is shown, and what counts stays as it was until it is applied.
+#[test]
+fn only_an_applied_plan_changes_how_a_quota_counts() {
+    let lines = |limit: u64, more: &str| {
+        format!("quota_limit = {limit}\nquota_period = {more}\nthrottling_rate_limit = 1000")
+    };
+    // A week that began yesterday: what is counted today is not all of it, whatever day it is.
+    let today =
+        std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs() / 86_400;
+    let weekly = lines(50, &format!("\"WEEK\"\nquota_offset = {}", (today + 4 + 6) % 7));
+    let setup = setup(&lines(10, "\"DAY\""));
+    let gateway = setup.clone().start();
+    let mut client = gateway.client();
+    for _ in 0..4 {
+        assert_eq!(ask(&mut client).status, 200);
+    }
+    assert_eq!(used(&gateway), (4, 6));
+    let mut other = setup.clone();
+    other.more = plan(&weekly);
+    gateway.home.write(&other);
+    assert_eq!(gateway.json(&["apply", "--plan"])["plan"]["differs"], true);
+    assert_eq!(used(&gateway), (4, 6), "it was only shown");
+    assert_eq!(ask(&mut client).status, 200);
+    assert_eq!(gateway.json(&["apply", "--yes"])["done"], true);
+    assert_eq!(used(&gateway), (5, 45));
+    gateway.home.write(&setup);
+    gateway.json(&["apply", "--yes"]);
+    assert_eq!(used(&gateway), (5, 5), "and back");
+}
+
 /// Exact over workers, kept over a kill once it was told, and handed over by an upgrade with what the old process still
 /// counts.
 #[test]

@@ -175,7 +175,6 @@ pub(super) async fn compile(
     let running = node.running();
     let generation = if terms.plan { running.snapshot.generation + 1 } else { node.next_generation() };
     // What is made through the AWS API is taken as it is now.
-    node.aws.restore_file(&loaded.document)?;
     let stored = (*node.aws.serving()).clone();
     let compile = move || candidate::compile(&loaded, &stored, remembered, generation, Some(&running));
     let mut next = node.aside.run(compile).await??;

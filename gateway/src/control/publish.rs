@@ -37,6 +37,7 @@ struct Begun {
 pub(super) async fn publish(node: &Node, candidate: Candidate, keep: Keep) -> Result<usize, Problem> {
     let old = node.running();
     node.kernel.borrow().may_hold(&Rules::of(&candidate.snapshot))?;
+    node.aws.restore_usage(&candidate.snapshot.plans)?;
     let (next, bound) = bind(candidate, node.workers.len(), Some(&old.snapshot), Vec::new())?;
     let known: HashSet<*const Target> = old.snapshot.targets.iter().map(Arc::as_ptr).collect();
     // A name that did not resolve before is asked again every so often: a change does not wait for it.
@@ -45,6 +46,7 @@ pub(super) async fn publish(node: &Node, candidate: Candidate, keep: Keep) -> Re
     let mut begun = Begun::default();
     match forward(node, (&old, &next), keep, bound, &mut begun).await {
         Ok(closed) => {
+            next.snapshot.plans.begin(false);
             node.runs(next);
             node.astray.set(false);
             Ok(closed)
@@ -170,6 +172,9 @@ async fn back(node: &Node, old: &Running, next: &Running, begun: Begun, mut prob
         }
         let undone = undone.and_then(|()| node.kernel.borrow_mut().apply(&Rules::of(&old.snapshot)));
         failures.extend(undone.err().map(|failure| failure.what));
+        if begun.adopting {
+            old.snapshot.plans.begin(true);
+        }
     }
     if failures.is_empty() {
         problem.what = format!("{}; nothing was changed", problem.what);

@@ -62,7 +62,6 @@ pub(super) async fn start(options: &Options, heritage: Heritage) -> Result<Start
     let remembered = store.remembered()?;
     let bans = Bans::load(store.folder(), &document.xdp)?;
     let aws = Aws::open(store.folder(), options.auth)?;
-    aws.restore_file(&loaded.document)?;
     let first = candidate::compile_first(loaded, &aws.serving(), &remembered)?;
     say_findings(&first);
     if first.remembered != remembered {
@@ -72,6 +71,7 @@ pub(super) async fn start(options: &Options, heritage: Heritage) -> Result<Start
     let report: Report = Arc::new(move |offender| sender.try_send(offender).is_ok());
     let (workers, io) = start_workers(&document, options.io, &report)?;
     let (running, bound) = publish::bind(first, workers.len(), None, listeners)?;
+    aws.restore_usage(&running.snapshot.plans)?;
     publish::warn_of_names(&resolve::first(&running.snapshot.targets).await);
     // The kernel's rules stand before the first socket listens.
     let kernel = Kernel::attach(&document.xdp, &Rules::of(&running.snapshot), &bans.in_kernel(), pins);

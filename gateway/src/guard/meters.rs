@@ -66,16 +66,18 @@ impl Meters {
         lock(&self.0.buckets).entry(name).or_default().clone()
     }
 
-    /// What the key uses of the plan; it begins with nothing where nobody said what was used before.
+    /// What the key uses of the plan. Until it was restored nobody may count there.
     pub fn member(&self, name: &MemberName) -> Arc<Member> {
-        if let Some(known) = lock(&self.0.members).get(name) {
-            return known.clone();
+        let mut members = lock(&self.0.members);
+        match members.get(name) {
+            Some(known) => known.clone(),
+            None => members.entry(name.clone()).or_default().clone(),
         }
-        lock(&self.0.members).entry(name.clone()).or_default().clone()
     }
 
-    pub fn knows(&self, name: &MemberName) -> bool {
-        lock(&self.0.members).contains_key(name)
+    /// The key that is counted by that name; None: nobody counts there, or not yet.
+    pub fn counted(&self, name: &MemberName) -> Option<Arc<Member>> {
+        lock(&self.0.members).get(name).filter(|member| member.is_restored()).cloned()
     }
 
     /// All keys of plans that were in use since they were last swept.
@@ -105,6 +107,8 @@ pub struct Member {
 /// What a request does not look at.
 #[derive(Debug, Default)]
 struct Book {
+    /// `kept` has what was written down before this process counted.
+    restored: bool,
     /// day → used, as far as it is written down
     kept: BTreeMap<u32, u64>,
     /// The quota by which the period is counted.
@@ -121,27 +125,37 @@ impl Member {
         lock(&self.methods).retain(|_, bucket| Arc::strong_count(bucket) > 1);
     }
 
-    /// What was written down before this process counted.
-    pub fn restore(&self, kept: BTreeMap<u32, u64>) {
+    pub fn is_restored(&self) -> bool {
+        lock(&self.book).restored
+    }
+
+    /// What was written down before this process counted: once, and before anybody counts.
+    pub(super) fn restore(&self, kept: BTreeMap<u32, u64>) {
         let mut book = lock(&self.book);
+        if book.restored {
+            return;
+        }
         for (day, used) in kept.iter().rev().take(2).rev() {
             self.usage.begin_day(Counted { day: *day, used: *used });
         }
-        *book = Book { kept, quota: None };
+        *book = Book { restored: true, kept, quota: None };
     }
 
-    /// From now on the quota counts so. Another period than before begins with what the days tell.
-    pub(super) fn count_by(&self, quota: Option<Quota>, granted: Option<Granted>) {
+    /// From now on the quota counts so. Another period than before begins with what the days tell; `anew`: the same
+    /// one, too.
+    pub(super) fn count_by(&self, quota: Option<Quota>, granted: Option<Granted>, anew: bool) {
         self.usage.grant(granted);
         let mut book = lock(&self.book);
         let same = |a: Quota, b: Quota| (a.period, a.offset) == (b.period, b.offset);
-        let counts = book.quota.zip(quota).is_some_and(|(before, now)| same(before, now));
+        let counts = !anew && book.quota.zip(quota).is_some_and(|(before, now)| same(before, now));
         book.quota = quota;
-        let days = self.days_of(&book);
-        let (Some(quota), false, Some((today, _))) = (quota, counts, days.last_key_value()) else { return };
-        let first = quota.on(*today).first_day;
-        let used = days.range(first..).map(|(_, used)| used).sum();
-        self.usage.begin_period(Counted { day: first, used });
+        let Some(quota) = quota.filter(|_| !counts) else { return };
+        self.usage.begin_period(|| {
+            let days = self.days_of(&book);
+            let (today, _) = days.last_key_value()?;
+            let day = quota.on(*today).first_day;
+            Some(Counted { day, used: days.range(day..).map(|(_, used)| used).sum() })
+        });
     }
 
     pub fn quota(&self) -> Option<Quota> {
@@ -216,7 +230,7 @@ mod tests {
         let member = Member::default();
         let left = |quota: Quota| member.usage.remaining(quota.on(MONDAY));
         member.restore([(MONDAY - 2, 100), (MONDAY - 1, 3), (MONDAY, 4)].into());
-        member.count_by(monthly(10), None);
+        member.count_by(monthly(10), None, false);
         assert_eq!(left(monthly(10).unwrap()), 3, "October has gone");
         assert_eq!(member.unkept(), []);
         assert_eq!(member.usage.charge(monthly(10).map(|quota| quota.on(MONDAY)), MONDAY), Ok(()));
@@ -224,9 +238,9 @@ mod tests {
         assert_eq!(member.keep(MONDAY, 5), [0_u32; 0]);
         assert_eq!(member.unkept(), []);
         let daily = Quota { limit: 10, offset: 0, period: QuotaPeriod::Day };
-        member.count_by(Some(daily), None);
+        member.count_by(Some(daily), None, false);
         assert_eq!(left(daily), 5, "another period, of the same days");
-        member.count_by(monthly(10), None);
+        member.count_by(monthly(10), None, false);
         assert_eq!(left(monthly(10).unwrap()), 2, "and back");
         assert_eq!(member.days(), [(MONDAY - 2, 100), (MONDAY - 1, 3), (MONDAY, 5)].into());
     }
@@ -248,13 +262,17 @@ mod tests {
         let member =
             MemberName { account: "1".into(), region: "r".into(), plan: "p".into(), key: "k".into() };
         let (bucket, used) = (meters.bucket(name()), meters.member(&member));
+        assert!(meters.counted(&member).is_none(), "nobody said what it used before");
+        used.restore([(MONDAY, 3)].into());
+        used.restore([(MONDAY, 7)].into());
+        assert_eq!(used.days(), [(MONDAY, 3)].into(), "once");
         assert!(Arc::ptr_eq(&bucket, &meters.bucket(name())) && Arc::ptr_eq(&used, &meters.member(&member)));
         meters.sweep(|_| true);
-        assert!(meters.knows(&member));
+        assert!(meters.counted(&member).is_some());
         drop((bucket, used));
         meters.sweep(|_| false);
-        assert!(meters.knows(&member), "what it used is not written down");
+        assert!(meters.counted(&member).is_some(), "what it used is not written down");
         meters.sweep(|_| true);
-        assert!(!meters.knows(&member));
+        assert!(meters.counted(&member).is_none());
     }
 }

@@ -3,11 +3,11 @@
 
 use super::meters::{Member, MemberName, Meters, Name};
 use super::throttle::{Bucket, Pace};
-use crate::model::{self, Allowance, MethodPath, Quota};
+use crate::model::{self, Allowance, Granted, MethodPath, Quota};
 use crate::refusal::{Limit, Refusal};
 use crate::snapshot::{Api, ApiIndex, Method};
-use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::Arc;
@@ -34,6 +34,16 @@ struct Table {
     plans: Vec<Plan>,
     /// (API, stage) → number
     numbers: HashMap<(String, String), usize>,
+    /// Every key of every plan, held: as long as the table is there, none of them is swept.
+    counted: Vec<Counting>,
+}
+
+/// A key in a plan, and how it is counted from the table's adoption on.
+struct Counting {
+    name: MemberName,
+    member: Arc<Member>,
+    quota: Option<Quota>,
+    granted: Option<Granted>,
 }
 
 struct Key {
@@ -144,6 +154,28 @@ impl Plans {
             plans => format!("usage plan {} covers the stage", plans.join(", ")),
         };
         Some(format!("API key {} ({}) is of {of}; {covered}", key.id, key.name))
+    }
+
+    /// Before the workers adopt it: a key that nobody counts yet goes on with what was written down (`read`: day →
+    /// used). Nothing changes for those that are counted already.
+    pub fn restore<E>(
+        &self,
+        mut read: impl FnMut(&MemberName) -> Result<BTreeMap<u32, u64>, E>,
+    ) -> Result<(), E> {
+        for of in self.table.counted.iter().filter(|of| !of.member.is_restored()) {
+            of.member.restore(read(&of.name)?);
+            of.member.count_by(of.quota, of.granted, false);
+        }
+        Ok(())
+    }
+
+    /// The workers have adopted it: quotas count as its plans say. `anew`: also where the period is the one before,
+    /// because a snapshot with another one has served meanwhile.
+    pub fn begin(&self, anew: bool) {
+        for of in &self.table.counted {
+            of.member.count_by(of.quota, of.granted, anew);
+            of.member.sweep_methods();
+        }
     }
 
     /// Every plan with its keys' counters: what `gateway plans` tells.
@@ -264,11 +296,12 @@ impl Table {
             plans.push(compiled);
             methods.push(own);
         }
-        let places = places(&made_from, meters, &methods);
+        let counted = counting(&made_from, meters);
+        let places = places(&made_from, &counted, &methods);
         loop {
             let seed = RandomState::new();
             if let Some(keys) = keys(&made_from, &seed, &places) {
-                return Self { made_from, seed, keys, plans, numbers };
+                return Self { made_from, seed, keys, plans, numbers, counted };
             }
         }
     }
@@ -309,20 +342,28 @@ fn compiled(plan: &model::UsagePlan, numbers: &mut HashMap<(String, String), usi
 /// By owner and id of a key: its places in plans.
 type Places<'m> = HashMap<(&'m str, &'m str, &'m str), Vec<(usize, Arc<Member>, Vec<Arc<Bucket>>)>>;
 
-fn places<'m>(made_from: &'m model::UsagePlans, meters: &Meters, methods: &[Vec<Name>]) -> Places<'m> {
+/// Plan by plan, key by key.
+fn counting(made_from: &model::UsagePlans, meters: &Meters) -> Vec<Counting> {
+    let of_plan = |plan: &model::UsagePlan, key: &model::PlanKey| {
+        let name = MemberName {
+            account: plan.account.clone(),
+            region: plan.region.clone(),
+            plan: plan.id.clone(),
+            key: key.id.clone(),
+        };
+        Counting { member: meters.member(&name), name, quota: plan.quota, granted: key.granted }
+    };
+    made_from.plans.iter().flat_map(|plan| plan.keys.iter().map(move |key| of_plan(plan, key))).collect()
+}
+
+fn places<'m>(made_from: &'m model::UsagePlans, counted: &[Counting], methods: &[Vec<Name>]) -> Places<'m> {
     let mut places = Places::new();
+    let mut counted = counted.iter();
     for (index, plan) in made_from.plans.iter().enumerate() {
-        for key in &plan.keys {
-            let member = meters.member(&MemberName {
-                account: plan.account.clone(),
-                region: plan.region.clone(),
-                plan: plan.id.clone(),
-                key: key.id.clone(),
-            });
-            member.count_by(plan.quota, key.granted);
+        for (key, Counting { member, .. }) in plan.keys.iter().zip(counted.by_ref()) {
             let own = methods[index].iter().map(|name| member.method(name.clone())).collect();
-            member.sweep_methods();
-            places.entry((&plan.account, &plan.region, &key.id)).or_default().push((index, member, own));
+            let place = (index, member.clone(), own);
+            places.entry((&plan.account, &plan.region, &key.id)).or_default().push(place);
         }
     }
     places

@@ -26,7 +26,7 @@ fn cidrs(list: &[&str]) -> CidrSet {
     CidrSet::new(&list.iter().map(|cidr| cidr.parse().unwrap()).collect::<Vec<_>>())
 }
 
-fn api(endpoint_type: EndpointType, methods: Vec<Method>) -> Api {
+pub(super) fn api(endpoint_type: EndpointType, methods: Vec<Method>) -> Api {
     Api {
         name: "a".to_owned(),
         id: "a1".to_owned(),

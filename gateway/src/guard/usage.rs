@@ -131,9 +131,15 @@ impl Usage {
         self.days[(counted.day % 2) as usize].store(counted.word(), Relaxed);
     }
 
-    /// Puts what was used in the period that begins with that day.
-    pub(super) fn begin_period(&self, counted: Counted) {
-        self.period.store(counted.word(), Relaxed);
+    /// Puts what was used in a period that begins with that day. Asked again when somebody counted meanwhile.
+    pub(super) fn begin_period(&self, used: impl Fn() -> Option<Counted>) {
+        let mut found = self.period.load(Relaxed);
+        while let Some(counted) = used() {
+            match self.period.compare_exchange(found, counted.word(), Relaxed, Relaxed) {
+                Ok(_) => return,
+                Err(other) => found = other,
+            }
+        }
     }
 
     pub(super) fn grant(&self, granted: Option<Granted>) {

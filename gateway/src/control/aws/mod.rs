@@ -3,6 +3,7 @@
 mod answer;
 mod files;
 mod findings;
+mod forward;
 mod keys;
 mod named;
 mod objects;
@@ -13,9 +14,10 @@ mod test_invoke;
 
 pub(super) use answer::{answer, operate};
 pub use findings::check_policy;
+pub(super) use forward::{add as add_usage, forward};
 pub(super) use keys::{create as create_key, list as list_keys, remove as remove_key, welcome};
 pub(super) use objects::{apply as apply_objects, export as export_objects};
-pub(super) use plans::{add as add_usage, forward, keep_usage};
+pub(super) use plans::keep_usage;
 pub(super) use publish::publisher;
 
 use super::types::Problem;
@@ -60,6 +62,9 @@ pub(super) struct Aws {
     differs: Cell<bool>,
     published: watch::Sender<Published>,
     files: files::Files,
+    /// In an upgrade: to the process that took over, and from the one that ends.
+    told: RefCell<forward::Told>,
+    heard: RefCell<forward::Heard>,
 }
 
 impl Aws {
@@ -83,6 +88,8 @@ impl Aws {
             differs: Cell::new(false),
             published: watch::Sender::new(Published::default()),
             files: files::Files::default(),
+            told: RefCell::default(),
+            heard: RefCell::default(),
         };
         aws.read_serving(&None).map_err(|failed| {
             Problem::host(

@@ -2,24 +2,16 @@
 
 use super::Aws;
 use crate::aws::{self, PLAN_KINDS};
-use crate::config::Document;
 use crate::control::node::Node;
-use crate::control::types::{Problem, UsageAdded, UsageOfDay};
+use crate::control::types::Problem;
 use crate::guard::meters::{DAYS_KEPT, Member, MemberName};
-use crate::model::{PlanKey, UsagePlan, UsagePlans};
+use crate::guard::plan::Plans;
 use crate::observe::log;
 use crate::store::{Change, Failed, KeyValue, NotCommitted, Read};
-use http_body_util::{BodyExt, Full};
-use hyper::Request;
-use hyper::body::Bytes;
-use hyper_util::rt::TokioIo;
-use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::net::UnixStream;
 
 /// As much as a process that is killed may forget, beside the time of one write.
 const WRITE_EVERY: Duration = Duration::from_secs(1);
@@ -29,8 +21,6 @@ const SWEEP_EVERY: u32 = 60;
 const WRITES_MAX: usize = 2000;
 /// Objects that are read at once.
 const CHUNK: usize = 1000;
-/// For another process to take one message.
-const FORWARD_WITHIN: Duration = Duration::from_secs(5);
 
 impl Aws {
     /// Reads keys and plans, if any of them was changed since the last time. True: they were.
@@ -54,47 +44,20 @@ impl Aws {
             return Ok(false);
         }
         let plans = aws::plans(&objects)?;
-        self.restore_usage(&plans)?;
         *self.plans.borrow_mut() = (digest, Arc::new(plans));
         Ok(true)
     }
 
-    fn restore_usage(&self, plans: &UsagePlans) -> Result<(), Failed> {
-        let of_plan = |plan: &UsagePlan, key: &PlanKey| MemberName {
-            account: plan.account.clone(),
-            region: plan.region.clone(),
-            plan: plan.id.clone(),
-            key: key.id.clone(),
+    /// Before workers adopt them: keys that nobody counts yet go on with what was written down.
+    pub(in crate::control) fn restore_usage(&self, plans: &Plans) -> Result<(), Problem> {
+        let read = |name: &MemberName| {
+            let days = self.store.scan(&format!("usage/{name}/"), "", 2 * DAYS_KEPT as usize)?;
+            Ok(days.iter().filter_map(|(key, entry)| aws::used_on(key, &entry.value)).collect())
         };
-        let mut names = plans.plans.iter().flat_map(|plan| plan.keys.iter().map(|key| of_plan(plan, key)));
-        names.try_for_each(|name| self.restore(&name))
-    }
-
-    /// The same of the keys and plans of a file, before it is compiled.
-    pub(in crate::control) fn restore_file(&self, document: &Document) -> Result<(), Problem> {
-        let (account, region) = (&document.node.account, &document.node.region);
-        for plan in &document.usage_plans {
-            for key in &plan.keys {
-                let (account, region, plan) = (account.clone(), region.clone(), plan.name.clone());
-                self.restore(&MemberName { account, region, plan, key: key.clone() }).map_err(|failed| {
-                    let what = format!("what API keys have used cannot be read: {failed}");
-                    Problem::host(what, "look at the free space and the gateway's log")
-                })?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Whoever is not counted yet goes on with what was written down.
-    fn restore(&self, name: &MemberName) -> Result<(), Failed> {
-        if self.meters.knows(name) {
-            return Ok(());
-        }
-        let days = self.store.scan(&format!("usage/{name}/"), "", 2 * DAYS_KEPT as usize)?;
-        let days: BTreeMap<u32, u64> =
-            days.iter().filter_map(|(key, entry)| aws::used_on(key, &entry.value)).collect();
-        self.meters.member(name).restore(days);
-        Ok(())
+        plans.restore(read).map_err(|failed: Failed| {
+            let what = format!("what API keys have used cannot be read: {failed}");
+            Problem::host(what, "look at the free space and the gateway's log")
+        })
     }
 
     /// Everything that was counted until now is in the store when it is done.
@@ -152,63 +115,6 @@ pub(in crate::control) async fn keep_usage(node: Rc<Node>) {
             node.aws.meters.sweep(|member| member.unkept().is_empty());
         }
     }
-}
-
-/// What the process that ends has counted since another one took over: to be counted there, too.
-pub(in crate::control) fn add(node: &Node, added: &UsageAdded) -> UsageAdded {
-    let known = |of: &&UsageOfDay| node.aws.meters.knows(&of.name());
-    for of in added.days.iter().filter(known) {
-        let member = node.aws.meters.member(&of.name());
-        let allowance = member.quota().map(|quota| quota.on(of.day));
-        member.usage.add(allowance, of.day, of.requests);
-    }
-    UsageAdded::default()
-}
-
-/// Gives what was counted here to the process that took over, through its control socket. What it did not take is
-/// tried again the next time.
-pub(in crate::control) async fn forward(node: &Node) -> Result<(), Problem> {
-    let members = node.aws.meters.members();
-    let mut waiting = Vec::new();
-    for (name, member) in &members {
-        let kept = member.kept();
-        for (day, used) in member.unkept() {
-            let requests = used.saturating_sub(kept.get(&day).copied().unwrap_or(0));
-            waiting.push((member, used, UsageOfDay::new(name, day, requests)));
-        }
-    }
-    for chunk in waiting.chunks(WRITES_MAX) {
-        let days = chunk.iter().map(|(.., of)| of.clone()).collect();
-        let (socket, added) = (node.store.socket(), UsageAdded { days });
-        let late = |_| Problem::host("the process that took over does not answer", "");
-        tokio::time::timeout(FORWARD_WITHIN, send(&socket, &added)).await.map_err(late)??;
-        for (member, used, of) in chunk {
-            member.keep(of.day, *used);
-        }
-    }
-    Ok(())
-}
-
-async fn send(socket: &Path, added: &UsageAdded) -> Result<(), Problem> {
-    let broken = |error: &dyn std::fmt::Display| {
-        Problem::host(
-            format!("the process that took over does not hear of what API keys have used: {error}"),
-            "",
-        )
-    };
-    let body = serde_json::to_vec(added).map_err(|error| broken(&error))?;
-    let stream = UnixStream::connect(socket).await.map_err(|error| broken(&error))?;
-    let (mut sender, connection) =
-        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(|error| broken(&error))?;
-    tokio::task::spawn_local(connection);
-    let request = Request::post("/usage")
-        .header("host", "localhost")
-        .body(Full::new(Bytes::from(body)))
-        .map_err(|error| broken(&error))?;
-    let answer = sender.send_request(request).await.map_err(|error| broken(&error))?;
-    let status = answer.status();
-    answer.into_body().collect().await.map_err(|error| broken(&error))?;
-    if status == 200 { Ok(()) } else { Err(broken(&status)) }
 }
 
 #[cfg(test)]

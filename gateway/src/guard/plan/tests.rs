@@ -1,14 +1,15 @@
 //! API keys, quotas and throttles as `permit` meets them.
 
+mod adoption;
+
+use super::super::tests::api as fixture;
 use super::super::throttle::Throttle;
 use super::*;
 use crate::guard::{Moment, Permit, permit};
 use crate::http::{self, HeadLimits, RequestHead};
 use crate::integrate::Integration;
-use crate::model::{
-    ApiKeySource, Authorization, EndpointType, PlanKey, PlanStage, QuotaPeriod, SourceLimits,
-};
-use crate::refusal::GatewayResponses;
+use crate::model::EndpointType::Regional;
+use crate::model::{ApiKeySource, Authorization, PlanKey, PlanStage, QuotaPeriod, SourceLimits};
 use crate::route::{ApiDoor, Asked, Table as Routes, Tree, parameters_of};
 use crate::snapshot::{Listener, MethodLimits, Snapshot};
 use std::time::{Duration, Instant};
@@ -39,28 +40,8 @@ fn method(verb: &str) -> Method {
 }
 
 fn api(methods: Vec<Method>) -> Api {
-    Api {
-        name: "pets".to_owned(),
-        id: "a1".to_owned(),
-        account: "1".to_owned(),
-        region: "r".to_owned(),
-        stage: "prod".to_owned(),
-        hosts: Vec::new(),
-        default_endpoint: true,
-        deployment_id: None,
-        release: model::Release::Whole,
-        endpoint_type: EndpointType::Regional,
-        stage_variables: Vec::new(),
-        policy: None,
-        api_key_source: ApiKeySource::Header,
-        throttle: None,
-        gateway_responses: GatewayResponses::default(),
-        binary_media_types: Vec::new(),
-        minimum_compression_size: None,
-        methods,
-        cache: None,
-        targets: Vec::new(),
-    }
+    let name = |text: &str| text.to_owned();
+    Api { name: name("pets"), account: name("1"), region: name("r"), ..fixture(Regional, methods) }
 }
 
 fn snapshot(api: Api, plans: &Arc<model::UsagePlans>, before: Option<&Plans>) -> Snapshot {
@@ -98,10 +79,17 @@ fn snapshot(api: Api, plans: &Arc<model::UsagePlans>, before: Option<&Plans>) ->
         targets: Vec::new(),
         domain_policies: Vec::new(),
         canaries: Vec::new(),
-        plans: Plans::new(plans, meters, before, &apis),
+        plans: adopted(Plans::new(plans, meters, before, &apis)),
         apis,
         cache: crate::cache::Store::new(0),
     }
+}
+
+/// As workers have it: with nothing written down before.
+fn adopted(plans: Plans) -> Plans {
+    plans.restore(|_| Ok::<_, ()>(BTreeMap::new())).unwrap();
+    plans.begin(false);
+    plans
 }
 
 fn key(id: &str, value: &str) -> model::ApiKey {
