@@ -95,14 +95,18 @@ impl Domains {
             .collect()
     }
 
-    /// None: nobody's domain. An exact name goes before `*.`
-    pub(super) fn get(&self, host: &str) -> Option<&Host> {
-        if self.hosts.is_empty() {
-            return None;
-        }
-        let wild = || self.wildcards.get(host.split_once('.')?.1);
-        let at = self.exact.get(host).or_else(wild)?;
-        self.hosts.get(at)
+    pub(super) fn is_empty(&self) -> bool {
+        self.hosts.is_empty()
+    }
+
+    /// The one of exactly that name.
+    pub(super) fn exact(&self, host: &str) -> Option<&Host> {
+        self.hosts.get(self.exact.get(host)?)
+    }
+
+    /// The one whose `*.` stands for the host's first label.
+    pub(super) fn wildcard(&self, host: &str) -> Option<&Host> {
+        self.hosts.get(self.wildcards.get(host.split_once('.')?.1)?)
     }
 }
 

@@ -170,7 +170,7 @@ impl Table {
         if let Some(api) = self.hosts.get(asked.host) {
             return Ok(Reached { api, path: collapse(path, 0), policy: None });
         }
-        if let Some(host) = door.domains.get(asked.host).or_else(|| self.domains.get(asked.host)) {
+        if let Some(host) = self.domain(door, asked.host) {
             return self.by_base_path(host, path);
         }
         if let Some(id) = asked.api_id.filter(|_| door.vpc) {
@@ -191,6 +191,18 @@ impl Table {
         // A host of AWS's form names its API itself: another one must not answer in its place.
         let only = door.only.as_ref().filter(|_| endpoint.is_none()).ok_or(NO_API)?;
         self.stage_of(only, path, 0)
+    }
+
+    /// The more exact name goes first, whoever it belongs to; of two alike, the one that is private to the door. A
+    /// private name of other doors stands in `domains`, too, and means nothing: it hides what is less exact than it.
+    fn domain<'t>(&'t self, door: &'t Door, host: &str) -> Option<&'t Host> {
+        // Each private domain name has its entry in `domains`.
+        if self.domains.is_empty() {
+            return None;
+        }
+        let exact = || door.domains.exact(host).or_else(|| self.domains.exact(host));
+        let wildcard = || door.domains.wildcard(host).or_else(|| self.domains.wildcard(host));
+        exact().or_else(wildcard)
     }
 
     /// `{api-id}` or `{api-id}-{vpce}`; ids may hold dashes, so the longest one wins.
