@@ -11,7 +11,7 @@ const TAGS_MAX: usize = 50;
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-struct Account {
+pub(super) struct Account {
     api_key_version: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     cloudwatch_role_arn: Option<String>,

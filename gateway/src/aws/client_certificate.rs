@@ -16,7 +16,7 @@ const VALID_SECONDS: i64 = 365 * 24 * 3600;
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-struct ClientCertificate {
+pub(super) struct ClientCertificate {
     client_certificate_id: String,
     created_date: i64,
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -4,7 +4,7 @@ mod entities;
 mod version;
 
 pub(super) use version::{
-    check as check_version, create as create_version, delete as delete_version, get as get_version,
+    Version, check as check_version, create as create_version, delete as delete_version, get as get_version,
     list as list_versions, update as update_version,
 };
 

@@ -2,6 +2,8 @@
 
 mod check;
 
+pub(super) use check::Uploaded;
+
 use super::fault::Violations;
 use super::patch::{self, Dialect, Kind, Operation, Rule, optional, replace};
 use super::{Answer, Call, Fault, Fields, patched, shown};

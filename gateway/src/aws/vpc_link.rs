@@ -10,7 +10,7 @@ const NAME_MAX: usize = 1024;
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-struct VpcLink {
+pub(super) struct VpcLink {
     #[serde(skip_serializing_if = "Option::is_none")]
     description: Option<String>,
     id: String,

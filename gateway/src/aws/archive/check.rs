@@ -1,10 +1,12 @@
 //! Is it a document of ours, and does what it holds fit together? All that is wrong with it is told at once.
 
-use super::{DERIVED, MARK, VERSION, bytes, kind};
+use super::{COUNTED, DERIVED, MARK, Objects, SECRET_KINDS, VERSION, bytes, kind, kinds};
 use crate::aws::Which;
-use crate::aws::rest_api::CHILDREN;
+use crate::aws::deployment::Snapshot;
+use crate::aws::resource::Resource;
+use crate::aws::rest_api::{CHILDREN, RestApi};
 use crate::store::{KEY_BYTES_MAX, VALUE_BYTES_MAX};
-use serde::de::{DeserializeOwned, Deserializer, MapAccess, Visitor};
+use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -14,28 +16,33 @@ const ERRORS_MAX: usize = 50;
 
 pub(super) struct Document {
     pub(super) secrets: bool,
-    pub(super) objects: BTreeMap<String, Vec<u8>>,
+    pub(super) objects: Objects,
 }
 
 #[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Written {
     gateway_export: Option<Value>,
+    #[serde(rename = "gateway")]
+    _gateway: Option<Value>,
+    #[serde(rename = "exported")]
+    _exported: Option<Value>,
     secrets: Option<bool>,
-    objects: Option<Objects>,
+    objects: Option<Unique>,
 }
 
 /// A key that stands twice would hide the first one.
-struct Objects(BTreeMap<String, Value>);
+struct Unique(BTreeMap<String, Value>);
 
-impl<'de> serde::Deserialize<'de> for Objects {
+impl<'de> serde::Deserialize<'de> for Unique {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Unique;
-        impl<'de> Visitor<'de> for Unique {
-            type Value = Objects;
+        struct Keys;
+        impl<'de> Visitor<'de> for Keys {
+            type Value = Unique;
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("a map of objects by their keys")
             }
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Objects, A::Error> {
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Unique, A::Error> {
                 let mut objects = BTreeMap::new();
                 while let Some((key, value)) = map.next_entry::<String, Value>()? {
                     if objects.contains_key(&key) {
@@ -43,10 +50,10 @@ impl<'de> serde::Deserialize<'de> for Objects {
                     }
                     objects.insert(key, value);
                 }
-                Ok(Objects(objects))
+                Ok(Unique(objects))
             }
         }
-        deserializer.deserialize_map(Unique)
+        deserializer.deserialize_map(Keys)
     }
 }
 
@@ -110,42 +117,32 @@ fn well_formed(key: &str, value: &[u8]) -> Result<(), String> {
     Ok(())
 }
 
-/// What is stored is read by the gateway's own types, and refers to what is there.
+/// What is stored is read by the gateway's own types, and refers to what is there. Counts and secrets that the store
+/// has `before` stay as they are, whatever they are.
 pub(super) fn objects(
-    objects: &BTreeMap<String, Vec<u8>>,
+    objects: &Objects,
+    before: &Objects,
     warnings: &mut Vec<String>,
 ) -> Result<(), Vec<String>> {
     let mut errors = Vec::new();
     let mut ids: BTreeMap<&str, &str> = BTreeMap::new();
-    for (key, value) in objects {
-        let parts: Vec<&str> = key.split('/').collect();
-        let checked = match parts.as_slice() {
-            ["apis", _, _, id] => {
-                if let Some(other) = ids.insert(id, key) {
-                    errors.push(format!("{key}: {other} has the same id, and ids are one API's"));
-                }
-                named::<crate::aws::rest_api::RestApi>(value, "id", id)
-            }
-            ["stages", account, region, api, name] => {
-                named::<crate::aws::stage::Stage>(value, "stageName", name)
-                    .and_then(|()| served(objects, value, &format!("{account}/{region}/{api}")))
-            }
-            ["deployments", .., id] => named::<crate::aws::deployment::Deployment>(value, "id", id),
-            ["snapshots", ..] => read::<crate::aws::deployment::Snapshot>(value),
-            ["resources", .., id] => named::<crate::aws::resource::Resource>(value, "id", id),
-            ["models", .., name] => named::<crate::aws::model::Model>(value, "name", name),
-            ["apikeys", .., id] => named::<crate::aws::api_key::ApiKey>(value, "id", id),
-            ["usageplans", .., id] => named::<crate::aws::usage_plan::UsagePlan>(value, "id", id),
-            _ => Ok(()),
-        };
-        if let Err(why) = checked {
+    let stays = |key: &String, value: &Vec<u8>| {
+        (kind(key) == COUNTED || SECRET_KINDS.contains(&kind(key))) && before.get(key) == Some(value)
+    };
+    for (key, value) in objects.iter().filter(|(key, value)| !stays(key, value)) {
+        if let Err(why) = object(objects, key, value) {
             errors.push(format!("{key}: {why}"));
         }
-        if let [kind, account, region, api, ..] = parts.as_slice()
-            && CHILDREN.contains(kind)
-            && !objects.contains_key(&format!("apis/{account}/{region}/{api}"))
+    }
+    for key in objects.keys() {
+        let parts: Vec<&str> = key.split('/').collect();
+        if let ["apis", _, _, id] = parts.as_slice()
+            && let Some(other) = ids.insert(id, key)
         {
-            errors.push(format!("{key}: there is no API {api} that it could belong to"));
+            errors.push(format!("{key}: {other} has the same id, and ids are one API's"));
+        }
+        if let Some((owner, what)) = owner(&parts).filter(|(owner, _)| !objects.contains_key(owner)) {
+            errors.push(format!("{key}: there is no {what} that it could belong to: {owner} is missing"));
         }
     }
     for key in objects.keys().filter(|key| kind(key) == "clientcertificates") {
@@ -157,22 +154,97 @@ pub(super) fn objects(
     refuse(errors)
 }
 
-fn read<T: DeserializeOwned>(value: &[u8]) -> Result<(), String> {
-    serde_json::from_slice::<T>(value).map(drop).map_err(|error| format!("it cannot be read: {error}"))
+fn object(objects: &Objects, key: &str, value: &[u8]) -> Result<(), String> {
+    let parts: Vec<&str> = key.split('/').collect();
+    let Some(kind) = kinds::find(kind(key)) else {
+        return Err(
+            "this gateway knows no objects of that kind: take it out, or use the gateway that wrote it"
+                .into(),
+        );
+    };
+    kind.check(&parts, value)?;
+    match parts.as_slice() {
+        ["apis", account, region, id] => {
+            let below = format!("resources/{account}/{region}/{id}/");
+            let of_api = objects.range(below.clone()..).take_while(|(key, _)| key.starts_with(&below));
+            let resources: Result<Vec<Resource>, _> =
+                of_api.map(|(_, value)| serde_json::from_slice(value)).collect();
+            let api: RestApi = serde_json::from_slice(value).map_err(|error| error.to_string())?;
+            // A resource that cannot be read is told under its own key.
+            resources.map_or(Ok(()), |resources| tree(&api, &resources))
+        }
+        ["snapshots", .., api, _] => {
+            let snapshot: Snapshot = serde_json::from_slice(value).map_err(|error| error.to_string())?;
+            if snapshot.api.id != *api {
+                return Err(format!("it is of the API {}, and its key says {api}", snapshot.api.id));
+            }
+            tree(&snapshot.api, &snapshot.resources)
+        }
+        ["stages", account, region, api, _] => served(objects, value, &format!("{account}/{region}/{api}")),
+        ["hosts", host] => {
+            let domain = std::str::from_utf8(value).unwrap_or_default();
+            let is_its = domain.starts_with("domainnames/") && domain.rsplit('/').next() == Some(host);
+            match is_its && objects.contains_key(domain) {
+                true => Ok(()),
+                false => Err("it does not say the key of that host's domain name".into()),
+            }
+        }
+        _ => Ok(()),
+    }
 }
 
-/// And it says itself what its key says.
-fn named<T: DeserializeOwned>(value: &[u8], member: &str, name: &str) -> Result<(), String> {
-    read::<T>(value)?;
-    let said: Value = serde_json::from_slice(value).unwrap_or_default();
-    match said[member].as_str() {
-        Some(said) if said == name => Ok(()),
-        said => Err(format!("its {member} is {}, and its key says {name}", said.unwrap_or("missing"))),
+/// One root, which the API names, and each other resource below one that is there.
+fn tree(api: &RestApi, resources: &[Resource]) -> Result<(), String> {
+    let by_id: BTreeMap<&str, &Resource> =
+        resources.iter().map(|resource| (resource.id.as_str(), resource)).collect();
+    let said = &api.root_resource_id;
+    let is_root = |resource: &&Resource| resource.path == "/";
+    match by_id.get(said.as_str()) {
+        Some(root) if is_root(root) && root.parent_id.is_none() => {}
+        found => {
+            let mend = match resources.iter().find(is_root) {
+                Some(root) => format!("write {}, the id of the resource /", root.id),
+                None => "write the id of a resource with the path /".into(),
+            };
+            let what =
+                found.map_or("no resource of the API".into(), |found| format!("the resource {}", found.path));
+            return Err(format!("its rootResourceId {said:?} is {what}: {mend}"));
+        }
+    }
+    for resource in resources.iter().filter(|resource| resource.id != *said) {
+        let (id, path) = (&resource.id, &resource.path);
+        let parent = resource.parent_id.as_deref().and_then(|parent| by_id.get(parent));
+        let Some(parent) = parent else {
+            return Err(format!("the parentId of its resource {id} ({path}) is of no resource of the API"));
+        };
+        let (above, part) = (parent.path.trim_end_matches('/'), resource.path_part.as_deref().unwrap_or(""));
+        if part.is_empty() || *path != format!("{above}/{part}") {
+            return Err(format!(
+                "the path of its resource {id} is {path}: write {above}/{part}, its parent's with its pathPart"
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// The key of what the object cannot be without, and its name.
+fn owner(parts: &[&str]) -> Option<(String, &'static str)> {
+    match parts {
+        [kind, account, region, api, ..] if CHILDREN.contains(kind) => {
+            Some((format!("apis/{account}/{region}/{api}"), "API"))
+        }
+        ["mappings", account, region, domain, _] | ["domaincertificates", account, region, domain] => {
+            Some((format!("domainnames/{account}/{region}/{domain}"), "domain name"))
+        }
+        ["usageplankeys", account, region, plan, _] => {
+            Some((format!("usageplans/{account}/{region}/{plan}"), "usage plan"))
+        }
+        _ => None,
     }
 }
 
 /// The stage, and its canary, point to what the data plane can serve.
-fn served(objects: &BTreeMap<String, Vec<u8>>, stage: &[u8], scope: &str) -> Result<(), String> {
+fn served(objects: &Objects, stage: &[u8], scope: &str) -> Result<(), String> {
     let unserved = |why| format!("it cannot be served: {why}");
     let (own, canary) = crate::aws::deployments(stage).map_err(unserved)?;
     for (which, deployment) in [(Which::Stages, Some(own)), (Which::Canarys, canary)] {

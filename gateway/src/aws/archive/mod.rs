@@ -1,6 +1,7 @@
 //! Everything in the store as one JSON document that people can read, and back: all accounts and regions.
 
 mod check;
+mod kinds;
 mod plan;
 
 pub use plan::Difference;
@@ -8,6 +9,9 @@ pub use plan::Difference;
 use crate::store::{Failed, Read, Transaction};
 use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, BTreeSet};
+
+/// Key → what is stored.
+type Objects = BTreeMap<String, Vec<u8>>;
 
 /// Of the document's form. One that is newer is refused.
 const VERSION: u64 = 1;
@@ -42,7 +46,7 @@ pub fn export(store: &dyn Read, secrets: bool, now: &str) -> Result<Value, Faile
         let mut value = readable(&bytes)
             .ok_or_else(|| Failed(format!("{key} is not text: it cannot be written as JSON")))?;
         if !secrets {
-            hide(kind, &mut value);
+            hide(&key, &mut value)?;
         }
         objects.insert(key, value);
     }
@@ -72,14 +76,14 @@ pub fn import(
 ) -> Result<Imported, Vec<String>> {
     let document = check::parse(text)?;
     let failed = |failed: Failed| vec![format!("the store fails: {failed}")];
-    let before: BTreeMap<String, Vec<u8>> = tx.all("").map_err(failed)?.into_iter().collect();
+    let before: Objects = tx.all("").map_err(failed)?.into_iter().collect();
     let mut imported = Imported { objects: document.objects.len(), ..Imported::default() };
     let mut after = document.objects;
     if !document.secrets {
         reveal(&mut after, &before, draw, &mut imported.warnings).map_err(failed)?;
     }
     stay(&before, document.secrets, &mut after);
-    check::objects(&after, &mut imported.warnings)?;
+    check::objects(&after, &before, &mut imported.warnings)?;
     derive(&mut after);
     imported.differences = plan::differences(&before, &after);
     for key in before.keys().filter(|key| kind(key) != "turns" && !after.contains_key(*key)) {
@@ -121,16 +125,40 @@ fn is_secret(kind: &str, member: &str) -> bool {
     (kind == "apikeys" && member == "value") || plain.contains("privatekey") || plain.contains("secret")
 }
 
-fn hide(kind: &str, value: &mut Value) {
-    if let Value::Object(map) = value {
-        map.retain(|member, _| !is_secret(kind, member));
+/// Takes the secrets out. Of text that is JSON all the same (with spaces, say), what is left is written as JSON; in text
+/// that is none nobody could tell where a secret stands.
+fn hide(key: &str, value: &mut Value) -> Result<(), Failed> {
+    let kind = kind(key);
+    if let Some(Value::String(text)) = value.get("$text") {
+        if kinds::is_text(kind) {
+            return Ok(());
+        }
+        let damaged = || {
+            let mend = "delete the object, or export with --secrets";
+            Failed(format!("{key} is damaged, and may hold a secret: {mend}"))
+        };
+        let mut meant: Value = serde_json::from_str(text).map_err(|_| damaged())?;
+        if take_out(kind, &mut meant) {
+            *value = meant;
+        }
+        return Ok(());
     }
+    take_out(kind, value);
+    Ok(())
+}
+
+/// True: there were some.
+fn take_out(kind: &str, value: &mut Value) -> bool {
+    let Value::Object(map) = value else { return false };
+    let members = map.len();
+    map.retain(|member, _| !is_secret(kind, member));
+    map.len() < members
 }
 
 /// Secrets that the document does not tell: those that the store has; else, for API keys, new ones.
 fn reveal(
-    after: &mut BTreeMap<String, Vec<u8>>,
-    before: &BTreeMap<String, Vec<u8>>,
+    after: &mut Objects,
+    before: &Objects,
     draw: &dyn Fn(usize) -> Result<String, Failed>,
     warnings: &mut Vec<String>,
 ) -> Result<(), Failed> {
@@ -158,7 +186,7 @@ fn reveal(
 }
 
 /// What is in the store, not in the document, and stays.
-fn stay(before: &BTreeMap<String, Vec<u8>>, secrets: bool, after: &mut BTreeMap<String, Vec<u8>>) {
+fn stay(before: &Objects, secrets: bool, after: &mut Objects) {
     for (key, value) in before {
         let (kind, rest) = key.split_once('/').unwrap_or((key, ""));
         let owner = OWNERS.iter().find(|(owned, _)| *owned == kind);
@@ -176,7 +204,7 @@ fn stay(before: &BTreeMap<String, Vec<u8>>, secrets: bool, after: &mut BTreeMap<
 }
 
 /// Which API has an id.
-fn derive(after: &mut BTreeMap<String, Vec<u8>>) {
+fn derive(after: &mut Objects) {
     let apis = after.keys().filter(|key| kind(key) == "apis");
     let id = |key: &String| {
         (format!("ids/{}", key.rsplit('/').next().unwrap_or_default()), key.clone().into_bytes())
@@ -186,7 +214,7 @@ fn derive(after: &mut BTreeMap<String, Vec<u8>>) {
 }
 
 /// Every writer of an API, or of an account's own objects, writes its turn: none is overtaken by the import.
-fn take_turns(tx: &mut Transaction<'_>, before: &BTreeMap<String, Vec<u8>>) {
+fn take_turns(tx: &mut Transaction<'_>, before: &Objects) {
     let turns: BTreeSet<&String> = before.keys().filter(|key| kind(key) == "turns").collect();
     for turn in turns {
         tx.put(turn.clone(), Vec::new());

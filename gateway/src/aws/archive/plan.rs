@@ -1,6 +1,6 @@
 //! What an import changes, in the words of a person: by API, and by kind for everything else.
 
-use super::{DERIVED, kind};
+use super::{DERIVED, Objects, kind, kinds};
 use crate::aws::rest_api::CHILDREN;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
@@ -14,8 +14,6 @@ pub struct Difference {
     /// Somebody may be refused by it, or let in, who was not before.
     pub danger: bool,
 }
-
-type Objects = BTreeMap<String, Vec<u8>>;
 
 /// How many objects of a kind are made, changed and removed.
 #[derive(Clone, Copy, Default)]
@@ -102,34 +100,7 @@ fn counted(number: usize, kind: &str) -> String {
 }
 
 fn words(kind: &str) -> &str {
-    match kind {
-        "apis" => "the API itself",
-        "apikeys" => "API keys",
-        "associations" => "access associations of domain names",
-        "authorizers" => "authorizers",
-        "clientcertificates" => "client certificates",
-        "clientkeys" => "private keys of client certificates",
-        "deployments" => "deployments",
-        "docparts" => "documentation parts",
-        "docsnapshots" => "documentation of versions",
-        "docversions" => "documentation versions",
-        "domaincertificates" => "certificates of domain names",
-        "domainnames" => "domain names",
-        "gatewayresponses" => "gateway responses",
-        "hosts" => "hosts of domain names",
-        "keys" => "access keys",
-        "mappings" => "base path mappings",
-        "models" => "models",
-        "resources" => "resources",
-        "snapshots" => "what was deployed",
-        "stages" => "stages",
-        "usage" => "counts of usage",
-        "usageplankeys" => "keys of usage plans",
-        "usageplans" => "usage plans",
-        "validators" => "request validators",
-        "vpclinks" => "VPC links",
-        other => other,
-    }
+    kinds::find(kind).map_or(kind, |kind| kind.words)
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ const NAME_MAX: usize = 64;
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-struct Version {
+pub(in crate::aws) struct Version {
     created_date: i64,
     #[serde(skip_serializing_if = "Option::is_none")]
     description: Option<String>,

@@ -31,7 +31,7 @@ const ROUTING_MODES: [&str; 3] =
 /// A certificate that was sent along; never told again.
 #[derive(Clone, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-pub(super) struct Uploaded {
+pub(in crate::aws) struct Uploaded {
     pub(super) name: String,
     body: String,
     chain: String,
