@@ -106,7 +106,10 @@ async fn reply(
     };
     let door = match cached::look(client, scratch, permit, facts).await? {
         Found::Ask(door) => door,
-        Found::Answer(hit) => return Ok(cached::answer(client, scratch, (permit, facts), hit).await),
+        Found::Answer(hit) => {
+            drop(held);
+            return Ok(cached::answer(client, scratch, (permit, facts), hit).await);
+        }
         Found::Gone => return Ok(After::Close),
     };
     match &permit.method.integration {
@@ -114,6 +117,7 @@ async fn reply(
             proxy::proxy(client, scratch, permit, (backend, &door, held.as_ref()), facts).await
         }
         Integration::Mock(mock) => {
+            drop(held);
             let mut answer = integrate::mock(permit, mock, &scratch.head, facts)?;
             door.keep(&permit.method.integration, &mut answer, scratch.head.method());
             let minimum = permit.minimum_compression_size();

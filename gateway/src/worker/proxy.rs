@@ -363,7 +363,9 @@ impl Call<'_> {
         let Limits { body_idle_timeout: idle, body_rate: rate, body_bytes: bytes, .. } = local.limits;
         let limits = RelayLimits { idle, rate, bytes };
         if let Some(held) = self.held {
-            return sink.send_whole(held.bytes.clone()).await;
+            // Its room is kept until the backend has it, and no longer.
+            let (bytes, _room) = held.take().unzip();
+            return sink.send_whole(bytes.unwrap_or_default()).await;
         }
         if self.request.framing == Framing::None {
             return upstream::relay(inbound, Framing::None, sink, limits).await;

@@ -13,6 +13,7 @@ use crate::net::{self, Outgoing};
 use crate::refusal::Refusal;
 use crate::upstream::{self, RelayError, RelayLimits};
 use bytes::Bytes;
+use std::cell::Cell;
 use std::time::Duration;
 
 /// Bytes a second that such a body must come with from its beginning to its end, the longest silence beside: while it
@@ -21,16 +22,21 @@ const RATE_MIN: u64 = 32 << 10;
 
 /// A body that was read, and checked where there is a model for it.
 pub(super) struct Held {
-    pub(super) bytes: Bytes,
+    length: u64,
     /// Its coding was taken off.
     decoded: bool,
-    _room: Taken,
+    body: Cell<Option<(Bytes, Taken)>>,
 }
 
 impl Held {
     /// How it goes on.
     pub(super) fn carried(&self) -> Carried {
-        Carried { framing: Framing::Length(self.bytes.len() as u64), decoded: self.decoded }
+        Carried { framing: Framing::Length(self.length), decoded: self.decoded }
+    }
+
+    /// The body, with the room that it takes: that is others' when both are dropped. Once: a body is never sent twice.
+    pub(super) fn take(&self) -> Option<(Bytes, Taken)> {
+        self.body.take()
     }
 }
 
@@ -98,7 +104,8 @@ pub(super) async fn take(
     if let Some(model) = model {
         guard::check_body(model, &bytes)?;
     }
-    Ok(Some(Held { bytes: bytes.into(), decoded: coding.is_some(), _room: room }))
+    let (length, body) = (bytes.len() as u64, Cell::new(Some((bytes.into(), room))));
+    Ok(Some(Held { length, decoded: coding.is_some(), body }))
 }
 
 async fn read(client: &mut Client, head: &RequestHead, room: &mut Taken) -> Result<Vec<u8>, Failure> {
