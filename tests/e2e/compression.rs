@@ -5,6 +5,9 @@ use crate::harness::client::Broken;
 use crate::harness::*;
 use serde_json::{Value, json};
 use std::io::{Read, Write};
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::sync::{Arc, Condvar, Mutex};
+use std::time::Duration;
 
 on_both! {
     an_answer_is_coded_for_whoever_takes_it,
@@ -13,7 +16,9 @@ on_both! {
     the_first_bytes_of_a_coded_answer_do_not_wait_for_the_rest,
     a_cut_answer_does_not_look_whole,
     the_cache_keeps_what_came_and_gives_each_client_its_own,
+    what_a_backend_coded_is_kept_for_those_who_take_it,
     a_coded_request_is_decoded_for_the_backend,
+    a_body_that_the_backend_has_takes_no_room,
     mock_answers_are_coded_and_refusals_are_not,
     without_a_minimum_nothing_is_changed,
 }
@@ -255,6 +260,86 @@ fn the_cache_keeps_what_came_and_gives_each_client_its_own(io: Io) {
     assert_eq!(upstream.requests().len(), 3, "one miss each");
 }
 
+/// A backend that codes by itself, for those who ask: without a word in the cache's key, each gets what it takes.
+fn what_a_backend_coded_is_kept_for_those_who_take_it(io: Io) {
+    let asked = Arc::new(AtomicUsize::new(0));
+    let count = asked.clone();
+    let upstream = Upstream::start(move |connection| {
+        while let Some(request) = connection.request() {
+            let n = count.fetch_add(1, SeqCst) + 1;
+            let takes = |name: &str| {
+                request.field("accept-encoding").is_some_and(|value| value.split(", ").any(|v| v == name))
+            };
+            let (coding, body) = match (takes("br"), takes("gzip"), request.target.contains("always")) {
+                (true, ..) => ("Content-Encoding: br\r\n", format!("br {n}").into_bytes()),
+                (_, true, _) | (.., true) => {
+                    let mut coder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+                    coder.write_all(format!("plain {n}").as_bytes()).unwrap();
+                    ("Content-Encoding: gzip\r\n", coder.finish().unwrap())
+                }
+                _ => ("", format!("plain {n}").into_bytes()),
+            };
+            let head = format!("HTTP/1.1 200 OK\r\n{coding}Content-Length: {}\r\n\r\n", body.len());
+            connection.send([head.as_bytes(), &body].concat());
+        }
+    });
+    let keyed = |parameter: &str| {
+        let mut integration = http_proxy("GET", &format!("http://{}/{{proxy}}", upstream.address));
+        integration["requestParameters"] =
+            json!({ "integration.request.path.proxy": "method.request.path.proxy" });
+        integration["cacheKeyParameters"] = json!([parameter]);
+        integration
+    };
+    let mut api =
+        Api::new("echo", "ech0ech0e1").method("/{proxy+}", "get", keyed("method.request.path.proxy"));
+    api.document["paths"]["/{proxy+}"]["get"]["parameters"] =
+        json!([{ "name": "proxy", "in": "path", "required": true, "schema": { "type": "string" } }]);
+    let api = api
+        .cache_cluster_size("0.5")
+        .method_setting("*/*", "caching_enabled = true\nrequire_authorization_for_cache_control = false");
+    let gateway = Setup::new(io).api(api).workers(2).start();
+    let told = |path: &str, accept: Option<&str>, more: &[(&str, &str)]| {
+        let fields: Vec<(&str, &str)> = accept
+            .map(|accept| ("Accept-Encoding", accept))
+            .into_iter()
+            .chain(more.iter().copied())
+            .collect();
+        let answer = get(&mut gateway.client(), path, &fields);
+        assert_eq!(answer.status, 200);
+        match answer.field("content-encoding") {
+            Some("gzip") => format!("gzip {}", ungzip(&answer.body)),
+            coding => format!("{} {}", coding.unwrap_or("-"), answer.text()),
+        }
+    };
+    for (accept, expected) in [
+        (Some("gzip"), "gzip plain 1"),
+        (None, "- plain 2"),
+        (Some("x-gzip;q=0.5"), "gzip plain 1"),
+        (Some("identity"), "- plain 2"),
+        (Some("br"), "br br 3"),
+        (Some("gzip;q=0"), "- plain 2"),
+        (Some("br"), "br br 3"),
+        (Some("deflate, br"), "br br 4"),
+        (Some("*"), "gzip plain 1"),
+        (None, "- plain 2"),
+    ] {
+        assert_eq!(told("/prod/x", accept, &[]), expected, "{accept:?}");
+    }
+    assert_eq!(asked.load(SeqCst), 4);
+    // A renewed answer has others beside it.
+    assert_eq!(told("/prod/x", Some("gzip"), &[("Cache-Control", "max-age=0")]), "gzip plain 5");
+    assert_eq!(told("/prod/x", None, &[]), "- plain 6");
+    assert_eq!(told("/prod/x", None, &[]), "- plain 6");
+    // What came plain is everybody's; what always comes coded is what there is.
+    for accept in [None, Some("gzip"), Some("br")] {
+        assert_eq!(told("/prod/y", accept, &[]), "- plain 7");
+    }
+    assert_eq!(told("/prod/always", None, &[]), "gzip plain 8");
+    for _ in 0..3 {
+        assert_eq!(told("/prod/always", None, &[]), "gzip plain 9");
+    }
+}
+
 fn a_coded_request_is_decoded_for_the_backend(io: Io) {
     let upstream = Upstream::echo();
     let gateway = Setup::new(io).api(coded(&upstream, 1_000_000)).start();
@@ -277,6 +362,42 @@ fn a_coded_request_is_decoded_for_the_backend(io: Io) {
     assert_eq!(requests[1].body, b"as it is");
     assert_eq!(post("deflate", b"not deflated").status, 415);
     assert_eq!(upstream.requests().len(), 2);
+}
+
+/// Bodies that are held as a whole have 128 MiB together: each of these takes 10 of it while it is read. A backend that is
+/// slow to answer keeps nobody's body here.
+fn a_body_that_the_backend_has_takes_no_room(io: Io) {
+    const BODIES: usize = 24;
+    let came = Arc::new((Mutex::new(0), Condvar::new()));
+    let counted = came.clone();
+    let upstream = Upstream::start(move |connection| {
+        while connection.request().is_some() {
+            let (count, all) = &*counted;
+            let mut count = count.lock().unwrap();
+            *count += 1;
+            all.notify_all();
+            // Nobody is answered before everybody's body is here.
+            let waited = all.wait_timeout_while(count, Duration::from_secs(20), |count| *count < BODIES);
+            connection.answer(if waited.unwrap().1.timed_out() { 500 } else { 200 }, "");
+        }
+    });
+    let gateway = Setup::new(io).api(coded(&upstream, 100)).workers(1).start();
+    let mut coder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    coder.write_all(&vec![b'a'; 9 << 20]).unwrap();
+    let body = coder.finish().unwrap();
+    std::thread::scope(|scope| {
+        for _ in 0..BODIES {
+            scope.spawn(|| {
+                let mut client = gateway.client();
+                let head = format!(
+                    "POST /prod/x HTTP/1.1\r\nHost: a\r\nContent-Encoding: gzip\r\nContent-Length: {}\r\n\r\n",
+                    body.len()
+                );
+                client.send([head.as_bytes(), &body].concat());
+                assert_eq!(client.response().status, 200);
+            });
+        }
+    });
 }
 
 fn mock_answers_are_coded_and_refusals_are_not(io: Io) {

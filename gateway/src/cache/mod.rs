@@ -8,6 +8,7 @@ mod shard;
 mod slot;
 mod stage;
 mod store;
+mod variant;
 #[cfg(test)]
 mod tests;
 
@@ -16,6 +17,7 @@ pub use key::KeyWriter;
 pub use slot::{Recording, Slot, Ticket};
 pub use stage::{Stage, StageName, Stats};
 pub use store::Store;
+pub use variant::is_another;
 
 use bytes::Bytes;
 
@@ -36,6 +38,8 @@ pub enum Lookup {
 pub struct Stored {
     bytes: Bytes,
     head: usize,
+    /// No other answer of the stage has it.
+    number: u64,
 }
 
 impl Stored {

@@ -72,16 +72,16 @@ impl Shard {
         (Some(entry.stored.clone()), None)
     }
 
-    /// How long the entry is fresh yet; changes nothing.
-    pub(super) fn freshness(
+    /// The entry's answer, and how long it is fresh yet; changes nothing.
+    pub(super) fn peek(
         &self,
         (hash, key): (u64, &[u8]),
         generation: u64,
         now: Instant,
-    ) -> Option<Duration> {
+    ) -> Option<(Stored, Duration)> {
         let entry = self.index.get(&hash).filter(|entry| *entry.key == *key)?;
         let fresh = entry.generation == generation && now < entry.expires;
-        fresh.then(|| entry.expires - now)
+        fresh.then(|| (entry.stored.clone(), entry.expires - now))
     }
 
     /// Takes the place of an entry of that hash, which is returned; or is returned itself where that one is newer.

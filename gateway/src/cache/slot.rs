@@ -231,8 +231,8 @@ impl Pending {
 }
 
 impl Stored {
-    pub(super) fn new(bytes: Box<[u8]>, head: usize, charge: Charge) -> Self {
-        Self { bytes: bytes::Bytes::from_owner(Charged { bytes, _charge: charge }), head }
+    pub(super) fn new(bytes: Box<[u8]>, head: usize, number: u64, charge: Charge) -> Self {
+        Self { bytes: bytes::Bytes::from_owner(Charged { bytes, _charge: charge }), head, number }
     }
 }
 

@@ -124,10 +124,10 @@ impl Stage {
         Slot { stage: self.clone(), key: key.into(), hash, serial: None, generation, asked: now }
     }
 
-    /// How long the answer is fresh yet; None: there is none. Changes nothing.
-    pub fn freshness(&self, key: &[u8], now: Instant) -> Option<Duration> {
+    /// The answer, and how long it is fresh yet; None: there is none. Changes nothing.
+    pub fn peek(&self, key: &[u8], now: Instant) -> Option<(Stored, Duration)> {
         let hash = self.seed.hash(key);
-        self.shard(hash).freshness((hash, key), self.generation.load(Relaxed), now)
+        self.shard(hash).peek((hash, key), self.generation.load(Relaxed), now)
     }
 
     /// No answer from before this moment is given to anybody. The memory is freed as it is needed.
@@ -172,7 +172,7 @@ impl Stage {
         let mut slot = slot;
         let new = New {
             key: std::mem::take(&mut slot.key),
-            stored: Stored::new(bytes, head, charge),
+            stored: Stored::new(bytes, head, stage.serial.fetch_add(1, Relaxed), charge),
             asked: slot.asked,
             expires: now + ttl,
             generation: slot.generation,

@@ -25,6 +25,50 @@ pub fn accepted<'a>(fields: impl Iterator<Item = &'a [u8]>) -> Option<Coding> {
     (weight > 0 && weight >= identity.unwrap_or(0)).then_some(coding)
 }
 
+/// Codings by which clients are told apart.
+const KNOWN: [&str; 5] = ["gzip", "deflate", "br", "zstd", "compress"];
+
+/// What a client may be sent, of an `Accept-Encoding`. Without the field it takes no coding, whatever RFC 9110 lets one
+/// guess: those that decode say so.
+pub struct Accepts<'a>(Vec<(&'a [u8], u16)>);
+
+impl<'a> Accepts<'a> {
+    pub fn of(fields: impl Iterator<Item = &'a [u8]>) -> Self {
+        let members = fields.flat_map(|field| field.split(|byte| *byte == b','));
+        let weighted = |member: &'a [u8]| {
+            let mut parts = member.split(|byte| *byte == b';').map(<[u8]>::trim_ascii);
+            (plain(parts.next().unwrap_or_default()), parts.find_map(weight).unwrap_or(1000))
+        };
+        Self(members.map(weighted).collect())
+    }
+
+    /// Every coding that the `Content-Encoding` names?
+    pub fn takes<'c>(&self, content: impl Iterator<Item = &'c [u8]>) -> bool {
+        let names = content.flat_map(|field| field.split(|byte| *byte == b',')).map(<[u8]>::trim_ascii);
+        let mut coded = names.filter(|name| !name.is_empty() && !name.eq_ignore_ascii_case(b"identity"));
+        coded.all(|name| self.weight(name) > 0)
+    }
+
+    /// A bit for each coding that is known here and taken: clients with the same get the same.
+    pub fn bits(&self) -> u8 {
+        let taken = |(_, name): &(usize, &&str)| self.weight(name.as_bytes()) > 0;
+        KNOWN.iter().enumerate().filter(taken).fold(0, |bits, (at, _)| bits | 1 << at)
+    }
+
+    fn weight(&self, name: &[u8]) -> u16 {
+        let of = |name: &[u8]| self.0.iter().find(|(known, _)| known.eq_ignore_ascii_case(name));
+        of(plain(name)).or_else(|| of(b"*")).map_or(0, |(_, weight)| *weight)
+    }
+}
+
+/// Two names are of old (RFC 9110 §8.4.1).
+fn plain(name: &[u8]) -> &[u8] {
+    match name.get(..2) {
+        Some(x) if x.eq_ignore_ascii_case(b"x-") => &name[2..],
+        _ => name,
+    }
+}
+
 /// `q=0.5` in thousandths; what is no weight counts as 0.
 fn weight(parameter: &[u8]) -> Option<u16> {
     let (name, value) = std::str::from_utf8(parameter).ok()?.split_once('=')?;

@@ -8,7 +8,7 @@ mod encode;
 #[cfg(test)]
 mod tests;
 
-pub use accept::accepted;
+pub use accept::{Accepts, accepted};
 pub use answer::{Wish, negotiate};
 pub use decode::{Decoder, Undecodable};
 pub use encode::Encoder;

@@ -201,3 +201,27 @@ proptest! {
         let _ = decoded(coding, &body);
     }
 }
+
+#[test]
+fn who_may_be_sent_what_is_coded() {
+    for (accept, content, takes, bits) in [
+        ("", "gzip", false, 0),
+        ("gzip", "gzip", true, 1),
+        ("GZIP", "x-gzip", true, 1),
+        ("x-gzip;q=0.1", "gzip", true, 1),
+        ("gzip;q=0, *", "gzip", false, 0b11110),
+        ("*;q=0", "br", false, 0),
+        ("br, gzip", "gzip, br", true, 0b101),
+        ("br", "gzip, br", false, 0b100),
+        ("gzip", "identity", true, 1),
+        ("", "", true, 0),
+        ("gzip", "aes128gcm", false, 1),
+        ("aes128gcm", "aes128gcm", true, 0),
+        ("*", "aes128gcm", true, 0b11111),
+        ("identity", "deflate", false, 0),
+    ] {
+        let accepts = Accepts::of(std::iter::once(accept.as_bytes()));
+        assert_eq!(accepts.takes(std::iter::once(content.as_bytes())), takes, "{accept} {content}");
+        assert_eq!(accepts.bits(), bits, "{accept}");
+    }
+}

@@ -81,9 +81,18 @@ pub(super) async fn look(
         Plan::Look { ttl, warn } => (stage.lookup(&scratch.out, net::now()), ttl, warn),
         Plan::Bypass(_) | Plan::Refuse => return Ok(Found::Ask(Door::default())),
     };
-    if let Lookup::Pending(ticket) = lookup {
-        let Some(found) = Box::pin(wait(client, &scratch.head, ticket)).await else { return Ok(Found::Gone) };
-        lookup = found;
+    for is_last in [false, true] {
+        if let Lookup::Pending(ticket) = lookup {
+            let found = Box::pin(wait(client, &scratch.head, ticket)).await;
+            let Some(found) = found else { return Ok(Found::Gone) };
+            lookup = found;
+        }
+        match &lookup {
+            Lookup::Hit(stored) if !is_last && cache::is_another(&mut scratch.out, stored, &scratch.head) => {
+                lookup = stage.lookup(&scratch.out, net::now());
+            }
+            _ => break,
+        }
     }
     if let Lookup::Hit(stored) = lookup {
         observe::add(&client.local.counters.cache_hits, 1);

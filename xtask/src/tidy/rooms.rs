@@ -28,7 +28,8 @@ const ROOMS: &[Room] = &[
         not: CONTROL_PLANE,
     },
     Room { name: "route", uses: &["http", "refusal", "snapshot"], not: CONTROL_PLANE },
-    Room { name: "cache", uses: &["http", "refusal"], not: CONTROL_PLANE },
+    // Whom a coded answer is for.
+    Room { name: "cache", uses: &["coding", "http", "refusal"], not: CONTROL_PLANE },
     // Schemas are read where they are compiled, bodies where they are checked.
     Room { name: "schema", uses: &["mapping"], not: NO_RUNTIME },
     Room { name: "coding", uses: &[], not: CONTROL_PLANE },

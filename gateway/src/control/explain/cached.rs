@@ -1,6 +1,6 @@
 //! What the stage's cache would do with the request: asked of the functions that a worker asks, and changing nothing.
 
-use crate::cache::{Plan, plan};
+use crate::cache::{Plan, is_another, plan};
 use crate::guard::Permit;
 use crate::guard::origin::Via;
 use crate::http::RequestHead;
@@ -44,9 +44,14 @@ pub(super) fn cached(
             if let Some(caching) = caching {
                 caching.key.write(permit, head, &facts, &mut key);
             }
-            let fresh = stage.and_then(|stage| stage.freshness(&key, now));
-            let found = match fresh {
-                Some(left) => format!("hit: fresh for {} s yet", left.as_secs()),
+            let mut found = stage.and_then(|stage| stage.peek(&key, now));
+            if let (Some(stage), Some((stored, _))) = (stage, &found)
+                && is_another(&mut key, stored, head)
+            {
+                found = stage.peek(&key, now);
+            }
+            let found = match found {
+                Some((_, left)) => format!("hit: fresh for {} s yet", left.as_secs()),
                 None => format!("miss: the answer is kept for {} s, if others may have it", ttl.as_secs()),
             };
             let unheard = if warn { "; max-age=0 is not heard, and a Warning says so" } else { "" };
