@@ -85,6 +85,19 @@ fn throttles_are_one_budget_of_all_workers() {
     assert_eq!((passed.into_inner(), throttled.into_inner()), (25, 55));
 }
 
+/// A method's own rate in a plan is each key's, and others of the plan go on.
+#[test]
+fn a_plan_throttles_a_method_on_its_own() {
+    let own = "[usage_plan.method_throttles.pets.\"x/GET\"]\nthrottling_rate_limit = 0.01\nthrottling_burst_limit = 3";
+    let gateway = setup(own).start();
+    let mut client = gateway.client();
+    let statuses: Vec<u16> = (0..5).map(|_| ask(&mut client).status).collect();
+    assert_eq!(statuses, [200, 200, 200, 429, 429]);
+    assert_eq!(client.get("/prod/free").status, 200);
+    let key = gateway.json(&["plans", "usage", "gold"])["plans"][0]["keys"][0].clone();
+    assert_eq!(key["used_today"], 3, "what is throttled is not counted");
+}
+
 /// A plan of another period is shown, and what counts stays as it was until it is applied.
 #[test]
 fn only_an_applied_plan_changes_how_a_quota_counts() {

@@ -224,8 +224,11 @@ impl fmt::Debug for ApiKey {
     }
 }
 
+/// Methods of an API with a limit of their own, for each key.
+pub type MethodThrottles = BTreeMap<MethodPath, Throttle>;
+
 /// `[[usage_plan]]`
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct UsagePlan {
     pub name: String,
     /// Names of `[[api]]`s.
@@ -234,6 +237,8 @@ pub struct UsagePlan {
     pub keys: Vec<String>,
     /// Of each key.
     pub throttle: Option<Throttle>,
+    /// `[usage_plan.method_throttles]`, by name of an `[[api]]` of the plan.
+    pub throttles: BTreeMap<String, MethodThrottles>,
     pub quota: Option<Quota>,
     pub place: Place,
 }

@@ -14,8 +14,8 @@ mod toml;
 pub use check::{check, check_stored};
 pub use compile::{Before, Compiled, Part, compile, compile_after};
 pub use document::{
-    ApiEntry, ApiKey, Bans, BasePath, Control, Document, Domain, Listener, Node, Owner, Private, UsagePlan,
-    Vpc, Xdp, XdpMode,
+    ApiEntry, ApiKey, Bans, BasePath, Control, Document, Domain, Listener, MethodThrottles, Node, Owner,
+    Private, UsagePlan, Vpc, Xdp, XdpMode,
 };
 pub use load::{load, load_after};
 pub use source::Sources;

@@ -3,7 +3,7 @@
 use super::Compiler;
 use crate::config::Loaded;
 use crate::guard::plan::Plans;
-use crate::model::{ApiKey, PlanKey, PlanStage, Severity, UsagePlan, UsagePlans};
+use crate::model::{ApiKey, MethodPath, PlanKey, PlanStage, Severity, UsagePlan, UsagePlans};
 use crate::snapshot::Api;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -43,7 +43,14 @@ impl Compiler<'_> {
                 name: plan.name.clone(),
                 throttle: plan.throttle,
                 quota: plan.quota,
-                stages: plan.apis.iter().filter_map(stage).collect(),
+                stages: plan
+                    .apis
+                    .iter()
+                    .filter_map(|name| {
+                        let throttles = plan.throttles.get(name).cloned().unwrap_or_default();
+                        Some(PlanStage { throttles, ..stage(name)? })
+                    })
+                    .collect(),
                 keys: plan.keys.iter().map(|id| PlanKey { id: id.clone(), granted: None }).collect(),
             };
             whole.plans.splice(0..0, document.usage_plans.iter().map(plan));
@@ -53,7 +60,43 @@ impl Compiler<'_> {
             };
         }
         self.check_plans(apis, &all);
+        self.check_method_throttles(index_of, apis);
         Plans::new(&all, self.meters.clone(), before, apis)
+    }
+
+    /// A method with a rate of its own in a plan, and the API has none of that name, or none that wants a key.
+    fn check_method_throttles(&mut self, index_of: &HashMap<&str, usize>, apis: &[Arc<Api>]) {
+        let document = self.document;
+        for plan in &document.usage_plans {
+            for (name, throttles) in &plan.throttles {
+                let Some(api) = index_of.get(name.as_str()).and_then(|index| apis.get(*index)) else {
+                    continue;
+                };
+                for path in throttles.keys() {
+                    let is = |method: &&crate::snapshot::Method| {
+                        let MethodPath::One { path, method: verb } = path else { return false };
+                        method.resource_path == *path && [verb, "ANY"].contains(&method.http_method.as_str())
+                    };
+                    let wants = |method: &crate::snapshot::Method| {
+                        method.limits.as_ref().is_some_and(|limits| limits.api_key_required)
+                    };
+                    let what = match api.methods.iter().find(is) {
+                        Some(method) if wants(method) => continue,
+                        Some(_) => format!(
+                            "the usage plan `{}` has a throttle for {path} of `{name}`, which wants no API key",
+                            plan.name
+                        ),
+                        None => format!(
+                            "the usage plan `{}` has a throttle for {path}, which is no method of `{name}`",
+                            plan.name
+                        ),
+                    };
+                    let instead =
+                        "write a method that wants a key as its resource and verb: pets/{petId}/GET";
+                    self.find(Severity::Warning, &document.file, plan.place, what, instead);
+                }
+            }
+        }
     }
 
     /// An API of a file that wants keys, and nobody has one for it.

@@ -27,15 +27,9 @@ impl Reader<'_> {
     pub(super) fn throttle(&mut self, map: &Map) -> Option<Throttle> {
         const RATE: &str = "throttling_rate_limit";
         const BURST: &str = "throttling_burst_limit";
-        let burst_node = map.node(BURST);
-        let burst = burst_node.and_then(|node| self.integer(node, BURST, 0, i32::MAX as u64));
-        let Some(node) = map.node(RATE) else {
-            if let Some(node) = burst_node {
-                let what = format!("there is a `{BURST}` and no `{RATE}`");
-                self.findings.error(node.place, what, format!("write {RATE} = 100.0: requests a second"));
-            }
-            return None;
-        };
+        let burst = map.node(BURST).and_then(|node| self.integer(node, BURST, 0, i32::MAX as u64));
+        self.needed_by(map, "throttling_rate_limit = 100.0: requests a second", &[BURST]);
+        let node = map.node(RATE)?;
         let Value::Number(text) = &node.value else {
             let what = format!("`{RATE}` must be a number, not {}", node.kind());
             self.findings.error(node.place, what, "write requests a second: 0.5 or 100");
@@ -50,6 +44,16 @@ impl Reader<'_> {
         let a_second = || (rate_limit.ceil() as u64).max(u64::from(rate_limit > 0.0));
         let burst_limit = i64::try_from(burst.unwrap_or_else(a_second)).unwrap_or(i64::MAX);
         Some(Throttle { rate_limit, burst_limit })
+    }
+
+    /// One of `others` stands there, without the key that `example` begins with.
+    pub(super) fn needed_by(&mut self, map: &Map, example: &str, others: &[&str]) {
+        let key = example.split(' ').next().unwrap_or(example);
+        let other = others.iter().find_map(|other| Some((other, map.node(other)?.place)));
+        if let (None, Some((other, place))) = (map.node(key), other) {
+            let what = format!("there is a `{other}` and no `{key}`");
+            self.findings.error(place, what, format!("write {example}"));
+        }
     }
 
     /// The settings, and where those of each method stand.
