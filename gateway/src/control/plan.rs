@@ -1,5 +1,7 @@
 //! What a change will do, before it does it.
 
+mod limits;
+
 use super::candidate::{Candidate, Running, model, on_off, type_name};
 use super::kernel::Kernel;
 use super::node::Node;
@@ -27,6 +29,7 @@ pub(super) fn plan(node: &Node, next: &Candidate, open: &[OpenConnection]) -> Pl
     changes.extend(listeners(old, new));
     changes.extend(chosen_live(running, next));
     changes.extend(apis(running, next));
+    changes.extend(limits::limits(&running.loaded.document, &next.loaded.document));
     let open = || open.iter().map(|open| (open.listener, open.peer.ip()));
     let mut warnings = privacy(old, new, kernel);
     warnings.extend(limits_without_xdp(old, new, kernel));

@@ -98,6 +98,67 @@ fn every_change_of_the_files_is_said() {
     });
 }
 
+/// Who may call how often, and never a key's value.
+#[test]
+fn keys_plans_and_throttles_are_named() {
+    const VALUE: &str = "0123456789abcdefghij";
+    let limited = |key: &str, plan: &str, setting: &str, node: &str| {
+        let api = "file = \"catalog.yaml\"";
+        NODE.replace("[node]", &format!("[node]\n{node}"))
+            .replace(api, &format!("{api}\nmethod_settings.\"ping/GET\" = {{ {setting} }}"))
+            + &format!("\n{key}\n{plan}\n")
+    };
+    let key =
+        |name: &str, more: &str| format!("[[api_key]]\nname = \"{name}\"\nvalue = \"{VALUE}{name}\"\n{more}");
+    let plan = |more: &str| format!("[[usage_plan]]\nname = \"gold\"\n{more}");
+    let folder = files("REGIONAL");
+    let first = limited(
+        &format!("{}\n{}", key("one", ""), key("two", "")),
+        &plan("apis = [\"catalog\"]\nkeys = [\"one\"]\nquota_limit = 5\nquota_period = \"DAY\""),
+        "throttling_rate_limit = 5",
+        "",
+    );
+    folder.write("gateway.toml", &first);
+    block_on(async {
+        let served = serve(&folder).await;
+        assert_eq!(lines(&planned(&served).await), Vec::<String>::new());
+        let throttled = "[usage_plan.method_throttles.catalog.\"ping/GET\"]\nthrottling_rate_limit = 2";
+        let second = limited(
+            &format!("{}\n{}", key("one", "enabled = false").replace("0123", "3210"), key("three", "")),
+            &plan(&format!(
+                "apis = [\"catalog\", \"orders\"]\nkeys = [\"one\", \"three\"]\nthrottling_rate_limit = 1\n\
+                 quota_limit = 6\nquota_period = \"WEEK\"\nquota_offset = 1\n{throttled}\n\
+                 [[usage_plan]]\nname = \"iron\"\nkeys = [\"three\"]"
+            )),
+            "throttling_rate_limit = 7, caching_enabled = true",
+            "throttling_rate_limit = 50",
+        );
+        folder.write("gateway.toml", &second);
+        let plan = planned(&served).await;
+        assert_eq!(
+            lines(&plan),
+            [
+                "node throttling: no limit → 50 a second, 50 at once",
+                "api_key one: another value: whoever calls with the old one is refused",
+                "api_key one: enabled → disabled",
+                "api_key three: added, enabled",
+                "api_key two: removed: whoever calls with it is refused",
+                "usage_plan gold: apis [catalog] → [catalog, orders]",
+                "usage_plan gold: keys [one] → [one, three]",
+                "usage_plan gold: throttle of each key no limit → 1 a second, 1 at once",
+                "usage_plan gold: quota of each key 5 a day → 6 a week from its day 1 on",
+                "usage_plan gold: throttle of catalog ping/GET no limit → 2 a second, 2 at once",
+                "usage_plan iron: added",
+                "usage_plan iron: keys [] → [three]",
+                "api catalog: settings of ping/GET changed",
+                "api catalog: throttle of ping/GET 5 a second, 5 at once → 7 a second, 7 at once",
+            ]
+        );
+        let told = serde_json::to_string(&plan).unwrap();
+        assert!(!told.contains("456789abcdefghij"), "{told}");
+    });
+}
+
 #[test]
 fn the_plan_of_a_switch_says_who_will_be_kept_away_by_whom() {
     let shared = NODE.replace("apis = [\"orders\"]", "apis = [\"orders\", \"catalog\"]");
