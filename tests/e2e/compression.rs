@@ -364,8 +364,8 @@ fn a_coded_request_is_decoded_for_the_backend(io: Io) {
     assert_eq!(upstream.requests().len(), 2);
 }
 
-/// Bodies that are held as a whole have 128 MiB together: each of these takes 10 of it while it is read. A backend that is
-/// slow to answer keeps nobody's body here.
+/// Bodies that are held as a whole have 128 MiB together: each of these takes 10 of it while it is read. A backend that
+/// is slow to answer keeps nobody's body here.
 fn a_body_that_the_backend_has_takes_no_room(io: Io) {
     const BODIES: usize = 24;
     let came = Arc::new((Mutex::new(0), Condvar::new()));

@@ -26,13 +26,15 @@ pub(super) struct Kind {
 const ACCOUNTS: &str = "{account}/{region}";
 const OWN: &str = "{account}/{region}/{id}";
 const OF_API: &str = "{account}/{region}/{api}/{id}";
+const OF_DOMAIN: &str = "{account}/{region}/{domain name}/{base path}";
+const ASSOCIATION: &str = "domainNameAccessAssociationArn";
 
 #[rustfmt::skip]
 const KINDS: [Kind; 27] = [
     kind("account", "settings of accounts", ACCOUNTS, "", reads::<Account>),
     kind("apikeys", "API keys", OWN, "id", reads::<ApiKey>),
     kind("apis", "the API itself", OWN, "id", reads::<RestApi>),
-    kind("associations", "access associations of domain names", OWN, "domainNameAccessAssociationArn", reads::<Association>),
+    kind("associations", "access associations of domain names", OWN, ASSOCIATION, reads::<Association>),
     kind("authorizers", "authorizers", OF_API, "id", reads::<Authorizer>),
     kind("clientcertificates", "client certificates", OWN, "clientCertificateId", reads::<ClientCertificate>),
     kind("clientkeys", "private keys of client certificates", OWN, "", text),
@@ -45,7 +47,7 @@ const KINDS: [Kind; 27] = [
     kind("gatewayresponses", "gateway responses", OF_API, "responseType", reads::<GatewayResponse>),
     kind("hosts", "hosts of domain names", "{host}", "", text),
     kind("keys", "access keys", "{id}", "", reads::<AccessKey>),
-    kind("mappings", "base path mappings", "{account}/{region}/{domain name}/{base path}", "basePath", reads::<BasePathMapping>),
+    kind("mappings", "base path mappings", OF_DOMAIN, "basePath", reads::<BasePathMapping>),
     kind("models", "models", OF_API, "name", reads::<Model>),
     kind("resources", "resources", OF_API, "id", reads::<Resource>),
     kind("snapshots", "what was deployed", OF_API, "", deployed),

@@ -125,8 +125,8 @@ fn is_secret(kind: &str, member: &str) -> bool {
     (kind == "apikeys" && member == "value") || plain.contains("privatekey") || plain.contains("secret")
 }
 
-/// Takes the secrets out. Of text that is JSON all the same (with spaces, say), what is left is written as JSON; in text
-/// that is none nobody could tell where a secret stands.
+/// Takes the secrets out. Of text that is JSON all the same (with spaces, say), what is left is written as JSON; in
+/// text that is none nobody could tell where a secret stands.
 fn hide(key: &str, value: &mut Value) -> Result<(), Failed> {
     let kind = kind(key);
     if let Some(Value::String(text)) = value.get("$text") {

@@ -237,7 +237,7 @@ fn an_export_is_told_from_an_openapi_document() {
     )));
 }
 
-/// What stands in the store as text, because its bytes are not those that JSON is written in here, hides no secret either.
+/// What stands in the store as text, because its bytes are not those that JSON is written in here, is searched, too.
 #[test]
 fn no_form_of_an_object_lets_a_secret_out() {
     let mut store = filled();

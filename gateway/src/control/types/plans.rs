@@ -50,7 +50,7 @@ pub struct KeyShown {
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct UsageAdded {
-    /// Drawn by the process that sends it, and which of its messages this is: one that comes again is not counted again.
+    /// Drawn by the process that sends it, and which of its messages this is: what comes again is not counted again.
     #[serde(default)]
     pub from: String,
     #[serde(default)]
