@@ -1,5 +1,7 @@
 //! Every URL form, every rule of precedence, and a slow obvious oracle.
 
+mod domain_names;
+
 use super::*;
 use crate::model::SourceLimits;
 use crate::snapshot::Listener;
@@ -423,56 +425,6 @@ fn a_private_domain_name_is_reached_through_its_listeners_alone() {
     assert!(matches!(reached_at(0), Err(Refusal::Forbidden("no base path of this domain name"))));
     // Another one has the name, and is public.
     assert_eq!(reach(&table, 1, "own.example.net", "/x", None), Some((2, "/x".to_owned())));
-}
-
-/// Exact before wildcard, and of two alike the one that is private to the listener; a private name that is another
-/// listener's serves nobody, and lets no less exact one serve in its place.
-#[test]
-fn the_more_exact_domain_name_goes_first_whoever_has_it() {
-    const LISTENERS: usize = 3;
-    let door = |id: &str| ApiDoor {
-        id: id.to_owned(),
-        stage: "prod".to_owned(),
-        hosts: Vec::new(),
-        default_endpoint: true,
-        hidden: false,
-        tree: Arc::new(Tree::default().pack()),
-    };
-    // By its index: the API that the name means.
-    let names = [("a.x.org", None), ("a.x.org", Some(1)), ("*.x.org", None), ("*.x.org", Some(1))];
-    let listeners: Vec<Listener> = (0..LISTENERS).map(|at| listener((at > 0).then_some(0), None)).collect();
-    for there in 0_usize..16 {
-        let is_there = |at: usize| there & (1 << at) != 0;
-        let doors: Vec<ApiDoor> = (0..names.len()).map(|at| door(&at.to_string())).collect();
-        let ids: Vec<String> = (0..names.len()).map(|at| at.to_string()).collect();
-        let domain = |at: usize| Domain {
-            host: names[at].0,
-            base_paths: vec![Meaning { path: "", api: &ids[at], stage: Some("prod") }],
-            private: names[at].1.map(|listener| Private { listeners: vec![listener], policy: at }),
-        };
-        let domains: Vec<Domain<'_>> = (0..names.len()).filter(|at| is_there(*at)).map(domain).collect();
-        let table = Table::new(doors, &listeners, &[None; LISTENERS]).with_domains(&domains);
-        for at in 0..LISTENERS {
-            let private = |name: usize| names[name].1 == Some(at);
-            let order = [(1, 0), (3, 2)].into_iter().find_map(|(closed, open)| {
-                match (is_there(closed), is_there(open)) {
-                    (true, _) if private(closed) => Some(Some(closed)),
-                    (_, true) => Some(Some(open)),
-                    (true, false) => Some(None),
-                    (false, false) => None,
-                }
-            });
-            let expected = order.flatten().map(|api| (api, "/x".to_owned()));
-            assert_eq!(reach(&table, at, "a.x.org", "/x", None), expected, "{there:04b} on {at}");
-            let asked =
-                Asked { listener: at, host: "a.x.org", path: "/x", method: Method::Get, api_id: None };
-            if let Ok(reached) = table.reach(&asked) {
-                let own = names[reached.api].1.map(|_| reached.api);
-                assert_eq!(reached.policy, own, "a private name is never served without its policy");
-                assert!(own.is_none() || at == 1, "nor through another listener");
-            }
-        }
-    }
 }
 
 #[test]
