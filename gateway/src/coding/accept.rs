@@ -49,10 +49,16 @@ impl<'a> Accepts<'a> {
         coded.all(|name| self.weight(name) > 0)
     }
 
-    /// A bit for each coding that is known here and taken: clients with the same get the same.
+    /// A bit for each coding that is known here and taken, and one for all others: clients with the same get the same.
     pub fn bits(&self) -> u8 {
         let taken = |(_, name): &(usize, &&str)| self.weight(name.as_bytes()) > 0;
-        KNOWN.iter().enumerate().filter(taken).fold(0, |bits, (at, _)| bits | 1 << at)
+        let known = KNOWN.iter().enumerate().filter(taken).fold(0, |bits, (at, _)| bits | 1 << at);
+        let is_other = |name: &[u8]| {
+            let is = |known: &&str| name.eq_ignore_ascii_case(known.as_bytes());
+            !name.is_empty() && !KNOWN.iter().chain(&["identity"]).any(is)
+        };
+        let others = self.0.iter().any(|(name, weight)| *weight > 0 && is_other(name));
+        known | u8::from(others) << KNOWN.len()
     }
 
     fn weight(&self, name: &[u8]) -> u16 {

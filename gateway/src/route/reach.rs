@@ -193,16 +193,20 @@ impl Table {
         self.stage_of(only, path, 0)
     }
 
-    /// The more exact name goes first, whoever it belongs to; of two alike, the one that is private to the door. A
-    /// private name of other doors stands in `domains`, too, and means nothing: it hides what is less exact than it.
+    /// The more exact name goes first; of two alike, the one that is private to the door. A private name of other doors
+    /// stands in `domains`, too, and means nothing: it hides public names that are less exact, and none of the door's.
     fn domain<'t>(&'t self, door: &'t Door, host: &str) -> Option<&'t Host> {
         // Each private domain name has its entry in `domains`.
         if self.domains.is_empty() {
             return None;
         }
-        let exact = || door.domains.exact(host).or_else(|| self.domains.exact(host));
-        let wildcard = || door.domains.wildcard(host).or_else(|| self.domains.wildcard(host));
-        exact().or_else(wildcard)
+        let elsewhere = self.domains.exact(host);
+        let (hidden, public) = match elsewhere {
+            Some(elsewhere) if elsewhere.policy.is_some() => (Some(elsewhere), None),
+            public => (None, public),
+        };
+        let own = || door.domains.exact(host).or(public).or_else(|| door.domains.wildcard(host));
+        own().or(hidden).or_else(|| self.domains.wildcard(host))
     }
 
     /// `{api-id}` or `{api-id}-{vpce}`; ids may hold dashes, so the longest one wins.

@@ -17,7 +17,7 @@ use crate::refusal::{Answer, Refusal};
 use crate::upstream::Sink;
 use std::cell::Cell;
 use std::future::poll_fn;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How long a request waits for the answer that another has asked for; then it asks the backend, too.
 const WAIT: Duration = Duration::from_secs(5);
@@ -81,9 +81,10 @@ pub(super) async fn look(
         Plan::Look { ttl, warn } => (stage.lookup(&scratch.out, net::now()), ttl, warn),
         Plan::Bypass(_) | Plan::Refuse => return Ok(Found::Ask(Door::default())),
     };
+    let until = net::now() + WAIT;
     for is_last in [false, true] {
         if let Lookup::Pending(ticket) = lookup {
-            let found = Box::pin(wait(client, &scratch.head, ticket)).await;
+            let found = Box::pin(wait(client, &scratch.head, ticket, until)).await;
             let Some(found) = found else { return Ok(Found::Gone) };
             lookup = found;
         }
@@ -104,8 +105,8 @@ pub(super) async fn look(
 }
 
 /// What comes of waiting; None: the client has gone away meanwhile.
-async fn wait(client: &Client, head: &RequestHead, ticket: Ticket) -> Option<Lookup> {
-    let waited = net::timeout(WAIT, turn(ticket));
+async fn wait(client: &Client, head: &RequestHead, ticket: Ticket, until: Instant) -> Option<Lookup> {
+    let waited = net::timeout_at(until, turn(ticket));
     // Only without a body does silence on the connection tell anything.
     let waited = match head.framing() {
         Framing::None => unless_gone(&client.open.stream, head.version(), waited).await,
