@@ -49,7 +49,7 @@ fn items() -> [Vec<String>; 1] {
 
 pub(crate) fn policy(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("policy");
-    for statements in [1, 10, 100] {
+    for statements in [1, 10, 40] {
         let snapshot = snapshot(&items(), PROXY, &policy_of(statements));
         let head = request(0, PATH);
         let matched = matched(&snapshot, &head);

@@ -104,6 +104,10 @@ fn steps() -> Vec<Step> {
                 only: Filter::All,
             },
         ),
+        step(
+            "benchmarks of the rooms, once each",
+            Proof::Cargo("test -p benches --bench micro".split(' ').collect()),
+        ),
         step("end to end on io_uring", e2e(Filter::With("io_uring"))),
         step("end to end on epoll", e2e(Filter::With("epoll"))),
         step("end to end, command line", e2e(Filter::Without(APART))),
