@@ -60,8 +60,8 @@ fn one(snapshot: &Snapshot, head: &RequestHead, found: bool) {
     assert_eq!(find(black_box(snapshot), black_box(head)).is_ok(), found);
 }
 
-/// At each level but the first a literal and a parameter, and at the ends only another method than the one that is asked
-/// for. A way out at the first level may have no parameter beside it.
+/// At each level but the first a literal and a parameter, and at the ends only another method than the one asked for. A
+/// way out at the first level may have no parameter beside it.
 fn wrong_ways(way_out: bool) -> Vec<String> {
     let way = |number: usize| {
         let segment =
