@@ -209,11 +209,19 @@ fn target<'d>(
     }
     let made = |deployment: &Value| deployment["createdDate"].as_f64().unwrap_or(0.0);
     let since = with(now).map_or(f64::INFINITY, made);
-    // Dates are whole seconds: two of one second have no order, and are named by whoever wants one of them.
     let before = deployments.iter().filter(|deployment| made(deployment) < since);
-    before.max_by(|a, b| made(a).total_cmp(&made(b))).ok_or_else(|| {
+    let last = before.map(made).max_by(f64::total_cmp);
+    let mend = || format!("name one with --to: {list}");
+    // Dates are whole seconds: two of one second have no order.
+    let at = |second: Option<f64>| deployments.iter().filter(move |known| Some(made(known)) == second);
+    if at(Some(since)).count() > 1 || at(last).count() > 1 {
+        let what =
+            format!("deployments of {} were made within one second: which one came first?", api.shown());
+        return Err(Problem::new(Kind::Conflict, what, mend()));
+    }
+    at(last).next().ok_or_else(|| {
         let what = format!("no deployment of {} was made before {now}, which serves", api.stage_shown());
-        Problem::new(Kind::Conflict, what, format!("name one with --to: {list}"))
+        Problem::new(Kind::Conflict, what, mend())
     })
 }
 
@@ -236,7 +244,10 @@ mod tests {
             let problem = chosen(now, to).unwrap_err();
             assert!(problem.mend.contains("`gateway stage deployments pets`"), "{problem}");
         }
-        let same = [made("a", 10), made("b", 10)];
-        assert!(target(&api, &same, "b", None).is_err());
+        let same = [made("a", 10), made("b", 20), made("c", 20), made("d", 30)];
+        for now in ["b", "d"] {
+            let problem = target(&api, &same, now, None).unwrap_err();
+            assert!(problem.what.contains("within one second"), "{problem}");
+        }
     }
 }

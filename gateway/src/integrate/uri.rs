@@ -190,7 +190,10 @@ fn with_stage_variables(uri: &str, variables: &BTreeMap<String, String>) -> Resu
         let Some(value) = variables.get(name) else {
             return bad(
                 format!("the stage variable `{name}` is not set"),
-                format!("write `{name} = \"...\"` under [api.variables]"),
+                format!(
+                    "write `{name} = \"...\"` under [api.variables]; of an API that the AWS API made, \
+                     `gateway deploy API STAGE --variable {name}=...` sets it"
+                ),
             );
         };
         out.push_str(value);

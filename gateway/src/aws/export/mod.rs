@@ -8,7 +8,7 @@ mod security;
 mod yaml;
 
 use super::deployment::{self, Snapshot};
-use super::{Answer, Call, Fault, stage};
+use super::{Answer, Call, Fault, rest_api, stage};
 use crate::openapi::schema;
 use documentation::Documentation;
 use serde_json::{Map, Value, json};
@@ -54,6 +54,11 @@ pub(super) fn get(call: &mut Call<'_>) -> Result<Answer, Fault> {
     let extensions = Extensions::asked(call)?;
     let is_yaml = is_yaml(call.accept)?;
     let (deployment, mut snapshot) = deployment::snapshot(call, &stage.deployment_id)?;
+    // What acts without a deployment: a document of the type that the API had would open one that was closed since.
+    let live = rest_api::load(call, call.label(0))?;
+    snapshot.api.endpoint_configuration = live.endpoint_configuration;
+    snapshot.api.disable_execute_api_endpoint = live.disable_execute_api_endpoint;
+    snapshot.api.api_key_source = live.api_key_source;
     // The stage may have a documentation version, which is not the deployment's.
     if let Some(version) = &stage.documentation_version
         && let Some(parts) = call.load(&call.key("docsnapshots", &[call.label(0), version]))?

@@ -352,6 +352,29 @@ fn the_operation_answers_a_file_named_after_form_and_version() {
     );
 }
 
+/// A document of the type that the API had, applied again, would open one that was closed since.
+#[test]
+fn the_endpoint_type_is_the_one_in_force() {
+    let mut store = Memory::default();
+    let endpoint = json!({ "types": ["REGIONAL"] });
+    let text = json!({ "swagger": "2.0", "info": { "title": "a" },
+        "x-amazon-apigateway-endpoint-configuration": endpoint,
+        "paths": { "/x": { "get": { "x-amazon-apigateway-integration": { "type": "mock" } } } } });
+    let id = store.import(&text.to_string());
+    store.call("POST", &format!("/restapis/{id}/deployments"), r#"{"stageName": "prod"}"#).unwrap();
+    let close = json!({ "patchOperations": [
+        { "op": "replace", "path": "/endpointConfiguration/types/REGIONAL", "value": "PRIVATE" },
+        { "op": "replace", "path": "/disableExecuteApiEndpoint", "value": "true" },
+    ] });
+    store.call("PATCH", &format!("/restapis/{id}"), &close.to_string()).unwrap();
+    let target = format!("/restapis/{id}/stages/prod/exports/swagger?extensions=apigateway");
+    let Ok(Answer::File { body, .. }) = store.call("GET", &target, "") else { panic!() };
+    let document: Value = serde_json::from_slice(&body).unwrap();
+    let told = &document["x-amazon-apigateway-endpoint-configuration"];
+    assert_eq!(told["types"], json!(["PRIVATE"]));
+    assert_eq!(told["disableExecuteApiEndpoint"], true);
+}
+
 #[test]
 fn yaml_is_read_as_it_was_meant() {
     let document = json!({
