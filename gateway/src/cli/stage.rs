@@ -145,7 +145,8 @@ impl Rollback {
     pub(crate) fn run(&self, global: &Global) -> Result<End, Problem> {
         let api = self.stage.find(global)?;
         api.may_change("put an earlier text of that file back, then run `gateway apply`")?;
-        let now = field(&api.get(&api.stage_path())?, "/deploymentId");
+        let stage = api.get(&api.stage_path())?;
+        let now = field(&stage, "/deploymentId");
         let deployments = api.list(&api.path("/deployments"))?;
         let target = target(&api, &deployments, &now, self.to.as_deref())?;
         let to = field(target, "/id");
@@ -153,7 +154,11 @@ impl Rollback {
             let made = time(target, "/createdDate");
             let about = target["description"].as_str().filter(|about| !about.is_empty());
             let about = about.map_or(String::new(), |about| format!(", {about:?}"));
-            format!("{} {verb} deployment {to} (of {made}{about}) instead of {now}\n", api.stage_shown())
+            let canary = kept_canary(&stage);
+            format!(
+                "{} {verb} deployment {to} (of {made}{about}) instead of {now}{canary}\n",
+                api.stage_shown()
+            )
         };
         if to == now {
             let text = format!("nothing to do: {} serves deployment {now}\n", api.stage_shown());
@@ -172,6 +177,20 @@ impl Rollback {
         api.call("PATCH", &api.stage_path(), patch)?;
         told(global, &said("serves"), (&now, &to, true))
     }
+}
+
+/// A stage that is rolled back keeps its canary, which may be what was to go.
+fn kept_canary(stage: &Value) -> String {
+    let canary = &stage["canarySettings"];
+    if !canary.is_object() {
+        return String::new();
+    }
+    let (deployment, percent) =
+        (field(canary, "/deploymentId"), canary["percentTraffic"].as_f64().unwrap_or(0.0));
+    format!(
+        "; its canary keeps {percent} % on deployment {deployment}, until `aws apigateway update-stage` removes \
+         /canarySettings"
+    )
 }
 
 /// AWS's refusals say what is wrong, and not what to write.
@@ -228,6 +247,13 @@ fn target<'d>(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_canary_that_stays_is_told() {
+        assert_eq!(kept_canary(&json!({"deploymentId": "a"})), "");
+        let stage = json!({"canarySettings": {"deploymentId": "b", "percentTraffic": 12.5}});
+        assert!(kept_canary(&stage).contains("12.5 % on deployment b"), "{}", kept_canary(&stage));
+    }
 
     #[test]
     fn the_last_one_before_is_rolled_back_to() {

@@ -138,7 +138,7 @@ fn meant(reading: &Reading<'_>, wants: Wants) -> Result<Named, Problem> {
             let what = format!("this is about the whole API {shown}, not about its stage {stage:?}");
             return Err(Problem::new(Kind::Request, what, format!("write {name}")));
         }
-        (Some(stage), Wants::NewStage) => Some(stage.to_owned()),
+        (Some(stage), Wants::NewStage) if !stage.is_empty() => Some(stage.to_owned()),
         (Some(stage), _) if !reading.known.has(stage) => {
             let what = format!("API {shown} has no stage {stage:?}");
             return Err(Problem::new(Kind::Unknown, what, has(name, stages)));
@@ -287,6 +287,7 @@ mod tests {
                 Wants::Stage,
                 "has 2 stages: which one is meant?\n    it has: prod, test; write pets.prod",
             ),
+            ("pets.", Wants::NewStage, "API pets (p1) has no stage \"\"\n    it has: prod, test"),
             ("pets.nope", Wants::Stage, "API pets (p1) has no stage \"nope\"\n    it has: prod, test"),
             ("pets nope", Wants::Either, "API pets (p1) has no stage \"nope\""),
             ("t2", Wants::Stage, "API twin (t2) has no stage yet\n    `gateway deploy twin STAGE` makes one"),
