@@ -2,6 +2,7 @@
 
 use crate::cache;
 use crate::guard::BodyModels;
+use crate::guard::authorizer::Authorizer;
 use crate::guard::endpoint::CidrSet;
 use crate::guard::offence::Thresholds;
 use crate::guard::origin::Front;
@@ -152,7 +153,7 @@ pub struct Method {
     pub is_limited: bool,
     /// There is a `body`, or the API codes and decodes.
     pub touches_bodies: bool,
-    pub authorization: crate::model::Authorization,
+    pub authorization: Authorization,
     /// `method.request.querystring.type`, sorted; empty when no validator checks them.
     pub required_parameters: Box<[String]>,
     /// None: caching is turned on for none of its requests. In a box: what all requests read comes next.
@@ -172,6 +173,16 @@ pub struct Method {
 }
 
 const _: () = assert!(std::mem::offset_of!(Method, integration) <= 56);
+
+/// Who says whether a caller may call a method.
+#[derive(Clone, Debug, Default)]
+pub enum Authorization {
+    #[default]
+    None,
+    AwsIam,
+    /// None: one that cannot be asked.
+    Authorizer(Option<Arc<Authorizer>>),
+}
 
 /// Who may call a method of the stage, and how often.
 #[derive(Debug, Default)]

@@ -74,6 +74,10 @@ fn methods_that_want_what_is_not_supported_let_nobody_pass(io: Io) {
             client.request("GET", path, "localhost", &[("x-api-key", "k"), ("Authorization", "t")]);
         assert!([401, 403, 500].contains(&response.status), "{path}: {}", response.status);
     }
+    // Who brings nothing is told so before the authorizer would be asked.
+    let nobody = client.get("/prod/auth");
+    assert_eq!((nobody.status, nobody.text()), (401, r#"{"message":"Unauthorized"}"#));
+    assert_eq!(nobody.field("x-amzn-errortype"), Some("UnauthorizedException"));
     assert_eq!(upstream.connections(), 0);
     assert_eq!(client.get("/prod/free").status, 200);
 }

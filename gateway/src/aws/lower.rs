@@ -165,7 +165,7 @@ pub(super) fn rest_api(
         },
         policy: policy.map(|policy| (policy, AT)),
         gateway_responses: snapshot.gateway_responses.iter().filter_map(gateway_response).collect(),
-        authorizers: Vec::new(),
+        authorizers: snapshot.authorizers.iter().filter_map(authorizer).collect(),
         models: snapshot.models.iter().filter_map(model).collect(),
         resources: resources(snapshot),
     })
@@ -234,6 +234,24 @@ fn model(model: &Value) -> Option<model::Model> {
     let text = model["schema"].as_str().unwrap_or_default();
     let schema = serde_json::from_str(text).unwrap_or_else(|_| Value::from(text));
     Some(model::Model { name: model["name"].as_str()?.to_owned(), schema, place: AT })
+}
+
+/// Under its id, by which methods name it.
+fn authorizer(authorizer: &Value) -> Option<model::Authorizer> {
+    let text = |name: &str| authorizer[name].as_str().map(str::to_owned);
+    let arns = authorizer["providerARNs"].as_array().into_iter().flatten();
+    Some(model::Authorizer {
+        name: text("id")?,
+        auth_type: text("authType"),
+        kind: text("type")?,
+        uri: text("authorizerUri"),
+        credentials: text("authorizerCredentials"),
+        identity_source: text("identitySource"),
+        identity_validation_expression: text("identityValidationExpression"),
+        result_ttl_seconds: authorizer["authorizerResultTtlInSeconds"].as_i64(),
+        provider_arns: arns.filter_map(|arn| Some(arn.as_str()?.to_owned())).collect(),
+        jwt_configuration: authorizer.get("jwtConfiguration").cloned(),
+    })
 }
 
 fn authorization(method: &Method) -> Authorization {

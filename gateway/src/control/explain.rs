@@ -322,11 +322,12 @@ fn reason(refusal: &Refusal) -> String {
         Refusal::Throttled(Limit::Method) => "the stage's rate for this method is spent".into(),
         Refusal::Throttled(Limit::Account) => "the account's rate in its region is spent".into(),
         Refusal::QuotaExceeded => "the API key's quota of the period is used up".into(),
+        Refusal::Unauthorized(why) => format!("the caller is nobody: {why}"),
         Refusal::IamRequired => {
             "the method requires AWS_IAM, which is not supported yet: nobody passes".into()
         }
         Refusal::AuthorizerRequired => {
-            "the method requires an authorizer, which is not supported yet: nobody passes".into()
+            "the method requires an authorizer, and authorizers are not asked yet: nobody passes".into()
         }
         Refusal::MissingParameters(names) => format!("required parameters are missing: {}", names.join(", ")),
         Refusal::InvalidBody(why) => format!("the body does not fit its model: {why}"),

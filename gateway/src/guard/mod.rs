@@ -1,5 +1,6 @@
 //! May the request pass? Pure rules; the only way to a `Permit`.
 
+pub mod authorizer;
 pub mod ban;
 mod body;
 pub mod endpoint;
@@ -16,10 +17,9 @@ pub use body::{BodyModels, check_body};
 
 use crate::http::RequestHead;
 use crate::mapping::query_values;
-use crate::model::Authorization;
 use crate::refusal::Refusal;
 use crate::route::Match;
-use crate::snapshot::{Api, ListenerIndex, Method, Snapshot};
+use crate::snapshot::{Api, Authorization, ListenerIndex, Method, Snapshot};
 use plan::Client;
 use std::net::IpAddr;
 use std::time::Instant;
@@ -84,14 +84,27 @@ pub fn permit<'s>(
         // With an authorizer only an explicit Deny counts before it has spoken.
         match policy.evaluate(&request) {
             Err(Refusal::PolicyDenied { explicit: false, .. })
-                if method.authorization != Authorization::None => {}
+                if !matches!(method.authorization, Authorization::None) => {}
             verdict => verdict?,
         }
     }
-    match method.authorization {
+    match &method.authorization {
         Authorization::None => {}
         Authorization::AwsIam => return Err(Refusal::IamRequired),
-        Authorization::Authorizer(_) => return Err(Refusal::AuthorizerRequired),
+        Authorization::Authorizer(authorizer) => {
+            let request = authorizer::Request {
+                api: Some(api),
+                method: Some(method),
+                matched: Some(&matched),
+                head,
+                source,
+                unix_s: moment.unix_s,
+            };
+            if let Some(authorizer) = authorizer {
+                authorizer.identity(&request)?;
+            }
+            return Err(Refusal::AuthorizerRequired);
+        }
     }
     let client = limit::admit(snapshot, (matched.api, api), method, head, moment)?;
     let missing = missing_parameters(method, head, &matched);

@@ -52,6 +52,7 @@ impl Offence {
             | Refusal::PolicyDenied { .. }
             | Refusal::InvalidationDenied
             | Refusal::InvalidApiKey(_)
+            | Refusal::Unauthorized(_)
             | Refusal::IamRequired => Some(Self::Unauthorized),
             Refusal::NoRoute => Some(Self::NoRoute),
             Refusal::Throttled(_) | Refusal::QuotaExceeded => Some(Self::Throttled),

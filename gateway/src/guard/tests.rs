@@ -301,8 +301,23 @@ fn guards_speak_in_their_order() {
     // With an authorizer, silence is not yet a no.
     assert_eq!(verdict(method(everything), Some(silent.clone()), PLAIN), Err(Refusal::IamRequired));
     assert!(denied(false)(&verdict(method(|_| {}), Some(silent), PLAIN).unwrap_err()));
-    let named = |m: &mut Method| m.authorization = Authorization::Authorizer("jwt".to_owned());
+    let named = |m: &mut Method| m.authorization = Authorization::Authorizer(None);
     assert_eq!(verdict(method(named), None, PLAIN), Err(Refusal::AuthorizerRequired));
+    let asked = |source: &str| {
+        let identity_source = Some(source.to_owned());
+        let from = crate::model::Authorizer { kind: "REQUEST".into(), identity_source, ..Default::default() };
+        let authorizer = authorizer::Authorizer::new(&from, &Default::default()).unwrap();
+        method(|m| {
+            everything(m);
+            m.authorization = Authorization::Authorizer(Some(Arc::new(authorizer)));
+        })
+    };
+    // Before keys and parameters.
+    let nobody = verdict(asked("method.request.querystring.q"), None, PLAIN);
+    assert!(matches!(nobody, Err(Refusal::Unauthorized(_))), "{nobody:?}");
+    let facts =
+        "context.stage,context.requestId,context.requestTime,context.identity.sourceIp,context.resourcePath";
+    assert_eq!(verdict(asked(facts), None, PLAIN), Err(Refusal::AuthorizerRequired));
     let keyed = |m: &mut Method| {
         everything(m);
         m.authorization = Authorization::None;

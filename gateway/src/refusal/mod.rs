@@ -29,6 +29,9 @@ pub enum Refusal {
     /// 403 Forbidden: the method wants an API key and there is none that a usage plan of the stage holds; the text says
     /// why, for `explain`.
     InvalidApiKey(&'static str),
+    /// 401 Unauthorized: the request does not bring what the method's authorizer is asked with; the text says what, for
+    /// `explain` and the log.
+    Unauthorized(&'static str),
     /// The method wants IAM or an authorizer: not supported yet, so nobody passes.
     IamRequired,
     AuthorizerRequired,
@@ -143,6 +146,7 @@ impl Refusal {
             | Self::PolicyDenied { .. }
             | Self::InvalidationDenied
             | Self::InvalidApiKey(_)
+            | Self::Unauthorized(_)
             | Self::IamRequired
             | Self::AuthorizerRequired
             | Self::MissingParameters(_)

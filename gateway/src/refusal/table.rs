@@ -74,6 +74,7 @@ pub(super) fn builtin(refusal: &Refusal) -> Builtin {
             silent(T::AccessDenied, 403, "AccessDeniedException")
         }
         Refusal::InvalidApiKey(_) => typed(T::InvalidApiKey, 403, "ForbiddenException", "Forbidden"),
+        Refusal::Unauthorized(_) => typed(T::Unauthorized, 401, "UnauthorizedException", "Unauthorized"),
         Refusal::AuthorizerRequired => {
             silent(T::AuthorizerConfigurationError, 500, "AuthorizerConfigurationException")
         }

@@ -38,7 +38,7 @@ fn api(gateway_responses: GatewayResponses) -> Api {
             parameters: vec!["id".to_owned()],
             resource_id: "abc123".to_owned(),
             http_method: "ANY".to_owned(),
-            authorization: crate::model::Authorization::None,
+            authorization: crate::snapshot::Authorization::None,
             is_limited: false,
             limits: None,
             touches_bodies: false,
@@ -98,6 +98,7 @@ fn before_the_execution() {
         (Refusal::InvalidApiKey("x"), forbidden),
         (denied(false), (403, "AccessDeniedException", implicit, false)),
         (denied(true), (403, "AccessDeniedException", explicit, false)),
+        (Refusal::Unauthorized("x"), (401, "UnauthorizedException", r#"{"message":"Unauthorized"}"#, false)),
         (
             Refusal::AuthorizerRequired,
             (500, "AuthorizerConfigurationException", r#"{"message":null}"#, false),

@@ -1,6 +1,7 @@
 //! One API: its methods, its resource tree, its policy and its gateway responses.
 
 use super::Compiler;
+use super::authorizer;
 use super::body::Schemas;
 use super::part::MadeFrom;
 use crate::config::ApiEntry;
@@ -20,6 +21,7 @@ impl Compiler<'_> {
         let throttle = self.account_throttle(made_from);
         let mut methods = Vec::new();
         let mut schemas = Schemas::default();
+        let authorizers = self.authorizers(entry, api);
         for resource in &api.resources {
             let parameters = match parameters_of(&resource.path) {
                 Ok(parameters) => parameters,
@@ -42,6 +44,7 @@ impl Compiler<'_> {
                     body,
                     is_limited: limits.is_some() || throttle.is_some(),
                     limits,
+                    authorization: authorizer::of(method, &authorizers),
                     ..self.method(made_from, &resource.path, &parameters, method)
                 });
             }
@@ -110,7 +113,7 @@ impl Compiler<'_> {
             parameters: parameters.to_vec(),
             resource_id,
             http_method: method.http_method.clone(),
-            authorization: method.authorization.clone(),
+            authorization: snapshot::Authorization::None,
             is_limited: false,
             limits: None,
             required_parameters: match method.validate_parameters {

@@ -1,6 +1,7 @@
 //! Model + node → Snapshot.
 
 mod api;
+mod authorizer;
 mod body;
 mod cache;
 mod domain;

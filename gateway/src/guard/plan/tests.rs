@@ -9,7 +9,7 @@ use crate::guard::{Moment, Permit, permit};
 use crate::http::{self, HeadLimits, RequestHead};
 use crate::integrate::Integration;
 use crate::model::EndpointType::Regional;
-use crate::model::{ApiKeySource, Authorization, PlanKey, PlanStage, QuotaPeriod, SourceLimits};
+use crate::model::{ApiKeySource, PlanKey, PlanStage, QuotaPeriod, SourceLimits};
 use crate::route::{ApiDoor, Asked, Table as Routes, Tree, parameters_of};
 use crate::snapshot::{Listener, MethodLimits, Snapshot};
 use std::time::{Duration, Instant};
@@ -28,7 +28,7 @@ fn method(verb: &str) -> Method {
         parameters: parameters_of("/pets/{id}").unwrap(),
         resource_id: "r".to_owned(),
         http_method: verb.to_owned(),
-        authorization: Authorization::None,
+        authorization: crate::snapshot::Authorization::None,
         is_limited: true,
         touches_bodies: false,
         body: None,

@@ -83,7 +83,7 @@ fn snapshot(path: &str, integration: &model::Integration) -> Snapshot {
         parameters: parameters_of(path).unwrap(),
         resource_id: "abc123".to_owned(),
         http_method: "ANY".to_owned(),
-        authorization: model::Authorization::None,
+        authorization: snapshot::Authorization::None,
         is_limited: false,
         limits: None,
         touches_bodies: false,

@@ -171,11 +171,19 @@ fn lowered(snapshot: &Snapshot, with_models: bool) -> crate::model::RestApi {
             }
         }
         if let crate::model::Authorization::Authorizer(id) = &mut method.authorization {
-            let same = |found: &&Value| found["id"].as_str() == Some(id);
-            *id = snapshot.authorizers.iter().find(same).unwrap()["name"].to_string();
+            *id = authorizer_name(snapshot, id);
         }
     }
+    for authorizer in &mut api.authorizers {
+        authorizer.name = authorizer_name(snapshot, &authorizer.name);
+    }
+    api.authorizers.sort_by(|a, b| a.name.cmp(&b.name));
     api
+}
+
+fn authorizer_name(snapshot: &Snapshot, id: &str) -> String {
+    let same = |found: &&Value| found["id"].as_str() == Some(id);
+    snapshot.authorizers.iter().find(same).unwrap()["name"].to_string()
 }
 
 #[test]
