@@ -62,10 +62,37 @@ fails(
     **at,
     authorizerId=made["id"],
 )
-fails(aws.test_invoke_authorizer, "BadRequestException", None, 400, **at, authorizerId=made["id"])
+aws.update_authorizer(
+    **at,
+    authorizerId=made["id"],
+    patchOperations=[dict(op="replace", path="/identityValidationExpression", value="^Bearer [a-z]+$")],
+)
+asked = {**at, "authorizerId": made["id"]}
+for headers, status, says in [
+    ({}, 401, "UnauthorizedException"),
+    ({"Authorization": "Basic abc"}, 401, "identityValidationExpression"),
+    ({"authorization": "Bearer secretsecret"}, 500, "AuthorizerConfigurationException"),
+]:
+    answer = aws.test_invoke_authorizer(**asked, headers=headers)
+    assert answer["clientStatus"] == status and says in answer["log"], answer
+    assert f"Starting authorizer: {made['id']} for request: " in answer["log"], answer
+    assert "Bearer secret" not in answer["log"] and isinstance(answer["latency"], int), answer
+    assert "policy" not in answer and "principalId" not in answer, answer
+answer = aws.test_invoke_authorizer(**asked, multiValueHeaders={"Authorization": ["Bearer abc"]})
+assert "Incoming identity: ****er abc\n" in answer["log"], answer
+fails(
+    aws.test_invoke_authorizer,
+    "NotFoundException",
+    "Invalid Authorizer identifier specified",
+    404,
+    **at,
+    authorizerId="none",
+)
 aws.create_deployment(**at, stageName="guarded")
-status, _ = call("/guarded/x", headers={"Authorization": "anything"})
-assert status in (401, 500), "nobody passes a guard that nobody asks"
+assert call("/guarded/x") == (401, '{"message":"Unauthorized"}'), call("/guarded/x")
+assert call("/guarded/x", headers={"Authorization": "Basic abc"})[0] == 401
+status, _ = call("/guarded/x", headers={"Authorization": "Bearer abc"})
+assert status == 500, "nobody passes a guard that nobody asks"
 assert call("/prod/x") == second, "what is deployed on another stage stays"
 
 # A document's authorizers come with its methods.

@@ -224,13 +224,3 @@ paths = {item["path"] for item in aws.get_resources(restApiId=new["id"])["items"
 assert paths == {"/", "/c"}, paths
 assert call(where + "/a/b") == (200, '"imported"'), "what is deployed stays until the next deployment"
 fails(aws.import_rest_api, "BadRequestException", "Unable to build importer with provided input.", body=b" ")
-
-# What is not there says so.
-fails(
-    aws.test_invoke_authorizer,
-    "BadRequestException",
-    "TestInvokeAuthorizer is not supported by this gateway yet: a method with an authorizer lets nobody pass",
-    400,
-    **at,
-    authorizerId="none",
-)

@@ -200,7 +200,7 @@ pub(super) fn delete(call: &mut Call<'_>) -> Result<Answer, Fault> {
     Ok(Answer::Nothing)
 }
 
-fn load(call: &Call<'_>) -> Result<Authorizer, Fault> {
+pub(super) fn load(call: &Call<'_>) -> Result<Authorizer, Fault> {
     let found = call.load(&call.key("authorizers", &[call.label(0), call.label(1)]))?;
     found.ok_or_else(|| Fault::not_found("Invalid Authorizer identifier specified"))
 }

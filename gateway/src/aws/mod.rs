@@ -46,7 +46,7 @@ pub use lower::{
 pub use operations::{OPERATIONS, Operation, find};
 pub use rest_api::{name_of, policy_warning, policy_warnings};
 pub use sigv4::{Authorization, Credential, Signed};
-pub use test_invoke::TestInvocation;
+pub use test_invoke::{Test, TestAuthorization, TestInvocation, TestRequest};
 pub use usage::{KINDS as PLAN_KINDS, plans, used_key, used_on};
 
 use crate::mapping::decode_form;
@@ -102,7 +102,7 @@ pub enum Answer {
         body: Vec<u8>,
     },
     /// Not an answer yet: somebody has to try it.
-    Test(Box<TestInvocation>),
+    Test(Box<Test>),
 }
 
 type Run = fn(&mut Call<'_>) -> Result<Answer, Fault>;

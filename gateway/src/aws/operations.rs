@@ -32,7 +32,6 @@ impl Operation {
                 "export the API (GetExport, or the OpenAPI document that it was made of) and generate a client of it, \
                  with openapi-generator for example"
             }
-            "TestInvokeAuthorizer" => "a method with an authorizer lets nobody pass",
             _ => "",
         }
     }
@@ -137,7 +136,7 @@ pub const OPERATIONS: &[Operation] = &[
     op("DeleteRestApi", "DELETE", "/restapis/{restapi_id}", 202, Some(rest_api::delete)),
     op("CreateAuthorizer", "POST", "/restapis/{restapi_id}/authorizers", 201, Some(authorizer::create)),
     op("GetAuthorizers", "GET", "/restapis/{restapi_id}/authorizers", 200, Some(authorizer::list)),
-    op("TestInvokeAuthorizer", "POST", AUTHORIZER, 200, None),
+    op("TestInvokeAuthorizer", "POST", AUTHORIZER, 200, Some(test_invoke::authorize)),
     op("GetAuthorizer", "GET", AUTHORIZER, 200, Some(authorizer::get)),
     op("UpdateAuthorizer", "PATCH", AUTHORIZER, 200, Some(authorizer::update)),
     op("DeleteAuthorizer", "DELETE", AUTHORIZER, 202, Some(authorizer::delete)),

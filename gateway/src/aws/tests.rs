@@ -94,7 +94,7 @@ impl Bench {
             Answer::Nothing => Value::Null,
             Answer::Json(value) => value,
             Answer::File { body, .. } => Value::String(String::from_utf8_lossy(&body).into_owned()),
-            Answer::Test(test) => Value::String(test.resource_path),
+            Answer::Test(test) => Value::String(format!("{test:?}")),
         })
     }
 

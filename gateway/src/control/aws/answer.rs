@@ -3,7 +3,9 @@
 use super::publish::is_served;
 use super::random::{self, LOWER};
 use super::{Auth, Aws, findings, keys, test_invoke};
-use crate::aws::{self, Answer, Authorization, Call, Credential, Effect, Fault, Operation, Overlaid, Signed};
+use crate::aws::{
+    self, Answer, Authorization, Call, Credential, Effect, Fault, Operation, Overlaid, Signed, Test,
+};
 use crate::control::cache;
 use crate::control::node::Node;
 use crate::control::types::{Kind, OperationAnswer, OperationRequest, Problem};
@@ -84,7 +86,10 @@ async fn serve(node: &Node, parts: &Parts, body: &[u8]) -> Result<Reply, Fault> 
 async fn carry_out(node: &Node, asked: &Asked<'_>) -> Result<Answer, Fault> {
     findings::before(node, asked).await?;
     let mut answer = match run(node, asked).await? {
-        Answer::Test(test) => Answer::Json(test_invoke::invoke(node, *test).await?),
+        Answer::Test(test) => Answer::Json(match *test {
+            Test::Method(test) => test_invoke::invoke(node, test).await?,
+            Test::Authorizer(test) => test_invoke::authorize(node, &test)?,
+        }),
         answer => answer,
     };
     findings::after(node, asked, &mut answer).await?;

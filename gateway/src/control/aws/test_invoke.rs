@@ -1,7 +1,13 @@
-//! TestInvokeMethod: the data plane's own functions, asked from here: route, validation, mapping, the call itself.
+//! TestInvokeMethod and TestInvokeAuthorizer: the data plane's own functions, asked from here: route, validation,
+//! mapping, the call itself.
+
+mod authorizer;
+mod log;
+
+pub(super) use authorizer::authorize;
 
 use super::random;
-use crate::aws::{Fault, TestInvocation};
+use crate::aws::{Fault, TestInvocation, TestRequest};
 use crate::config::{self, ApiEntry, Document, Loaded, Owner, Remembered, Sources};
 use crate::control::node::Node;
 use crate::control::resolve;
@@ -13,9 +19,10 @@ use crate::model::{Place, Release};
 use crate::refusal::{Answer, Refusal, RefusedRequest};
 use crate::route::{Asked, Match, Reached};
 use crate::snapshot::Snapshot;
+use log::{Log, cut};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
-use std::fmt::{Display, Write};
+use std::fmt::Write;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -27,17 +34,16 @@ use tokio::net::TcpStream;
 const STAGE: &str = "test-invoke-stage";
 /// Of a backend's answer: AWS's largest payload.
 const BODY_BYTES_MAX: usize = 10 << 20;
-/// Of a map or a body in the log; what is longer is cut.
-const SHOWN_BYTES_MAX: usize = 998;
 const INTERIM_MAX: usize = 8;
 
 /// The answer of the operation.
 pub(super) async fn invoke(node: &Node, test: TestInvocation) -> Result<Value, Fault> {
     let begun = instant();
-    let snapshot = snapshot_of(&node.started_with.document, &test)?;
-    let (head, path) = head_of(&test)?;
+    let snapshot = snapshot_of(&node.started_with.document, &test.request)?;
+    let (head, path) = head_of(&test.request, &test.resource_path)?;
     let (request_id, via) = (random::uuid(), Via::default());
     let mut log = Log::new(&request_id);
+    log.line(format_args!("Starting execution for request: {request_id}"));
     let trace_id = format!("Root=1-{:08x}-{}", seconds(), &request_id.replace('-', "")[..24]);
     let facts = Facts {
         request_id: &request_id,
@@ -50,7 +56,13 @@ pub(super) async fn invoke(node: &Node, test: TestInvocation) -> Result<Value, F
         drawn: 0,
     };
     let matched = matched(&snapshot, &head, &path);
-    let request = Request { snapshot: &snapshot, head: &head, facts: &facts, test: &test };
+    let request = Request {
+        snapshot: &snapshot,
+        head: &head,
+        facts: &facts,
+        test: &test.request,
+        resource_path: &test.resource_path,
+    };
     log.request(&request, matched.as_ref());
     let answer = match request.answer(matched.clone(), &mut log).await {
         Ok(answer) => answer,
@@ -88,8 +100,8 @@ fn shown(answer: &Answer, log: String, latency: u64) -> Value {
     })
 }
 
-/// The API with its one method, compiled as a stage would be.
-fn snapshot_of(document: &Document, test: &TestInvocation) -> Result<Snapshot, Fault> {
+/// The API with what of it is tested, compiled as a stage would be.
+fn snapshot_of(document: &Document, test: &TestRequest) -> Result<Snapshot, Fault> {
     let entry = ApiEntry {
         name: STAGE.into(),
         id: Some(test.id.clone()),
@@ -122,9 +134,9 @@ fn snapshot_of(document: &Document, test: &TestInvocation) -> Result<Snapshot, F
 }
 
 /// The request's head, and its path. Where nothing is said of the path, it is the resource's, braces and all.
-fn head_of(test: &TestInvocation) -> Result<(RequestHead, String), Fault> {
+fn head_of(test: &TestRequest, resource_path: &str) -> Result<(RequestHead, String), Fault> {
     let invalid = |what: &str| Fault::bad_request(format!("Invalid request for test invocation: {what}"));
-    let literal = test.resource_path.replace('{', "%7B").replace('}', "%7D");
+    let literal = resource_path.replace('{', "%7B").replace('}', "%7D");
     let target = test.path_with_query_string.clone().unwrap_or(literal);
     let mut text = format!("{} {target} HTTP/1.1\r\n", test.http_method);
     let given = |name: &str| test.headers.iter().any(|(known, _)| known.eq_ignore_ascii_case(name));
@@ -167,7 +179,8 @@ struct Request<'a> {
     snapshot: &'a Snapshot,
     head: &'a RequestHead,
     facts: &'a Facts<'a>,
-    test: &'a TestInvocation,
+    test: &'a TestRequest,
+    resource_path: &'a str,
 }
 
 impl Request<'_> {
@@ -299,26 +312,10 @@ async fn more(stream: &mut TcpStream, unread: &mut Vec<u8>) -> Result<usize, Ref
     Ok(read)
 }
 
-/// What AWS tells of a test, line by line.
-struct Log {
-    text: String,
-}
-
 impl Log {
-    fn new(request_id: &str) -> Self {
-        let mut log = Self { text: format!("Execution log for request {request_id}\n") };
-        log.line(format_args!("Starting execution for request: {request_id}"));
-        log
-    }
-
-    fn line(&mut self, line: impl Display) {
-        let _ = writeln!(self.text, "{} : {line}", java_date(seconds()));
-    }
-
     fn request(&mut self, request: &Request<'_>, matched: Option<&Match>) {
-        let Request { test, head, snapshot, .. } = request;
-        let path = &test.resource_path;
-        self.line(format_args!("HTTP Method: {}, Resource Path: {path}", test.http_method));
+        let Request { test, head, snapshot, resource_path, .. } = request;
+        self.line(format_args!("HTTP Method: {}, Resource Path: {resource_path}", test.http_method));
         let method = matched.and_then(|matched| snapshot.apis.first()?.methods.get(matched.method));
         let captured = method.zip(matched).map(|(method, matched)| {
             let value =
@@ -333,69 +330,6 @@ impl Log {
         self.fields("Method request headers", headers);
         self.body("Method request body before transformations", test.body.as_bytes());
     }
-
-    fn fields<'f>(&mut self, what: &str, fields: impl Iterator<Item = (&'f str, &'f [u8])>) {
-        let secret =
-            |name: &str| ["authorization", "x-api-key"].iter().any(|known| name.eq_ignore_ascii_case(known));
-        let shown = |(name, value): (&str, &[u8])| match secret(name) {
-            true => format!("{name}={}", masked(&String::from_utf8_lossy(value))),
-            false => format!("{name}={}", String::from_utf8_lossy(value)),
-        };
-        let fields: Vec<String> = fields.map(shown).collect();
-        self.line(format_args!("{what}: {{{}}}", cut(&fields.join(", "))));
-    }
-
-    fn body(&mut self, what: &str, body: &[u8]) {
-        self.line(format_args!("{what}: {}", cut(&String::from_utf8_lossy(body))));
-    }
-
-    fn refused(&mut self, refusal: &Refusal) {
-        match refusal {
-            Refusal::MissingParameters(names) => {
-                let names = names.join(", ");
-                self.line(format_args!(
-                    "Execution failed due to validation error: Missing required request parameters: [{names}]"
-                ));
-            }
-            Refusal::InvalidBody(why) => {
-                self.line(format_args!(
-                    "Request body does not match model schema for content type application/json: {why}"
-                ));
-            }
-            Refusal::ApiConfiguration(why) | Refusal::IntegrationBroken(why) => {
-                self.line(format_args!("Execution failed due to configuration error: {why}"));
-            }
-            Refusal::IntegrationUnreachable => {
-                self.line("Execution failed due to a network error communicating with endpoint");
-            }
-            Refusal::IntegrationTimeout => self.line("Execution failed due to a timeout error"),
-            other => self.line(format_args!("Execution failed: {other:?}")),
-        }
-    }
-}
-
-/// All but the last six characters are hidden, as AWS hides credentials.
-fn masked(text: &str) -> String {
-    let hidden = text.chars().count().saturating_sub(6);
-    text.chars().enumerate().map(|(at, c)| if at < hidden { '*' } else { c }).collect()
-}
-
-fn cut(text: &str) -> String {
-    let end = text.char_indices().map(|(at, _)| at).find(|at| *at >= SHOWN_BYTES_MAX);
-    end.map_or_else(|| text.to_owned(), |end| format!("{} [TRUNCATED]", &text[..end]))
-}
-
-/// `Sun Nov 22 17:00:00 UTC 2026`
-fn java_date(seconds: u64) -> String {
-    let mut date = Vec::new();
-    http::write_date(&mut date, seconds);
-    let date = String::from_utf8_lossy(&date).into_owned();
-    match date.split_whitespace().collect::<Vec<_>>().as_slice() {
-        [weekday, day, month, year, time, _] => {
-            format!("{} {month} {day} {time} UTC {year}", weekday.trim_end_matches(','))
-        }
-        _ => date,
-    }
 }
 
 #[allow(clippy::disallowed_methods)] // how long a test took: only told
@@ -409,23 +343,4 @@ fn since_epoch() -> Duration {
 
 fn seconds() -> u64 {
     since_epoch().as_secs()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn lines_begin_with_the_date_as_java_writes_it() {
-        assert_eq!(java_date(1_795_366_800), "Sun Nov 22 17:00:00 UTC 2026");
-    }
-
-    #[test]
-    fn what_is_secret_or_long_is_not_told() {
-        assert_eq!(masked("abcdefghij"), "****efghij");
-        assert_eq!(masked("abc"), "abc");
-        assert_eq!(cut("short"), "short");
-        let long = cut(&"ä".repeat(600));
-        assert!(long.ends_with("ä [TRUNCATED]") && long.len() <= SHOWN_BYTES_MAX + 14, "{}", long.len());
-    }
 }
