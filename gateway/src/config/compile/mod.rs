@@ -121,7 +121,7 @@ pub fn compile_after(
     compiler.check_shared(&listeners, &apis, &parts);
     compiler.check_limits(&listeners);
     let plans = compiler.plans(loaded, before.map(|before| before.plans), &index_of, &apis);
-    let routes = Table::new(doors, &listeners, &compiler.only_apis(&listeners, &apis));
+    let routes = Table::new(doors, &listeners, &compiler.only_apis(&listeners, &apis, &parts));
     let (routes, domain_policies) = compiler.with_domains(routes);
     let warnings = warnings(compiler.findings, loaded)?;
     let vpc = |vpc: &super::Vpc| snapshot::Vpc { id: vpc.id.clone(), cidrs: CidrSet::new(&vpc.cidrs) };

@@ -5,6 +5,7 @@ use crate::config::{Listener, XdpMode};
 use crate::guard::endpoint::serves;
 use crate::model::{EndpointType, Place, Severity, SourceLimits};
 use crate::snapshot::{self, ApiIndex};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// The APIs that the listener serves, whoever asks.
@@ -33,6 +34,7 @@ impl Compiler<'_> {
         &self,
         listeners: &[snapshot::Listener],
         apis: &[Arc<snapshot::Api>],
+        parts: &[Part],
     ) -> Vec<Option<ApiIndex>> {
         let written = self.document.apis.iter().filter(|entry| entry.owner.is_none()).count();
         if written == 0 {
@@ -40,11 +42,7 @@ impl Compiler<'_> {
         }
         // What is made through the AWS API later takes nothing from whoever calls a file's API without its host. The
         // files' APIs go first.
-        let is_written = |api: &&Arc<snapshot::Api>| {
-            let entry = self.document.apis.iter().find(|entry| entry.name == api.name);
-            entry.is_some_and(|entry| entry.owner.is_none())
-        };
-        let apis = &apis[..apis.iter().take_while(is_written).count()];
+        let apis = &apis[..parts.iter().take_while(|part| !part.is_stored()).count()];
         let whole = apis.len() == written;
         let only = |(entry, listener): (&Listener, &snapshot::Listener)| {
             let named = entry.apis.as_ref().map_or(written, Vec::len);
@@ -120,16 +118,17 @@ impl Compiler<'_> {
         parts: &[Part],
     ) {
         let document = self.document;
-        for (index, api) in apis.iter().enumerate() {
-            if listeners.iter().any(|listener| served(listener, apis).any(|served| served == index)) {
-                continue;
-            }
-            let Some(entry) = document.apis.iter().find(|entry| entry.name == api.name) else { continue };
+        let mut unreachable: BTreeSet<ApiIndex> = (0..apis.len()).collect();
+        for listener in listeners {
+            served(listener, apis).for_each(|index| _ = unreachable.remove(&index));
+        }
+        for index in unreachable {
+            let (api, part) = (&apis[index], &parts[index]);
+            let entry = &part.made_from.entry;
             let (what, instead) = match api.endpoint_type {
                 EndpointType::Private => ("is PRIVATE and no listener of a VPC serves it", "a `vpc`"),
                 _ => ("is public and no public listener serves it", "neither `vpc` nor `apis`"),
             };
-            let part = &parts[index];
             if part.is_stored() {
                 let (file, what) = (part.shown(), format!("it {what}"));
                 let instead = format!("write a [[listener]] with {instead} in gateway.toml");
