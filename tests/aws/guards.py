@@ -177,7 +177,6 @@ fails(
     documentationVersion="2.0",
 )
 
-# Templates of models; SDKs.
+# Templates of models.
 template = aws.get_model_template(**at, modelName="Error")["value"]
 assert template == "#set($inputRoot = $input.path('$'))\n{\n  \"message\" : \"$inputRoot.message\"\n}", template
-fails(aws.get_sdk, "BadRequestException", None, 400, **stage, sdkType="javascript")

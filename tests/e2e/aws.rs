@@ -182,6 +182,12 @@ fn authorizers_documentation_links_and_certificates_are_kept_and_guard() {
     run(&empty(), "guards.py", &[]);
 }
 
+/// Run by node (`scripts/install-test-tools.sh`).
+#[test]
+fn a_generated_client_calls_the_gateway() {
+    run(&empty(), "sdk.py", &[]);
+}
+
 #[test]
 fn custom_domain_names_mean_stages_at_once() {
     run(&empty(), "domains.py", &[]);

@@ -1,7 +1,7 @@
-//! Account, tags, and the kinds of SDK.
+//! Account, and tags.
 
 use super::patch::{self, Dialect, Kind, Rule, items, replace};
-use super::{Answer, Call, Fault, RESERVED_TAGS, answer, collection, patched, rest_api};
+use super::{Answer, Call, Fault, RESERVED_TAGS, answer, patched, rest_api};
 use crate::model::Throttle;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -124,25 +124,4 @@ fn tagged(call: &Call<'_>) -> Result<String, Fault> {
     };
     let key = call.key(kind, &names);
     call.tx.get(&key)?.map(|_| key).ok_or_else(invalid)
-}
-
-const SDK_TYPES: [(&str, &str); 5] = [
-    ("android", "Android"),
-    ("java", "Java SDK"),
-    ("javascript", "JavaScript"),
-    ("objectivec", "iOS (Objective-C)"),
-    ("ruby", "Ruby"),
-];
-
-pub(super) fn sdk_types(_: &mut Call<'_>) -> Result<Answer, Fault> {
-    Ok(collection(SDK_TYPES.iter().map(sdk).collect(), None))
-}
-
-pub(super) fn sdk_type(call: &mut Call<'_>) -> Result<Answer, Fault> {
-    let found = SDK_TYPES.iter().find(|(id, _)| *id == call.label(0));
-    found.map(|found| Answer::Json(sdk(found))).ok_or_else(|| Fault::not_found("Invalid SDK type specified"))
-}
-
-fn sdk((id, name): &(&str, &str)) -> serde_json::Value {
-    json!({ "friendlyName": name, "id": id })
 }

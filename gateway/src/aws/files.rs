@@ -59,6 +59,7 @@ pub fn objects(of: &FileApi<'_>) -> Result<BTreeMap<String, Vec<u8>>, Fault> {
         account: of.account,
         region: of.region,
         throttle: crate::model::Throttle::ACCOUNT,
+        invoke_urls: Vec::new(),
         now: of.changed,
         draw: &draw,
         tx: Transaction::new(&Nothing),

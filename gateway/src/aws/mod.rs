@@ -28,6 +28,7 @@ mod operations;
 mod patch;
 mod resource;
 mod rest_api;
+mod sdk;
 mod sigv4;
 mod stage;
 mod test_invoke;
@@ -75,6 +76,8 @@ pub struct Call<'a> {
     pub region: &'a str,
     /// What GetAccount tells of the account's throttle.
     pub throttle: crate::model::Throttle,
+    /// Of GetSdk: the URLs of the stage, the one that suits most clients first.
+    pub invoke_urls: Vec<String>,
     /// Seconds since 1970.
     pub now: i64,
     /// So many characters of `[a-z0-9]`, drawn at random.
@@ -110,7 +113,6 @@ type Run = fn(&mut Call<'_>) -> Result<Answer, Fault>;
 impl Call<'_> {
     /// Runs the operation in the call's transaction.
     pub fn run(&mut self, operation: &Operation) -> Result<Answer, Fault> {
-        let run = operation.run.ok_or_else(|| Fault::not_yet(operation.name).instead(operation.instead()))?;
         if operation.writes() {
             // Whoever lists what there is, to decide what may be added, must not be overtaken: all writers of one API
             // (or of the account's own objects) write this key.
@@ -122,7 +124,7 @@ impl Call<'_> {
                 self.may_write(&scope)?;
             }
         }
-        run(self)
+        (operation.run)(self)
     }
 
     /// No other writer of that API (`-`: of the account's own objects) comes between what is read and what is written.

@@ -75,6 +75,7 @@ impl Bench {
             account: "000000000000",
             region,
             throttle: crate::model::Throttle::ACCOUNT,
+            invoke_urls: Vec::new(),
             now: 1_800_000_000,
             draw: &draw,
             tx: Transaction::new(&self.store),

@@ -89,7 +89,7 @@ pub(super) fn api(node: &Node, name: &str) -> Result<ApiDetail, Problem> {
     let snapshot = &running.snapshot;
     let compiled = snapshot.apis.iter().position(|found| found.name == api.name);
     Ok(ApiDetail {
-        urls: compiled.map(|index| urls(snapshot, index)).unwrap_or_default(),
+        urls: compiled.map(|index| urls(snapshot, index, Lasting::AndMore)).unwrap_or_default(),
         routes: compiled.map(|index| routes(snapshot, index)).unwrap_or_default(),
         api,
     })
@@ -218,7 +218,29 @@ fn enforced_by(api: &Api, listeners: &[&Listener], xdp: bool) -> Option<String> 
     Some(by.into())
 }
 
-fn urls(snapshot: &Snapshot, index: ApiIndex) -> Vec<String> {
+/// Which URLs?
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Lasting {
+    /// Those that mean the API as long as it and its listeners stay what they are.
+    Only,
+    /// Also those that end when another API is made, and host names that a client has to complete.
+    AndMore,
+}
+
+/// What clients of a stage may be given for good, without a slash at the end: its own hosts and domain names first.
+pub(super) fn invoke_urls(running: &Running, api: &str, stage: &str) -> Vec<String> {
+    let snapshot = &running.snapshot;
+    let mut apis = snapshot.apis.iter();
+    let found =
+        apis.position(|own| own.id == api && own.stage == stage && own.release.is_canary() != Some(true));
+    let all = found.map(|index| urls(snapshot, index, Lasting::Only)).unwrap_or_default();
+    let (of_address, own): (Vec<String>, _) =
+        all.into_iter().partition(|url| url.ends_with("/_user_request_/"));
+    let plain = own.into_iter().filter(|url| !url.contains("://*."));
+    plain.chain(of_address).map(|url| url.trim_end_matches('/').to_owned()).collect()
+}
+
+fn urls(snapshot: &Snapshot, index: ApiIndex, lasting: Lasting) -> Vec<String> {
     let api = &snapshot.apis[index];
     let mut urls = Vec::new();
     for listener in serving(snapshot, index) {
@@ -237,9 +259,11 @@ fn urls(snapshot: &Snapshot, index: ApiIndex) -> Vec<String> {
         if !api.default_endpoint {
             continue;
         }
-        urls.push(format!("http://{}.execute-api.<anything>:{port}/{}/", api.id, api.stage));
-        if reached_by_any_host(snapshot, listener, index) {
-            urls.push(format!("http://{address}/{}/", api.stage));
+        if lasting == Lasting::AndMore {
+            urls.push(format!("http://{}.execute-api.<anything>:{port}/{}/", api.id, api.stage));
+            if reached_by_any_host(snapshot, listener, index) {
+                urls.push(format!("http://{address}/{}/", api.stage));
+            }
         }
         urls.push(format!("http://{address}/restapis/{}/{}/_user_request_/", api.id, api.stage));
     }

@@ -12,7 +12,7 @@ use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
 
 /// In the order of AWS's exports, with their keys.
-const METHODS: [(&str, &str); 8] = [
+pub(in crate::aws) const METHODS: [(&str, &str); 8] = [
     ("GET", "get"),
     ("PUT", "put"),
     ("POST", "post"),

@@ -11,6 +11,7 @@ use super::deployment::{self, Snapshot};
 use super::{Answer, Call, Fault, rest_api, stage};
 use crate::openapi::schema;
 use documentation::Documentation;
+pub(in crate::aws) use method::METHODS;
 use serde_json::{Map, Value, json};
 use std::time::{Duration, UNIX_EPOCH};
 

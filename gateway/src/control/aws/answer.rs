@@ -8,6 +8,7 @@ use crate::aws::{
 };
 use crate::control::cache;
 use crate::control::node::Node;
+use crate::control::status::invoke_urls;
 use crate::control::types::{Kind, OperationAnswer, OperationRequest, Problem};
 use crate::model::Throttle;
 use crate::observe::log;
@@ -146,7 +147,10 @@ pub(in crate::control) async fn operate(
     let body = match answer {
         Answer::Nothing | Answer::Test(_) => Value::Null,
         Answer::Json(value) => value,
-        Answer::File { body, .. } => Value::String(String::from_utf8_lossy(&body).into_owned()),
+        Answer::File { name, body, .. } => Value::String(String::from_utf8(body).map_err(|_| {
+            let what = format!("{name} is no text");
+            Problem::new(Kind::Request, what, "ask the control address for it: aws apigateway get-sdk")
+        })?),
     };
     Ok(OperationAnswer { status: operation.status, body })
 }
@@ -231,6 +235,10 @@ fn take_effect(node: &Node, effect: &Effect) {
 
 /// `store`: of the node, with the files over it.
 pub(super) fn begin<'c>(node: &'c Node, asked: &'c Asked<'_>, store: &'c dyn Read) -> Call<'c> {
+    let invoke_urls = match asked.labels.as_slice() {
+        [api, stage, ..] if asked.operation.name == "GetSdk" => invoke_urls(&node.running(), api, stage),
+        _ => Vec::new(),
+    };
     const DRAW: &dyn Fn(usize) -> Result<String, Failed> = &|length| random::draw(LOWER, length);
     Call {
         labels: asked.labels.clone(),
@@ -241,6 +249,7 @@ pub(super) fn begin<'c>(node: &'c Node, asked: &'c Asked<'_>, store: &'c dyn Rea
         account: &node.started_with.document.node.account,
         region: &asked.region,
         throttle: node.running().loaded.document.node.throttle.unwrap_or(Throttle::ACCOUNT),
+        invoke_urls,
         now: now(),
         draw: DRAW,
         tx: Transaction::new(store),

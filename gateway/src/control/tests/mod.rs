@@ -5,6 +5,7 @@ mod change;
 mod confirm;
 mod explain;
 mod limit;
+mod operate;
 mod plan;
 
 use super::aws::{Auth, Aws};

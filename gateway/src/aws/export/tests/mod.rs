@@ -95,6 +95,7 @@ impl Memory {
             account: "000000000000",
             region: "us-east-1",
             throttle: crate::model::Throttle::ACCOUNT,
+            invoke_urls: vec!["http://127.0.0.1:8080/prod".to_owned()],
             now: 1_800_000_000,
             draw,
             tx: Transaction::new(self),

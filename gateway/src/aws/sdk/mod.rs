@@ -1,0 +1,126 @@
+//! GetSdk: a client of a stage's deployed snapshot, as an archive. Pure but for the operation itself: the same
+//! snapshot, served at the same URLs, is the same bytes.
+
+mod javascript;
+mod methods;
+mod names;
+mod zip;
+
+use super::{Answer, Call, Fault, collection, deployment, stage};
+use methods::Operation;
+use serde_json::{Value, json};
+use std::time::{Duration, UNIX_EPOCH};
+
+/// Of all that the files say of the methods. An API with as many resources as it may have stays below.
+const TEXT_BYTES_MAX: usize = 8 << 20;
+
+/// A kind of SDK.
+struct Kind {
+    id: &'static str,
+    friendly_name: &'static str,
+    description: &'static str,
+    files: fn(&Client<'_>) -> Vec<zip::File>,
+}
+
+const KINDS: [Kind; 1] = [Kind {
+    id: "javascript",
+    friendly_name: "JavaScript",
+    description: "A client for browsers and node, without dependencies",
+    files: javascript::files,
+}];
+/// AWS generates these, too.
+const ELSEWHERE: [&str; 5] = ["android", "java", "objectivec", "ruby", "swift"];
+
+/// What a client is generated of.
+struct Client<'a> {
+    api_id: &'a str,
+    api_name: &'a str,
+    stage: &'a str,
+    region: &'a str,
+    /// Of the stage, the best one first.
+    urls: &'a [String],
+    operations: &'a [Operation<'a>],
+}
+
+/// `GET /restapis/{id}/stages/{stage}/sdks/{type}`
+pub(super) fn get(call: &mut Call<'_>) -> Result<Answer, Fault> {
+    let stage = stage::load(call)?;
+    let kind = kind(call.label(2))?;
+    if let Some((name, _)) = call.query.first() {
+        let message =
+            format!("Invalid SDK parameter specified: {name}. SDKs of type {} have no parameters", kind.id);
+        return Err(Fault::bad_request(message));
+    }
+    let (deployment, snapshot) = deployment::snapshot(call, &stage.deployment_id)?;
+    let operations = methods::operations(&snapshot);
+    if operations.is_empty() {
+        return Err(Fault::bad_request("The deployment of the stage has no methods to make an SDK of"));
+    }
+    let bytes: usize = operations.iter().map(Operation::text_bytes).sum();
+    if bytes > TEXT_BYTES_MAX {
+        let message = format!(
+            "Paths and parameters of the methods have {bytes} bytes. An SDK is made of {TEXT_BYTES_MAX} at most"
+        );
+        return Err(Fault::bad_request(message));
+    }
+    let files = (kind.files)(&Client {
+        api_id: &snapshot.api.id,
+        api_name: &snapshot.api.name,
+        stage: &stage.stage_name,
+        region: call.region,
+        urls: &call.invoke_urls,
+        operations: &operations,
+    });
+    let body = zip::archive(&files).map_err(|error| Fault::unavailable(error.to_string()))?;
+    let created = u64::try_from(deployment.created_date).unwrap_or(0);
+    let date = crate::observe::rfc3339(UNIX_EPOCH + Duration::from_secs(created));
+    // As AWS writes it: 2016-02-22_23-52Z
+    let date: String = date.chars().take(16).map(|c| if c == 'T' { '_' } else { c }).collect();
+    Ok(Answer::File {
+        content_type: "application/octet-stream".into(),
+        name: format!("{}_{}Z.zip", kind.id, date.replace(':', "-")),
+        body,
+    })
+}
+
+fn kind(id: &str) -> Result<&'static Kind, Fault> {
+    if let Some(kind) = KINDS.iter().find(|kind| kind.id == id) {
+        return Ok(kind);
+    }
+    let known: Vec<&str> = KINDS.iter().map(|kind| kind.id).collect();
+    let known = known.join(", ");
+    Err(match ELSEWHERE.contains(&id) {
+        true => Fault::not_yet(&format!("GetSdk of type {id}")).instead(&format!(
+            "ask for one of [{known}], or export the API (GetExport) and generate a client of the document, with \
+             openapi-generator for example"
+        )),
+        false => {
+            Fault::bad_request(format!("Invalid SDK type specified: {id}. Must be one of: [{known}]"))
+        }
+    })
+}
+
+/// `GET /sdktypes`: those that are generated.
+pub(super) fn kinds(_: &mut Call<'_>) -> Result<Answer, Fault> {
+    Ok(collection(KINDS.iter().map(Kind::told).collect(), None))
+}
+
+/// `GET /sdktypes/{id}`
+pub(super) fn one_kind(call: &mut Call<'_>) -> Result<Answer, Fault> {
+    let found = KINDS.iter().find(|kind| kind.id == call.label(0));
+    found.map(|kind| Answer::Json(kind.told())).ok_or_else(|| Fault::not_found("Invalid SDK type specified"))
+}
+
+impl Kind {
+    fn told(&self) -> Value {
+        json!({
+            "configurationProperties": [],
+            "description": self.description,
+            "friendlyName": self.friendly_name,
+            "id": self.id,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,129 @@
+//! GetSdk on a store in memory: what it answers, what it refuses, and what hostile documents come to.
+
+use super::*;
+use crate::aws::export::tests::Memory;
+
+/// An API that was imported, and its stage `prod`: `/restapis/{id}/stages/prod/sdks`.
+fn deployed(store: &mut Memory, paths: &Value) -> String {
+    let document = json!({ "openapi": "3.0.1", "info": { "title": "pets */ </script>" }, "paths": paths });
+    let id = store.import(&document.to_string());
+    store.call("POST", &format!("/restapis/{id}/deployments"), r#"{"stageName": "prod"}"#).unwrap();
+    format!("/restapis/{id}/stages/prod/sdks")
+}
+
+fn mock() -> Value {
+    json!({ "x-amazon-apigateway-integration": { "type": "mock" } })
+}
+
+fn files(answer: Answer) -> Vec<(String, String)> {
+    let Answer::File { body, .. } = answer else { panic!("{answer:?}") };
+    let text = |file: zip::File| (file.name, String::from_utf8(file.bytes).unwrap());
+    zip::files(&body).into_iter().map(text).collect()
+}
+
+#[test]
+fn the_operation_answers_an_archive_of_what_is_deployed() {
+    let mut store = Memory::default();
+    let sdks = deployed(&mut store, &json!({ "/pets": { "get": mock() } }));
+    let first = store.call("GET", &format!("{sdks}/javascript"), "").unwrap();
+    let Answer::File { content_type, name, body } = &first else { panic!("{first:?}") };
+    assert_eq!(
+        (content_type.as_str(), name.as_str()),
+        ("application/octet-stream", "javascript_2027-01-15_08-00Z.zip")
+    );
+    let again = store.call("GET", &format!("{sdks}/javascript"), "").unwrap();
+    assert!(matches!(&again, Answer::File { body: again, .. } if again == body), "the same bytes");
+    let files = files(again);
+    let names: Vec<&str> = files.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(
+        names,
+        ["apiGateway-js-sdk/apigClient.js", "apiGateway-js-sdk/README.md", "apiGateway-js-sdk/package.json"]
+    );
+    let script = &files[0].1;
+    assert!(script.contains("\n    [\"petsGet\", \"GET\", \"/pets\", [], [], [], []]\n"), "{script}");
+    assert!(script.contains("invokeUrl: \"http://127.0.0.1:8080/prod\" };"), "{script}");
+    assert!(!script.contains("/*{") && script.trim_end().ends_with(": self);"), "{script}");
+    assert!(files[1].1.starts_with("# Client of pets \\*/ &lt;/script&gt;, stage prod\n"), "{}", files[1].1);
+    // What changed since the deployment is not in it.
+    let api = sdks.split('/').nth(2).unwrap();
+    let renamed = r#"{"patchOperations": [{"op": "replace", "path": "/name", "value": "later"}]}"#;
+    store.call("PATCH", &format!("/restapis/{api}"), renamed).unwrap();
+    assert_eq!(store.call("GET", &format!("{sdks}/javascript"), "").unwrap(), first);
+}
+
+/// Names of operations and parameters come from documents that anybody wrote.
+#[test]
+fn what_a_document_says_is_no_code() {
+    let mut store = Memory::default();
+    let evil = "x\"]]; evil(); /* \u{2028} */ </script>";
+    let mut operation = mock();
+    operation["operationId"] = evil.into();
+    operation["parameters"] = json!([
+        { "name": evil, "in": "query", "schema": { "type": "string" } },
+        { "name": "__proto__", "in": "header", "schema": { "type": "string" } },
+    ]);
+    let sdks = deployed(&mut store, &json!({ "/pets": { "get": operation } }));
+    let files = files(store.call("GET", &format!("{sdks}/javascript"), "").unwrap());
+    let script = &files[0].1;
+    let row = script.lines().find(|line| line.contains("/pets")).unwrap();
+    assert_eq!(
+        row,
+        "    [\"xEvilScript\", \"GET\", \"/pets\", [], [\"x\\u0022\\u005d\\u005d; evil(); /\\u002a \\u2028 \\u002a/ \
+         \\u003c/script\\u003e\"], [\"__proto__\"], []]"
+    );
+    assert!(!script.contains("evil(); /*") && !script.contains("\u{2028}"));
+    assert!(!files[1].1.contains("</script>\"]") && !files[1].1.contains('\u{2028}'), "{}", files[1].1);
+}
+
+#[test]
+fn what_cannot_be_generated_is_refused() {
+    let mut store = Memory::default();
+    let sdks = deployed(&mut store, &json!({ "/pets": { "get": mock() } }));
+    let stages = sdks.strip_suffix("/prod/sdks").unwrap();
+    for (target, status, message) in [
+        (
+            format!("{sdks}/perl"),
+            400,
+            "Invalid SDK type specified: perl. Must be one of: [javascript]".to_owned(),
+        ),
+        (
+            format!("{sdks}/swift?classPrefix=A"),
+            400,
+            "GetSdk of type swift is not supported by this gateway yet: ask for one of [javascript], or export the API \
+             (GetExport) and generate a client of the document, with openapi-generator for example"
+                .to_owned(),
+        ),
+        (
+            format!("{sdks}/javascript?classPrefix=A"),
+            400,
+            "Invalid SDK parameter specified: classPrefix. SDKs of type javascript have no parameters".to_owned(),
+        ),
+        (format!("{stages}/beta/sdks/javascript"), 404, "Invalid Stage identifier specified".to_owned()),
+        (
+            "/restapis/none/stages/prod/sdks/javascript".to_owned(),
+            404,
+            "Invalid API identifier specified 000000000000:none".to_owned(),
+        ),
+        ("/sdktypes/java".to_owned(), 404, "Invalid SDK type specified".to_owned()),
+    ] {
+        let fault = store.call("GET", &target, "").unwrap_err();
+        assert_eq!((fault.status, fault.message), (status, message), "{target}");
+    }
+    let mut operation = mock();
+    let name = "n".repeat(1_300_000);
+    operation["parameters"] = json!([{ "name": name, "in": "query", "schema": { "type": "string" } }]);
+    let long = deployed(&mut store, &json!({ "/x": { "x-amazon-apigateway-any-method": operation } }));
+    let fault = store.call("GET", &format!("{long}/javascript"), "").unwrap_err();
+    assert_eq!(
+        (fault.status, fault.message.as_str()),
+        (400, "Paths and parameters of the methods have 9100053 bytes. An SDK is made of 8388608 at most")
+    );
+    let Ok(Answer::Json(told)) = store.call("GET", "/sdktypes", "") else { panic!() };
+    let ids: Vec<&str> =
+        told["item"].as_array().unwrap().iter().filter_map(|kind| kind["id"].as_str()).collect();
+    assert_eq!(ids, ["javascript"]);
+    for id in ids {
+        store.call("GET", &format!("/sdktypes/{id}"), "").unwrap();
+        store.call("GET", &format!("{sdks}/{id}"), "").unwrap();
+    }
+}
