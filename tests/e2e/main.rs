@@ -35,6 +35,7 @@ mod routing;
 mod slow;
 mod smuggling;
 mod supervised;
+mod told;
 mod tunnel;
 mod upgrade;
 mod validation;

@@ -5,8 +5,8 @@ use super::named::{ApiArgument, Objects, StageArgument};
 use super::operation::field;
 use super::output::{self, row};
 use super::{End, Global, client};
-use crate::control::type_name;
-use crate::control::types::{ApiDetail, ApiStatus, EndpointRequest, Kind, Plan, Problem};
+use crate::control::types::{ApiDetail, ApiStatus, EndpointRequest, Kind, Plan, Problem, Status};
+use crate::control::{type_name, would_serve};
 use crate::model::EndpointType;
 use clap::ValueEnum;
 use serde_json::json;
@@ -74,12 +74,15 @@ fn set_stored(global: &Global, api: &Objects<'_>, wanted: EndpointType, how: &Ho
         let what = format!("API {} is managed by the AWS API: its type waits for nobody", api.shown());
         return Err(Problem::new(Kind::Request, what, "leave --confirm out"));
     }
+    let nobody = unreachable(global, api, wanted)?;
     let wanted = type_name(wanted);
     let before = field(&api.get(&api.path(""))?, "/endpointConfiguration/types/0");
     let stages = api.named.stages.len();
     let told = |verb: &str, done: bool| {
         if global.json {
-            let told = json!({"id": api.named.id, "from": before, "to": wanted, "done": done});
+            let told = json!({
+                "id": api.named.id, "from": before, "to": wanted, "done": done, "warnings": nobody,
+            });
             return output::json(&told);
         }
         let of = output::count(stages, "stage");
@@ -98,6 +101,10 @@ fn set_stored(global: &Global, api: &Objects<'_>, wanted: EndpointType, how: &Ho
         }
         return told("stays", false).map(|()| End::Done);
     }
+    if !global.json {
+        let lines = nobody.iter().map(|warning| format!("warning: {warning}\n"));
+        output::say(&lines.collect::<String>());
+    }
     if how.plan {
         return told("would change its endpoint type", false).map(|()| End::Done);
     }
@@ -111,6 +118,28 @@ fn set_stored(global: &Global, api: &Objects<'_>, wanted: EndpointType, how: &Ho
     let patch = json!({"patchOperations": [{"op": "replace", "path": path, "value": wanted}]});
     api.call("PATCH", &api.path(""), patch)?;
     told("changed its endpoint type", true).map(|()| End::Done)
+}
+
+/// That no listener would serve a stage of the API, if that was its type.
+fn unreachable(global: &Global, api: &Objects<'_>, wanted: EndpointType) -> Result<Vec<String>, Problem> {
+    let status: Status = client::get(global, "/status")?;
+    let stages = &api.named.stages;
+    let served = |stage: &&String| {
+        let name = [format!("{}.{stage}", api.named.id)];
+        status.listeners.iter().any(|listener| would_serve(listener, &name, wanted))
+    };
+    let (instead, private) = match wanted {
+        EndpointType::Private => ("with a `vpc`", "PRIVATE"),
+        _ => ("without `vpc` and `apis`", "public"),
+    };
+    let nobody = |stage: &String| {
+        format!(
+            "no listener serves {}.{stage} when it is {private}: nobody will reach it; write a [[listener]] {instead} \
+             in gateway.toml first",
+            api.named.name
+        )
+    };
+    Ok(stages.iter().filter(|stage| !served(stage)).map(nobody).collect())
 }
 
 pub(crate) fn table(apis: &[ApiStatus]) -> String {

@@ -135,10 +135,14 @@ impl<'g> Objects<'g> {
 
     /// An operation of the AWS API; what is not plain in `path` is encoded.
     pub(crate) fn call(&self, method: &str, path: &str, body: Value) -> Result<Value, Problem> {
+        self.change(method, path, body).map(|answer| answer.body)
+    }
+
+    /// As `call`, with what is to be said of the API as it serves now.
+    pub(crate) fn change(&self, method: &str, path: &str, body: Value) -> Result<OperationAnswer, Problem> {
         let region = Some(self.named.region.clone());
         let request = OperationRequest { method: method.into(), path: path.into(), region, body };
-        let answer: OperationAnswer = client::post(self.global, "/operation", &request)?;
-        Ok(answer.body)
+        client::post(self.global, "/operation", &request)
     }
 
     pub(crate) fn get(&self, path: &str) -> Result<Value, Problem> {

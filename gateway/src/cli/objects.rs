@@ -177,7 +177,10 @@ fn change(global: &Global, request: ObjectsRequest, plan: bool, yes: bool) -> Re
     let done = ask(global, &ObjectsRequest { plan: false, digest: Some(planned.digest), ..request })?;
     match global.json {
         true => output::json(&done)?,
-        false => output::print("done: it is served\n"),
+        false => {
+            output::say(&output::findings(&done.in_force));
+            output::print("done: the data plane goes by it\n");
+        }
     }
     Ok(End::Done)
 }

@@ -5,7 +5,7 @@ mod show;
 use super::named::{ApiArgument, Objects, StageArgument};
 use super::operation::{field, time};
 use super::{End, Global, output};
-use crate::control::types::{Kind, Problem};
+use crate::control::types::{Kind, OperationAnswer, Problem};
 use serde_json::{Value, json};
 
 #[derive(clap::Subcommand)]
@@ -36,7 +36,7 @@ pub(crate) struct Deploy {
     /// Stands in the list of deployments
     #[arg(long, default_value = "", hide_default_value = true)]
     description: String,
-    /// A stage variable; with one, the stage has those alone that are named here, else it keeps its own
+    /// A stage variable; the stage keeps its others. NAME= removes one
     #[arg(long = "variable", value_name = "NAME=VALUE", value_parser = pair)]
     variables: Vec<(String, String)>,
 }
@@ -111,19 +111,20 @@ impl Deploy {
     pub(crate) fn run(&self, global: &Global) -> Result<End, Problem> {
         let api = self.stage.find_or_new(global)?;
         api.may_change("edit that file, then run `gateway apply`: what it says is served at once")?;
-        let variables: serde_json::Map<String, Value> =
-            self.variables.iter().map(|(name, value)| (name.clone(), value.clone().into())).collect();
         let mut body = json!({"stageName": api.stage(), "description": self.description});
-        if !variables.is_empty() {
-            body["variables"] = variables.into();
+        if !self.variables.is_empty() {
+            body["variables"] = self.variables_of(&api)?.into();
         }
-        let made = api.call("POST", &api.path("/deployments"), body).map_err(|problem| {
+        let answer = api.change("POST", &api.path("/deployments"), body).map_err(|problem| {
             let what = format!("{} is not deployed: {}", api.stage_shown(), problem.what);
             Problem { what, mend: mend(problem.mend), ..problem }
         })?;
+        let OperationAnswer { body: mut made, warnings, .. } = answer;
         if global.json {
+            made["warnings"] = json!(warnings);
             output::json(&made)?;
         } else {
+            output::say(&output::findings(&warnings));
             let stage = api.get(&api.stage_path())?;
             let (made, serves) = (field(&made, "/id"), field(&stage, "/deploymentId"));
             let name = api.stage_shown();
@@ -138,6 +139,21 @@ impl Deploy {
             });
         }
         Ok(End::Done)
+    }
+
+    /// Those that the stage has, with those that are named: AWS's CreateDeployment would replace them all.
+    fn variables_of(&self, api: &Objects<'_>) -> Result<serde_json::Map<String, Value>, Problem> {
+        let stages = api.get(&api.path("/stages"))?;
+        let stage = items(&stages).iter().find(|stage| field(stage, "/stageName") == api.stage());
+        let known = stage.and_then(|stage| stage["variables"].as_object());
+        let mut variables = known.cloned().unwrap_or_default();
+        for (name, value) in &self.variables {
+            match value.is_empty() {
+                true => drop(variables.remove(name)),
+                false => drop(variables.insert(name.clone(), value.clone().into())),
+            }
+        }
+        Ok(variables)
     }
 }
 
@@ -174,7 +190,8 @@ impl Rollback {
             }
         }
         let patch = json!({"patchOperations": [{"op": "replace", "path": "/deploymentId", "value": to}]});
-        api.call("PATCH", &api.stage_path(), patch)?;
+        let answer = api.change("PATCH", &api.stage_path(), patch)?;
+        output::say(&output::findings(&answer.warnings));
         told(global, &said("serves"), (&now, &to, true))
     }
 }
@@ -195,7 +212,8 @@ fn kept_canary(stage: &Value) -> String {
 
 /// AWS's refusals say what is wrong, and not what to write.
 fn mend(said: String) -> String {
-    let ours = "write a stage as prod or v1_2, and variables as --variable name=value: names of letters, digits and _";
+    let ours = "write a stage as prod or v1_2, and variables as --variable name=value: names \
+                of letters, digits and _, values of letters, digits and -._~:/?#&=,";
     if said.is_empty() { ours.into() } else { said }
 }
 

@@ -27,6 +27,17 @@ pub(super) struct Running {
 }
 
 impl Running {
+    /// What is to be said of the stored API as it serves; of one stage, if one is named.
+    pub(super) fn warnings_of(&self, id: &str, stage: Option<&str>) -> Vec<Finding> {
+        let entries = self.loaded.document.apis.iter().zip(&self.loaded.apis);
+        let meant = entries.filter(|(entry, _)| {
+            entry.id.as_deref() == Some(id) && stage.is_none_or(|stage| entry.stage == stage)
+        });
+        let files: BTreeSet<&Path> =
+            meant.filter_map(|(_, api)| Some(api.as_ref().ok()?.file.as_path())).collect();
+        self.warnings.iter().filter(|finding| files.contains(finding.file.as_path())).cloned().collect()
+    }
+
     /// The API's own name: of one of a file that of its `[[api]]`, of a stored one that which the AWS API tells.
     pub(super) fn api_name<'r>(&'r self, entry: &'r str) -> &'r str {
         let entries = self.loaded.document.apis.iter().zip(&self.loaded.apis);

@@ -38,6 +38,7 @@ pub use crate::observe::{count, rfc3339};
 pub use aws::{Auth, check_policy};
 pub use bans::{Fault as RangeFault, broad, parse_range, parse_ranges};
 pub use candidate::type_name;
+pub use status::would_serve;
 pub use store::socket_path;
 
 use crate::config::{Remembered, Stored, XdpMode};

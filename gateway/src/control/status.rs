@@ -101,6 +101,13 @@ pub(super) fn serves(listener: &Listener, index: ApiIndex, api: &Api) -> bool {
     mine && endpoint::serves(listener.vpc.is_some(), listener.apis.is_some(), api.endpoint_type)
 }
 
+/// Would the listener serve a stage of that type, if it is one of these?
+pub fn would_serve(listener: &ListenerStatus, stages: &[String], endpoint_type: EndpointType) -> bool {
+    let named = |apis: &Vec<String>| apis.iter().any(|api| stages.contains(api));
+    let mine = listener.apis.as_ref().is_none_or(named);
+    mine && endpoint::serves(listener.vpc.is_some(), listener.apis.is_some(), endpoint_type)
+}
+
 pub(super) fn serving(snapshot: &Snapshot, api: ApiIndex) -> impl Iterator<Item = &Listener> {
     snapshot.listeners.iter().filter(move |listener| serves(listener, api, &snapshot.apis[api]))
 }

@@ -9,7 +9,7 @@ use crate::aws::{
 use crate::control::cache;
 use crate::control::node::Node;
 use crate::control::status::invoke_urls;
-use crate::control::types::{Kind, OperationAnswer, OperationRequest, Problem};
+use crate::control::types::{Finding, Kind, OperationAnswer, OperationRequest, Problem};
 use crate::model::Throttle;
 use crate::observe::log;
 use crate::store::{Failed, KeyValue, NotCommitted, Read, Transaction};
@@ -152,7 +152,20 @@ pub(in crate::control) async fn operate(
             Problem::new(Kind::Request, what, "ask the control address for it: aws apigateway get-sdk")
         })?),
     };
-    Ok(OperationAnswer { status: operation.status, body })
+    let warnings = if operation.writes() { warnings(node, path, &request.body) } else { Vec::new() };
+    Ok(OperationAnswer { status: operation.status, body, warnings })
+}
+
+/// Of the API that was changed, as it serves now: `/restapis/{id}/...`
+fn warnings(node: &Node, path: &str, body: &Value) -> Vec<Finding> {
+    let mut segments = path.split('/').skip(1);
+    let (Some("restapis"), Some(id)) = (segments.next(), segments.next()) else { return Vec::new() };
+    let named = match segments.next() {
+        Some("stages") => segments.next(),
+        _ => None,
+    };
+    let stage = named.or_else(|| body["stageName"].as_str());
+    node.running().warnings_of(id, stage)
 }
 
 fn is_region(region: &str) -> bool {

@@ -29,7 +29,7 @@ pub(in crate::control) async fn apply(
     node: &Node,
     request: &ObjectsRequest,
 ) -> Result<ObjectsChanged, Problem> {
-    let (mut changed, revision) = {
+    let (changed, revision) = {
         let _turn = node.aws.turn.lock().await;
         let mut attempts = 0;
         loop {
@@ -62,14 +62,18 @@ pub(in crate::control) async fn apply(
             count(changed.changes.len(), "change")
         ),
     );
-    changed.done = true;
     if let Some(revision) = revision {
         node.aws.in_force(revision).await.map_err(|why| {
             let what = format!("the change is stored, and the data plane does not serve by it yet: {why}");
             Problem::host(what, "look at the gateway's log; it is tried until it is")
         })?;
     }
-    Ok(changed)
+    let running = node.running();
+    let in_force = match changed.api.is_empty() {
+        true => running.warnings.clone(),
+        false => running.warnings_of(&changed.api, Some(&changed.stage)),
+    };
+    Ok(ObjectsChanged { done: true, in_force, ..changed })
 }
 
 fn planned(node: &Node, request: &ObjectsRequest) -> Result<(ObjectsChanged, Change), Problem> {
@@ -142,13 +146,14 @@ fn document(node: &Node, request: &ObjectsRequest) -> Result<(ObjectsChanged, Ch
     };
     let applied = aws::apply(&mut call, &target).map_err(|fault| refused(&fault))?;
     let is_new = applied.differences.first().is_some_and(|first| first.what.starts_with("is made"));
-    let api = if is_new { String::new() } else { applied.api };
-    let id = if api.is_empty() { String::new() } else { format!(" ({api})") };
+    let known = Some(applied.api.as_str()).filter(|_| !is_new);
+    let id = known.map_or(String::new(), |id| format!(" ({id})"));
     let target = format!("api {}{id}, stage {}", applied.name, applied.stage);
     let owner =
         Owner { account: node.started_with.document.node.account.clone(), region: asked.region.clone() };
-    let known = Some(api.as_str()).filter(|api| !api.is_empty());
     let warnings = findings::of_document(asked.body, known, owner, &applied.warnings);
+    // Another id is drawn when it is done.
+    let api = if is_new && request.plan { String::new() } else { applied.api };
     let changed =
         ObjectsChanged { api, stage: applied.stage, ..told(target, &applied.differences, warnings) };
     Ok((changed, call.tx.into_change()))

@@ -1,5 +1,6 @@
 //! Of the whole store, and of a file that says what of it should be.
 
+use super::Finding;
 use serde::{Deserialize, Serialize};
 
 /// POST /objects: an export of `gateway export`, or an OpenAPI document.
@@ -38,9 +39,12 @@ pub struct ObjectsChanged {
     pub differs: bool,
     pub changes: Vec<ObjectChange>,
     pub warnings: Vec<String>,
+    /// Once it is done: what is to be said of what serves now.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub in_force: Vec<Finding>,
     /// Of the plan.
     pub digest: String,
-    /// Of an OpenAPI document; empty while the API is not made.
+    /// Of an OpenAPI document; empty in the plan of a new API.
     #[serde(default)]
     pub api: String,
     /// Of an OpenAPI document.

@@ -1,5 +1,6 @@
 //! An operation of the AWS API, asked for on the operator's socket: who opens it needs no signature.
 
+use super::Finding;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -23,4 +24,8 @@ pub struct OperationAnswer {
     pub status: u16,
     /// Null where there is none; the text of one that is no JSON.
     pub body: Value,
+    /// After a change of an API: what is to be said of it as it serves now; of one stage, where the change is that
+    /// one's.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<Finding>,
 }

@@ -1,0 +1,100 @@
+//! Whoever changes what is served is told at once what is wrong with it now: nobody has to look at `gateway status`.
+
+use crate::harness::*;
+use serde_json::{Value, json};
+
+fn document(endpoint_type: &str, uri: &str) -> String {
+    let integration = json!({ "type": "http_proxy", "httpMethod": "GET", "uri": uri });
+    json!({ "swagger": "2.0", "info": { "title": "pets" }, "basePath": "/prod",
+        "x-amazon-apigateway-endpoint-configuration": { "types": [endpoint_type] },
+        "paths": { "/x": { "get": {
+            "responses": {}, "x-amazon-apigateway-integration": integration } } } })
+    .to_string()
+}
+
+/// With `pets` applied from a file, as its answer told.
+fn applied(setup: Setup, endpoint_type: &str, uri: &str) -> (Gateway, Value) {
+    let gateway = setup.start();
+    gateway.home.write_file("pets.json", &document(endpoint_type, uri));
+    let file = gateway.home.folder().join("pets.json");
+    let told = gateway.json(&["apply", file.to_str().unwrap(), "--yes"]);
+    assert_eq!(told["done"], true, "{told}");
+    (gateway, told)
+}
+
+fn findings(told: &Value) -> Vec<&str> {
+    told.as_array()
+        .map(|all| all.iter().map(|one| one["what"].as_str().unwrap()).collect())
+        .unwrap_or_default()
+}
+
+fn said(gateway: &Gateway, arguments: &[&str]) -> String {
+    let output = gateway.command(arguments);
+    assert!(output.status.success(), "{output:?}");
+    String::from_utf8_lossy(&[&output.stdout[..], &output.stderr].concat()).into_owned()
+}
+
+const NOBODY: &str = "it is PRIVATE and no listener of a VPC serves it";
+
+#[test]
+fn that_nobody_is_served_is_told_by_what_made_it_so() {
+    let (gateway, told) = applied(Setup::new(Io::Epoll), "PRIVATE", "http://127.0.0.1:1/");
+    assert_eq!(findings(&told["in_force"]), [NOBODY]);
+    assert_eq!(told["api"].as_str().unwrap().len(), 10, "{told}");
+    let made = gateway.json(&["deploy", "pets.prod"]);
+    assert_eq!(findings(&made["warnings"]), [NOBODY]);
+    assert!(said(&gateway, &["deploy", "pets.prod"]).contains(NOBODY));
+    let export = gateway.home.folder().join("all.json");
+    let export = export.to_str().unwrap();
+    gateway.json(&["export", "--secrets", "--output", export]);
+    gateway.json(&["deploy", "pets.prod"]);
+    assert_eq!(findings(&gateway.json(&["import", export, "--yes"])["in_force"]), [NOBODY]);
+
+    let (gateway, told) =
+        applied(Setup::new(Io::Epoll).vpc_listener("vpce", None), "PRIVATE", "http://127.0.0.1:1/");
+    assert_eq!(told["in_force"], Value::Null, "{told}");
+    assert_eq!(gateway.json(&["deploy", "pets.prod"])["warnings"], json!([]));
+}
+
+#[test]
+fn a_type_that_no_listener_serves_is_told_before_it_is_chosen() {
+    let (gateway, _) = applied(Setup::new(Io::Epoll), "REGIONAL", "http://127.0.0.1:1/");
+    let expected = "no listener serves pets.prod when it is PRIVATE: nobody will reach it; write a [[listener]] with \
+                    a `vpc` in gateway.toml first";
+    for how in ["--plan", "--yes"] {
+        let told = gateway.json(&["api", "set-endpoint", "pets", "PRIVATE", how]);
+        assert_eq!(told["warnings"], json!([expected]), "{told}");
+        let back = gateway.json(&["api", "set-endpoint", "pets", "REGIONAL", "--yes"]);
+        assert_eq!(back["warnings"], json!([]), "{back}");
+    }
+    let text = said(&gateway, &["api", "set-endpoint", "pets", "PRIVATE", "--plan"]);
+    assert!(text.contains(&format!("warning: {expected}\n")), "{text}");
+
+    let (gateway, _) =
+        applied(Setup::new(Io::Epoll).vpc_listener("vpce", None), "REGIONAL", "http://127.0.0.1:1/");
+    let told = gateway.json(&["api", "set-endpoint", "pets", "PRIVATE", "--yes"]);
+    assert_eq!(told["warnings"], json!([]), "{told}");
+}
+
+#[test]
+fn a_deployment_keeps_the_variables_that_it_does_not_name() {
+    let (gateway, told) =
+        applied(Setup::new(Io::Epoll), "REGIONAL", "http://127.0.0.1:${stageVariables.port}/");
+    let unset = |told: &Value| findings(told).iter().any(|what| what.contains("`port`"));
+    assert!(unset(&told["in_force"]), "{told}");
+    let variables = || gateway.json(&["stage", "show", "pets.prod"])["variables"].clone();
+    assert!(unset(&gateway.json(&["deploy", "pets.prod", "--variable", "color=red"])["warnings"]));
+    let made = gateway.json(&["deploy", "pets.prod", "--variable", "port=1", "--variable", "size=s"]);
+    assert_eq!(made["warnings"], json!([]), "{made}");
+    assert_eq!(variables(), json!({ "color": "red", "port": "1", "size": "s" }));
+    gateway.json(&["deploy", "pets.prod", "--variable", "size=", "--variable", "color=blue"]);
+    assert_eq!(variables(), json!({ "color": "blue", "port": "1" }));
+    gateway.json(&["deploy", "pets.prod", "--variable", "color=", "--variable", "port="]);
+    assert_eq!(variables(), Value::Null);
+    let refused = gateway.command(&["deploy", "pets.prod", "--variable", "color=a b"]);
+    let text = String::from_utf8_lossy(&refused.stderr);
+    assert!(
+        !refused.status.success() && text.contains("values of letters, digits and -._~:/?#&=,"),
+        "{text}"
+    );
+}
