@@ -76,11 +76,24 @@ fn a_document_with_errors_changes_nothing() {
     let file = write(&gateway, "pets.json", &broken);
     let (code, text) = said(&gateway, &["apply", file.to_str().unwrap(), "--yes"]);
     assert_eq!(code, Some(1), "{text}");
-    assert!(text.contains("`type` is `mocked`"), "{text}");
+    let place = format!("{}:1:", file.display());
+    assert!(text.contains(&place) && text.contains("`type` is `mocked`"), "{text}");
+    let error = gateway.command(&["--json", "diff", file.to_str().unwrap()]);
+    let error: Value = serde_json::from_slice(&error.stdout).unwrap();
+    let finding = &error["error"]["diagnostics"][0];
+    assert_eq!((&finding["file"], &finding["line"]), (&json!(file), &json!(1)), "{error}");
+    // What is wrong with the whole has no line.
+    let mut stageless = pets("/x");
+    stageless.as_object_mut().unwrap().remove("basePath");
+    let stageless = write(&gateway, "stageless.json", &stageless);
+    let (code, text) = said(&gateway, &["apply", stageless.to_str().unwrap(), "--yes"]);
+    let what = format!("{}: the document names no stage", stageless.display());
+    assert!(code == Some(1) && text.contains(&what), "{text}");
     let (code, text) = said(&gateway, &["import", file.to_str().unwrap(), "--yes"]);
     assert_eq!(code, Some(1), "{text}");
     assert!(
-        text.contains("is not what `gateway export` writes") && text.contains("gateway apply FILE"),
+        text.contains(&format!("{} is not what `gateway export` writes", file.display()))
+            && text.contains("gateway apply FILE"),
         "{text}"
     );
     let (code, text) = said(&gateway, &["apply", "/nonexistent", "--yes"]);

@@ -105,7 +105,12 @@ fn write(file: &Path, text: &str) -> std::io::Result<()> {
 
 impl Import {
     pub(crate) fn run(&self, global: &Global) -> Result<End, Problem> {
-        let request = ObjectsRequest { text: read(&self.file)?, whole: true, ..ObjectsRequest::default() };
+        let request = ObjectsRequest {
+            text: read(&self.file)?,
+            file: Some(name(&self.file)),
+            whole: true,
+            ..ObjectsRequest::default()
+        };
         change(global, request, self.plan, self.yes)
     }
 }
@@ -131,6 +136,7 @@ pub(crate) fn apply(
 fn request(file: &Path, about: &About) -> Result<ObjectsRequest, Problem> {
     Ok(ObjectsRequest {
         text: read(file)?,
+        file: Some(name(file)),
         api: about.api.clone(),
         stage: about.stage.clone(),
         region: about.region.clone(),
@@ -138,8 +144,13 @@ fn request(file: &Path, about: &About) -> Result<ObjectsRequest, Problem> {
     })
 }
 
+fn name(file: &Path) -> PathBuf {
+    if file == Path::new("-") { "standard input".into() } else { file.to_path_buf() }
+}
+
 fn read(file: &Path) -> Result<String, Problem> {
-    let name = if file == Path::new("-") { "standard input".into() } else { file.display().to_string() };
+    let name = name(file);
+    let name = name.display();
     let failed = |error: std::io::Error| {
         Problem::host(format!("{name} cannot be read: {error}"), "name an OpenAPI document or an export")
     };

@@ -9,9 +9,10 @@ use crate::config::Owner;
 use crate::control::named;
 use crate::control::node::Node;
 use crate::control::types::{
-    Finding, Kind, ObjectChange, ObjectsChanged, ObjectsRequest, Problem, ResolveRequest, Wants,
+    self, Finding, Kind, ObjectChange, ObjectsChanged, ObjectsRequest, Problem, ResolveRequest, Wants,
 };
 use crate::observe::{self, count, log};
+use crate::openapi;
 use crate::store::{Change, Failed, KeyValue, NotCommitted, Transaction};
 use sha2::{Digest, Sha256};
 use std::path::Path;
@@ -81,7 +82,7 @@ fn planned(node: &Node, request: &ObjectsRequest) -> Result<(ObjectsChanged, Cha
         return whole(node, request);
     }
     if request.whole {
-        let what = "the file is not what `gateway export` writes";
+        let what = format!("{} is not what `gateway export` writes", file(request).display());
         return Err(Problem::new(Kind::Document, what, "an OpenAPI document is for `gateway apply FILE`"));
     }
     document(node, request)
@@ -95,10 +96,8 @@ fn whole(node: &Node, request: &ObjectsRequest) -> Result<(ObjectsChanged, Chang
     let mut tx = Transaction::new(&node.aws.store);
     let draw = |length| random::draw(LOWER, length);
     let imported = aws::import_store(&mut tx, &request.text, &draw).map_err(|errors| {
-        Problem::documents(
-            "the file is refused: nothing was changed",
-            errors.into_iter().map(finding).collect(),
-        )
+        let found = errors.into_iter().map(|what| finding(file(request), what)).collect();
+        Problem::documents("the export is refused: nothing was changed", found)
     })?;
     let mut warnings = imported.warnings;
     warnings.extend(taken_ids(node, &tx));
@@ -144,7 +143,7 @@ fn document(node: &Node, request: &ObjectsRequest) -> Result<(ObjectsChanged, Ch
         api: named.as_ref().map(|named| named.id.clone()),
         stage: request.stage.clone().or_else(stage),
     };
-    let applied = aws::apply(&mut call, &target).map_err(|fault| refused(&fault))?;
+    let applied = aws::apply(&mut call, &target).map_err(|fault| refused_document(request, &fault))?;
     let is_new = applied.differences.first().is_some_and(|first| first.what.starts_with("is made"));
     let known = Some(applied.api.as_str()).filter(|_| !is_new);
     let id = known.map_or(String::new(), |id| format!(" ({id})"));
@@ -181,9 +180,28 @@ fn told(target: String, differences: &[Difference], warnings: Vec<String>) -> Ob
     }
 }
 
-fn finding(what: String) -> Finding {
-    let file = Path::new("the export").to_path_buf();
+fn finding(file: &Path, what: String) -> Finding {
+    let file = file.to_path_buf();
     Finding { severity: "error".into(), file, line: 0, column: 0, what, instead: String::new() }
+}
+
+/// As whoever asked calls it.
+fn file(request: &ObjectsRequest) -> &Path {
+    request.file.as_deref().unwrap_or(Path::new("the file"))
+}
+
+/// With each error's place in the file, where the document itself is wrong: AWS's message has no findings.
+fn refused_document(request: &ObjectsRequest, fault: &Fault) -> Problem {
+    let (file, problem) = (file(request), refused(fault));
+    if problem.kind == Kind::Host {
+        return problem;
+    }
+    match openapi::import_described(file, &request.text) {
+        Err(errors) => {
+            Problem::documents("the document is refused: nothing was changed", types::findings(&errors))
+        }
+        Ok(_) => Problem { what: finding(file, problem.what).told(), ..problem },
+    }
 }
 
 fn refused(fault: &Fault) -> Problem {

@@ -2,6 +2,7 @@
 
 use super::Finding;
 use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
 
 /// POST /objects: an export of `gateway export`, or an OpenAPI document.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -9,6 +10,9 @@ use serde::{Deserialize, Serialize};
 pub struct ObjectsRequest {
     /// The file's text.
     pub text: String,
+    /// What the file is called in what is said of it; it is never opened.
+    #[serde(default)]
+    pub file: Option<PathBuf>,
     /// Only tell what would change.
     #[serde(default)]
     pub plan: bool,
