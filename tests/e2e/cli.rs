@@ -206,6 +206,19 @@ fn set_endpoint_shows_its_plan_and_does_nothing_without_yes() {
     }
 }
 
+/// As every other problem with `--json`: one document on standard output.
+#[test]
+fn without_yes_the_refusal_is_json_where_json_is_asked_for() {
+    let gateway = orders("REGIONAL").start();
+    for arguments in [&["api", "set-endpoint", "orders", "PRIVATE"][..], &["upgrade"], &["xdp", "detach"]] {
+        let output = gateway.command(&[&["--json"], arguments].concat());
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {}", said(&output));
+        let error = &json(&output)["error"];
+        assert!(error["what"].as_str().unwrap().contains("nothing was changed"), "{arguments:?}: {error}");
+        assert_eq!(error["mend"], "--yes does it", "{arguments:?}");
+    }
+}
+
 #[test]
 fn explain_says_what_the_gateway_does() {
     let gateway = orders("PRIVATE").start();

@@ -110,7 +110,7 @@ fn set_stored(global: &Global, api: &Objects<'_>, wanted: EndpointType, how: &Ho
     }
     if !how.yes {
         output::say(&format!("{} would change its endpoint type: {before} → {wanted}\n", api.shown()));
-        if let Some(end) = output::unless_confirmed("Do it?") {
+        if let Some(end) = output::unless_confirmed("Do it?", global.json) {
             return Ok(end);
         }
     }

@@ -70,7 +70,7 @@ pub(crate) fn change(
     output::say(&output::findings(&planned.diagnostics));
     if !how.yes {
         output::say(&text(&planned.plan));
-        if let Some(end) = output::unless_confirmed("Do it?") {
+        if let Some(end) = output::unless_confirmed("Do it?", global.json) {
             return Ok(end);
         }
     } else if !global.json {

@@ -134,7 +134,7 @@ fn change(
     }
     if dangerous && !how.yes {
         output::say(&text(&ask(true)?));
-        if let Some(end) = output::unless_confirmed("Do it?") {
+        if let Some(end) = output::unless_confirmed("Do it?", global.json) {
             return Ok(end);
         }
     }

@@ -179,7 +179,7 @@ fn change(global: &Global, request: ObjectsRequest, plan: bool, yes: bool) -> Re
     }
     if !yes {
         output::say(&text(&planned));
-        if let Some(end) = output::unless_confirmed("Do it?") {
+        if let Some(end) = output::unless_confirmed("Do it?", global.json) {
             return Ok(end);
         }
     } else if !global.json {

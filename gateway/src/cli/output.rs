@@ -2,7 +2,7 @@
 
 use super::End;
 pub(crate) use crate::control::count;
-use crate::control::types::{Failure, Finding, Problem};
+use crate::control::types::{Failure, Finding, Kind, Problem};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::io::{BufRead, ErrorKind, IsTerminal, Write};
@@ -89,7 +89,7 @@ pub(crate) fn join(names: &[String]) -> String {
 }
 
 /// Asks on the terminal. None: there is nobody to ask.
-pub(crate) fn confirm(question: &str) -> Option<bool> {
+fn confirm(question: &str) -> Option<bool> {
     if !std::io::stdin().is_terminal() || !std::io::stderr().is_terminal() {
         return None;
     }
@@ -99,14 +99,18 @@ pub(crate) fn confirm(question: &str) -> Option<bool> {
     Some(matches!(answer.trim(), "y" | "Y" | "yes"))
 }
 
-/// As `confirm`. Some: how the command ends, because nobody agreed; it has been said.
-pub(crate) fn unless_confirmed(question: &str) -> Option<End> {
-    let (said, end) = match confirm(question) {
+/// As `confirm`. Some: how the command ends, because nobody agreed; it has been said, with --json as any problem.
+pub(crate) fn unless_confirmed(question: &str, as_json: bool) -> Option<End> {
+    let (said, mend, end) = match confirm(question) {
         Some(true) => return None,
-        Some(false) => ("nothing was changed\n", End::Refused),
-        None => ("nothing was changed: there is no terminal to ask on, --yes does it\n", End::Usage),
+        Some(false) => ("nothing was changed", "", End::Refused),
+        None => ("nothing was changed: there is no terminal to ask on", "--yes does it", End::Usage),
     };
-    say(said);
+    match (as_json, mend) {
+        (true, _) => problem(&Problem::new(Kind::Request, said, mend), true),
+        (false, "") => say(&format!("{said}\n")),
+        (false, mend) => say(&format!("{said}, {mend}\n")),
+    }
     Some(end)
 }
 

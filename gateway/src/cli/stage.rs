@@ -185,7 +185,7 @@ impl Rollback {
         }
         if !self.yes {
             output::say(&said("would serve"));
-            if let Some(end) = output::unless_confirmed("Do it?") {
+            if let Some(end) = output::unless_confirmed("Do it?", global.json) {
                 return Ok(end);
             }
         }

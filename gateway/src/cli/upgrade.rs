@@ -32,7 +32,7 @@ impl Upgrade {
         }
         if !self.yes {
             output::say(&text(&planned));
-            if let Some(end) = output::unless_confirmed("Do it?") {
+            if let Some(end) = output::unless_confirmed("Do it?", global.json) {
                 return Ok(end);
             }
         }

@@ -107,17 +107,10 @@ fn rate(rate: &XdpRate) -> String {
 }
 
 fn detach(global: &Global, yes: bool) -> Result<End, Problem> {
-    if !yes {
-        match output::confirm(
-            "Private APIs will be enforced by the workers alone, and by nobody while no gateway runs. Detach?",
-        ) {
-            Some(true) => {}
-            Some(false) => return Ok(End::Refused),
-            None => {
-                output::say("nothing was changed: there is no terminal to ask on, --yes does it\n");
-                return Ok(End::Usage);
-            }
-        }
+    let question =
+        "Private APIs will be enforced by the workers alone, and by nobody while no gateway runs. Detach?";
+    if !yes && let Some(end) = output::unless_confirmed(question, global.json) {
+        return Ok(end);
     }
     let detached = if client::is_running(global) {
         client::post(global, "/xdp/detach", &serde_json::json!({}))?
