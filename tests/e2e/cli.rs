@@ -220,6 +220,17 @@ fn without_yes_the_refusal_is_json_where_json_is_asked_for() {
 }
 
 #[test]
+fn a_key_has_no_empty_name() {
+    let gateway = orders("REGIONAL").start();
+    for name in ["", " "] {
+        let output = gateway.command(&["keys", "create", "--name", name]);
+        assert_eq!(output.status.code(), Some(2), "{}", said(&output));
+        assert!(said(&output).contains("write one, or leave --name out"), "{}", said(&output));
+    }
+    assert_eq!(gateway.json(&["keys", "list"])["keys"].as_array().unwrap().len(), 0);
+}
+
+#[test]
 fn explain_says_what_the_gateway_does() {
     let gateway = orders("PRIVATE").start();
     let address = gateway.address("orders");

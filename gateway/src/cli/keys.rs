@@ -11,8 +11,8 @@ pub(crate) enum Keys {
     /// Make one; its secret is shown now and never again
     Create {
         /// What it is for, in the list
-        #[arg(long, default_value = "", hide_default_value = true)]
-        name: String,
+        #[arg(long, value_parser = name)]
+        name: Option<String>,
     },
     /// Which there are, without their secrets
     List,
@@ -27,7 +27,8 @@ impl Keys {
     pub(crate) fn run(&self, global: &Global) -> Result<End, Problem> {
         match self {
             Self::Create { name } => {
-                let made: NewAccessKey = client::post(global, "/keys", &KeyRequest { name: name.clone() })?;
+                let made: NewAccessKey =
+                    client::post(global, "/keys", &KeyRequest { name: name.clone().unwrap_or_default() })?;
                 if global.json {
                     output::json(&made)?;
                 } else {
@@ -46,6 +47,13 @@ impl Keys {
         }
         Ok(End::Done)
     }
+}
+
+fn name(text: &str) -> Result<String, &'static str> {
+    if text.trim().is_empty() {
+        return Err("an empty name says nothing in the list: write one, or leave --name out");
+    }
+    Ok(text.to_owned())
 }
 
 fn shown(keys: &AccessKeys, global: &Global) -> Result<(), Problem> {
