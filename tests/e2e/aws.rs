@@ -247,7 +247,7 @@ fn commands_deploy_roll_back_and_set_policies() {
     assert_eq!(gateway.json(&[&back[..], &["--plan"]].concat())["done"], false);
     assert_eq!(served(), (200, "\"two\"".into()), "neither a plan nor a question changes anything");
     let done = gateway.json(&[&back[..], &["--yes"]].concat());
-    assert_eq!(done, json!({"from": second, "to": first, "done": true}));
+    assert_eq!(done, json!({"from": second, "to": first, "done": true, "canary": null}));
     assert_eq!(served(), (200, "\"one\"".into()));
     let stages = gateway.json(&east(&["stage", "list", "pets"]));
     assert_eq!(

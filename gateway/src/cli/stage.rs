@@ -178,10 +178,10 @@ impl Rollback {
         };
         if to == now {
             let text = format!("nothing to do: {} serves deployment {now}\n", api.stage_shown());
-            return told(global, &text, (&now, &to, false));
+            return told(global, &text, rolled_back(&stage, &to, false));
         }
         if self.plan {
-            return told(global, &said("would serve"), (&now, &to, false));
+            return told(global, &said("would serve"), rolled_back(&stage, &to, false));
         }
         if !self.yes {
             output::say(&said("would serve"));
@@ -192,8 +192,13 @@ impl Rollback {
         let patch = json!({"patchOperations": [{"op": "replace", "path": "/deploymentId", "value": to}]});
         let answer = api.change("PATCH", &api.stage_path(), patch)?;
         output::say(&output::findings(&answer.warnings));
-        told(global, &said("serves"), (&now, &to, true))
+        told(global, &said("serves"), rolled_back(&stage, &to, true))
     }
+}
+
+/// `canary`: AWS's object, which stays; null where there is none.
+fn rolled_back(stage: &Value, to: &str, done: bool) -> Value {
+    json!({"from": field(stage, "/deploymentId"), "to": to, "done": done, "canary": stage["canarySettings"]})
 }
 
 /// A stage that is rolled back keeps its canary, which may be what was to go.
@@ -222,9 +227,9 @@ fn pair(text: &str) -> Result<(String, String), String> {
     Ok((name.to_owned(), value.to_owned()))
 }
 
-fn told(global: &Global, text: &str, (from, to, done): (&str, &str, bool)) -> Result<End, Problem> {
+fn told(global: &Global, text: &str, json: Value) -> Result<End, Problem> {
     if global.json {
-        output::json(&json!({"from": from, "to": to, "done": done}))?;
+        output::json(&json)?;
     } else {
         output::print(text);
     }
@@ -265,6 +270,15 @@ fn target<'d>(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn json_tells_the_canary_that_stays() {
+        let canary = json!({"deploymentId": "b", "percentTraffic": 12.5});
+        let stage = json!({"deploymentId": "c", "canarySettings": canary});
+        let expected = json!({"from": "c", "to": "a", "done": true, "canary": canary});
+        assert_eq!(rolled_back(&stage, "a", true), expected);
+        assert_eq!(rolled_back(&json!({"deploymentId": "c"}), "a", false)["canary"], Value::Null);
+    }
 
     #[test]
     fn a_canary_that_stays_is_told() {
