@@ -23,6 +23,8 @@ pub(super) struct Shard {
     main: VecDeque<Place>,
     small_bytes: u64,
     bytes: u64,
+    /// Of the newest generation of which there are any: how many.
+    newest: (u64, usize),
     /// Hashes that the small queue let go: who comes back belongs into the main one.
     ghosts: VecDeque<u64>,
     ghost_set: HashSet<u64, Spread>,
@@ -106,6 +108,10 @@ impl Shard {
             self.small_bytes += bytes;
             self.small.push_back(place);
         }
+        if self.newest.0 < generation {
+            self.newest = (generation, 0);
+        }
+        self.newest.1 += usize::from(self.newest.0 == generation);
         self.index.insert(hash, entry);
         self.sweep();
         old
@@ -147,23 +153,27 @@ impl Shard {
     pub(super) fn remove(&mut self, hash: u64) -> Option<Entry> {
         let entry = self.index.remove(&hash)?;
         self.bytes -= entry.bytes;
+        self.newest.1 -= usize::from(self.newest.0 == entry.generation);
         if !entry.in_main {
             self.small_bytes -= entry.bytes;
         }
         Some(entry)
     }
 
-    pub(super) fn len(&self) -> usize {
-        self.index.len()
+    /// Entries of that generation, the newest that there is. Those whose time is over count until they are met.
+    pub(super) fn len_of(&self, generation: u64) -> usize {
+        if self.newest.0 == generation { self.newest.1 } else { 0 }
     }
 
     #[cfg(test)]
-    pub(super) fn census(&self) -> [usize; 4] {
+    pub(super) fn census(&self) -> [usize; 5] {
+        let (newest, count) = self.newest;
+        assert_eq!(self.index.values().filter(|entry| entry.generation == newest).count(), count);
         let bytes: u64 = self.index.values().map(|entry| entry.bytes).sum();
         assert_eq!(bytes, self.bytes);
         let small = self.index.values().filter(|entry| !entry.in_main).map(|entry| entry.bytes).sum::<u64>();
         assert_eq!(small, self.small_bytes);
-        [self.small.len(), self.main.len(), self.ghosts.len(), self.ghost_set.len()]
+        [self.small.len(), self.main.len(), self.ghosts.len(), self.ghost_set.len(), self.index.len()]
     }
 
     /// As many are remembered as there are entries, so that a full cache remembers what it held once more.

@@ -43,6 +43,7 @@ struct Aligned(Mutex<Shard>);
 /// A stage's figures at one moment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Stats {
+    /// Without what a flush forgot, whose memory `bytes` holds until it is needed.
     pub entries: u64,
     /// Held, also by answers that are being sent.
     pub bytes: u64,
@@ -138,9 +139,10 @@ impl Stage {
     pub fn stats(&self) -> Stats {
         let mut stats =
             Stats { bytes: self.budget.used(), bytes_max: self.budget.most(), ..Stats::default() };
+        let generation = self.generation.load(Relaxed);
         for shard in &self.shards {
             let shard = lock(shard);
-            stats.entries += shard.len() as u64;
+            stats.entries += shard.len_of(generation) as u64;
             stats.hits += shard.hits;
             stats.misses += shard.misses;
         }
@@ -316,7 +318,7 @@ impl Stage {
     }
 
     #[cfg(test)]
-    pub(super) fn censuses(&self) -> impl Iterator<Item = [usize; 4]> {
+    pub(super) fn censuses(&self) -> impl Iterator<Item = [usize; 5]> {
         self.shards.iter().map(|shard| lock(shard).census())
     }
 }
