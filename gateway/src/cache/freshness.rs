@@ -74,7 +74,7 @@ pub enum Bypass {
 impl fmt::Display for Bypass {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::NoCluster => "the stage has no cache: cache_cluster_size is not set",
+            Self::NoCluster => "the stage has no cache",
             Self::MethodOff => "caching is not turned on for the method",
             Self::TtlZero => "cache_ttl_in_seconds is 0",
             Self::Range => "the request has a Range",

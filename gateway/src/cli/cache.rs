@@ -47,7 +47,9 @@ impl Cache {
 
 fn text(stats: &CacheStats) -> String {
     if stats.stages.is_empty() {
-        return "no stage has a cache: write cache_cluster_size = \"0.5\" in an [[api]]\n".into();
+        return "no stage has a cache: write cache_cluster_size = \"0.5\" in an [[api]], or `aws apigateway \
+                update-stage --patch-operations op=replace,path=/cacheClusterEnabled,value=true`\n"
+            .into();
     }
     let mut rows = vec![row(["API", "STAGE", "ENTRIES", "MIB", "OF", "HITS", "MISSES", "HIT RATE"])];
     for stage in &stats.stages {

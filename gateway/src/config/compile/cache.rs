@@ -23,17 +23,31 @@ impl Compiler<'_> {
         let (bytes, bytes_max) = (size.bytes(), self.document.node.cache_megabytes << 20);
         if bytes > bytes_max {
             let what = format!(
-                "the cache of `{}` may hold {} GB; the node's caches together hold {} MiB",
-                entry.name,
+                "the cache{} may hold {} GB; the node's caches together hold {} MiB",
+                of_file(entry).map_or(String::new(), |name| format!(" of `{name}`")),
                 size.as_str(),
                 bytes_max >> 20
             );
-            let instead = "write more under [node] cache_megabytes, or a smaller cache_cluster_size";
+            let instead = match entry.owner {
+                None => "write more under [node] cache_megabytes, or a smaller cache_cluster_size",
+                Some(_) => {
+                    "write more under [node] cache_megabytes, or update-stage with \
+                     op=replace,path=/cacheClusterSize,value=0.5"
+                }
+            };
             self.warning((entry, api), entry.place, what, instead);
         }
         if !settings.method_settings.values().any(|setting| setting.caching_enabled) {
-            let what = format!("`{}` has a cache, and caching is turned on for no method", entry.name);
-            let instead = "write [api.method_settings.\"*/*\"] with caching_enabled = true";
+            let (what, instead) = match of_file(entry) {
+                Some(name) => (
+                    format!("`{name}` has a cache, and caching is turned on for no method"),
+                    "write [api.method_settings.\"*/*\"] with caching_enabled = true",
+                ),
+                None => (
+                    "the stage has a cache, and caching is turned on for no method".to_owned(),
+                    "update-stage with op=replace,path=/*/*/caching/enabled,value=true turns it on for all",
+                ),
+            };
             self.warning((entry, api), entry.place, what, instead);
         }
         // A stage's name has no slash: nothing else is called so.
@@ -133,6 +147,11 @@ impl Compiler<'_> {
     }
 }
 
+/// The name in gateway.toml; None: a stored API's findings stand under its own.
+fn of_file(entry: &ApiEntry) -> Option<&str> {
+    entry.owner.is_none().then_some(&*entry.name)
+}
+
 fn policy(setting: &MethodSetting) -> Policy {
     Policy {
         ttl: Duration::from_secs(setting.cache_ttl_in_seconds.into()),
@@ -148,7 +167,7 @@ fn policy(setting: &MethodSetting) -> Policy {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{Remembered, compile, load};
+    use crate::config::{Loaded, Owner, Remembered, compile, load};
     use crate::model::Diagnostic;
     use crate::snapshot::Snapshot;
 
@@ -173,7 +192,7 @@ paths:
 ";
 
     /// `api`: more lines of the `[[api]]`, from line 9 on.
-    fn compiled(name: &str, api: &str) -> (Snapshot, Vec<Diagnostic>) {
+    fn loaded(name: &str, api: &str) -> Loaded {
         let folder = std::env::temp_dir().join(format!("gateway-cache-{name}-{}", std::process::id()));
         std::fs::create_dir_all(&folder).unwrap();
         std::fs::write(folder.join("pets.yaml"), PETS).unwrap();
@@ -186,7 +205,11 @@ paths:
         std::fs::remove_dir_all(&folder).unwrap();
         let loaded = loaded.unwrap();
         assert_eq!(loaded.warnings, Vec::new());
-        compile(&loaded, &Remembered::default(), 1).unwrap()
+        loaded
+    }
+
+    fn compiled(name: &str, api: &str) -> (Snapshot, Vec<Diagnostic>) {
+        compile(&loaded(name, api), &Remembered::default(), 1).unwrap()
     }
 
     fn told(warnings: &[Diagnostic]) -> Vec<(usize, &str)> {
@@ -235,5 +258,35 @@ paths:
         assert!(none.iter().any(|w| w.what.contains("caching is turned on for */*")), "{none:#?}");
         let unused = compiled("unused", "cache_cluster_size = \"0.5\"").1;
         assert!(unused.iter().any(|w| w.what.contains("turned on for no method")), "{unused:#?}");
+    }
+
+    /// Nothing of it stands in gateway.toml, so nothing is to be written there.
+    #[test]
+    fn remedies_of_a_stored_api_are_calls_of_the_aws_api() {
+        let remedies = |name, api: &str| {
+            let mut loaded = loaded(name, api);
+            loaded.document.apis[0].owner = Some(Owner { account: "1".into(), region: "r".into() });
+            let (_, warnings) = compile(&loaded, &Remembered::default(), 1).unwrap();
+            let files = |found: &Diagnostic| {
+                ["[[api]]", "cache_cluster_size", "method_settings"]
+                    .iter()
+                    .any(|key| found.instead.contains(key))
+            };
+            assert!(!warnings.iter().any(files), "{warnings:?}");
+            let of_the_stage = warnings.into_iter().filter(|found| found.instead.contains("update-stage"));
+            of_the_stage.map(|found| (found.what, found.instead)).collect::<Vec<_>>()
+        };
+        let caching = "[api.method_settings.\"*/*\"]\ncaching_enabled = true\n";
+        let found = [
+            remedies("stored-none", caching),
+            remedies("stored-unused", "cache_cluster_size = \"0.5\""),
+            remedies("stored-large", &format!("cache_cluster_size = \"1.6\"\n{caching}")),
+        ];
+        for (found, path) in
+            found.iter().zip(["cacheClusterEnabled", "*/*/caching/enabled", "cacheClusterSize"])
+        {
+            let [(what, instead)] = &found[..] else { panic!("{found:?}") };
+            assert!(instead.contains(path) && !what.contains("`pets`"), "{what}: {instead}");
+        }
     }
 }
