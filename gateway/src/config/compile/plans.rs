@@ -125,3 +125,61 @@ impl Compiler<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::config::{Remembered, compile, load};
+
+    const PETS: &str = "swagger: '2.0'
+info: {title: Pets, version: '1'}
+securityDefinitions: {api_key: {type: apiKey, name: x-api-key, in: header}}
+paths:
+  /keyed:
+    get:
+      responses: {}
+      security: [{api_key: []}]
+      x-amazon-apigateway-integration: {type: http_proxy, httpMethod: GET, uri: 'http://127.0.0.1:9/'}
+  /open:
+    get:
+      responses: {}
+      x-amazon-apigateway-integration: {type: http_proxy, httpMethod: GET, uri: 'http://127.0.0.1:9/'}
+  /any:
+    x-amazon-apigateway-any-method:
+      responses: {}
+      security: [{api_key: []}]
+      x-amazon-apigateway-integration: {type: http_proxy, httpMethod: ANY, uri: 'http://127.0.0.1:9/'}
+";
+
+    /// A rate for a method that has none of its callers' keys would refuse nobody: said at the plan's line.
+    #[test]
+    fn a_throttle_of_a_method_that_wants_no_key_is_told() {
+        let folder = std::env::temp_dir().join(format!("gateway-plans-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        std::fs::write(folder.join("pets.yaml"), PETS).unwrap();
+        let throttles = ["keyed/GET", "any/POST", "open/GET", "keyed/PUT", "none/GET"].map(|path| {
+            format!("[usage_plan.method_throttles.pets.\"{path}\"]\nthrottling_rate_limit = 1\n")
+        });
+        let text = format!(
+            "[[listener]]\nname = \"public\"\naddress = \"127.0.0.1:0\"\n\
+             [[api]]\nname = \"pets\"\nid = \"a1b2c3d4e5\"\nfile = \"pets.yaml\"\nstage = \"prod\"\n\
+             [[api_key]]\nname = \"k\"\nvalue = \"abcdefghijklmnopqrstuv\"\n\
+             [[usage_plan]]\nname = \"gold\"\napis = [\"pets\"]\nkeys = [\"k\"]\n{}",
+            throttles.concat()
+        );
+        std::fs::write(folder.join("gateway.toml"), text).unwrap();
+        let loaded = load(&folder.join("gateway.toml"));
+        std::fs::remove_dir_all(&folder).unwrap();
+        let warnings = compile(&loaded.unwrap(), &Remembered::default(), 1).unwrap().1;
+        let told: Vec<(usize, &str)> =
+            warnings.iter().map(|found| (found.place.line, found.what.as_str())).collect();
+        assert_eq!(
+            told,
+            [
+                (12, "the usage plan `gold` has a throttle for keyed/PUT, which is no method of `pets`"),
+                (12, "the usage plan `gold` has a throttle for none/GET, which is no method of `pets`"),
+                (12, "the usage plan `gold` has a throttle for open/GET of `pets`, which wants no API key"),
+            ]
+        );
+        assert!(warnings.iter().all(|found| found.instead.contains("pets/{petId}/GET")), "{warnings:?}");
+    }
+}
