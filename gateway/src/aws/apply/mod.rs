@@ -25,6 +25,7 @@ pub struct Target {
 pub struct Applied {
     /// Of one that is made: drawn anew each time that it is asked for.
     pub api: String,
+    /// Before the change, where there was one: a document may give the API another title.
     pub name: String,
     pub stage: String,
     /// None: the document says what is there.
@@ -37,7 +38,7 @@ pub fn apply(call: &mut Call<'_>, target: &Target) -> Result<Applied, Fault> {
     let read = import::read(call)?;
     let stage = stage_name(target, &read)?;
     let mut differences = Vec::new();
-    let id = match found(call, target, &read.document.name)? {
+    let (id, name) = match found(call, target, &read.document.name)? {
         None => {
             let Answer::Json(made) = import::make(call, &read)? else { return Err(unreadable()) };
             let id = made["id"].as_str().ok_or_else(unreadable)?.to_owned();
@@ -46,15 +47,15 @@ pub fn apply(call: &mut Call<'_>, target: &Target) -> Result<Applied, Fault> {
             let subject = format!("api {}", read.document.name);
             differences.push(plain(subject, format!("is made, with {}", count(methods, "method"))));
             deploy(call, &stage, &mut differences)?;
-            id
+            (id, read.document.name.clone())
         }
         Some(api) => {
             call.labels = vec![api.id.clone()];
             differences = change(call, &read, &api, &stage)?;
-            api.id
+            (api.id, api.name)
         }
     };
-    let (name, warnings) = (read.document.name.clone(), import::said(&read.warnings));
+    let warnings = import::said(&read.warnings);
     Ok(Applied { api: id, name, stage, differences, warnings })
 }
 
@@ -152,7 +153,14 @@ fn whole(call: &Call<'_>, api: &RestApi, stage: &str) -> Result<Value, Fault> {
 
 fn said(call: &Call<'_>, snapshot: &Snapshot, stage: &str) -> Value {
     let deployed = Deployed { region: call.region, stage, created: 0, snapshot };
-    document(&deployed, Form::Oas30, Extensions::ALL)
+    let mut said = document(&deployed, Form::Oas30, Extensions::ALL);
+    // Without a version of its own an export has the date of its deployment there, and this is none.
+    if snapshot.api.version.as_ref().is_none_or(String::is_empty)
+        && let Some(info) = said["info"].as_object_mut()
+    {
+        info.remove("version");
+    }
+    said
 }
 
 fn deploy(call: &mut Call<'_>, stage: &str, differences: &mut Vec<Difference>) -> Result<(), Fault> {

@@ -117,3 +117,20 @@ fn what_is_not_clear_is_asked_back() {
     let gone = Target { api: Some("gone".into()), ..Target::default() };
     assert!(refused(&mut store, &document(), &gone).starts_with("Invalid API identifier specified"));
 }
+
+/// A plan tells nothing that the document does not say, and is headed by what is changed.
+#[test]
+fn a_version_is_the_document_s_and_the_name_that_of_what_is_there() {
+    let mut store = Memory::default();
+    let mut document = document();
+    let target = Target::default();
+    let id = applied(&mut store, &document, &target).unwrap().api;
+    document["info"]["version"] = "1.0".into();
+    let told = lines(&applied(&mut store, &document, &target).unwrap());
+    assert_eq!(told, ["the API: info.version: 1.0 is new", "stage prod: gets a new deployment"]);
+    document["info"]["title"] = "dogs".into();
+    let named = Target { api: Some(id), ..Target::default() };
+    let renamed = applied(&mut store, &document, &named).unwrap();
+    assert_eq!(renamed.name, "pets");
+    assert_eq!(lines(&renamed)[0], "the API: info.title: pets → dogs");
+}
