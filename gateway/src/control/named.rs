@@ -96,7 +96,7 @@ fn find(all: &[Known], request: &ResolveRequest) -> Result<Named, Problem> {
     if let Some(strongest) = readings.iter().map(|reading| reading.rank).min() {
         readings.retain(|reading| reading.rank == strongest);
     }
-    // Two [[api]]s may be two stages of one id.
+    // Of several APIs of one name or title, those that have the stage.
     if readings.iter().any(|reading| reading.stage.is_some_and(|stage| reading.known.has(stage))) {
         readings.retain(|reading| reading.stage.is_none_or(|stage| reading.known.has(stage)));
     }
@@ -231,7 +231,7 @@ mod tests {
         vec![
             file("orders", "Orders", "0rders", "prod"),
             file("shop", "Shop", "sh0p", "prod"),
-            file("shop-test", "Shop", "sh0p", "test"),
+            file("shop-test", "Shop", "sh0ptest", "test"),
             api("pets", "p1", "us-east-1", &["prod", "test"]),
             api("cats", "c1", "eu-west-1", &["prod"]),
             api("twin", "t1", "us-east-1", &["prod"]),
@@ -266,9 +266,10 @@ mod tests {
             ("pets.new", Wants::NewStage, "p1 new"),
             ("pets new", Wants::NewStage, "p1 new"),
             ("cats", Wants::NewStage, "c1 prod"),
-            // Two [[api]]s are stages of one id.
-            ("sh0p.test", Wants::Stage, "sh0p test"),
-            ("sh0p prod", Wants::Stage, "sh0p prod"),
+            // One title, and one stage each.
+            ("Shop.test", Wants::Stage, "sh0ptest test"),
+            ("Shop prod", Wants::Stage, "sh0p prod"),
+            ("twin.prod", Wants::Stage, "t1 prod"),
             // An id goes before a name.
             ("c1", Wants::Api, "c1"),
             // A name with a dot, where the other reading has no such stage.
