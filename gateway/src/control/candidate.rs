@@ -4,12 +4,15 @@ use super::types::{Finding, Problem, findings};
 use crate::config::{self, Before, Compiled, Document, Loaded, Part, Remembered, Stored};
 use crate::model::{Diagnostic, EndpointType, Place, Severity};
 use crate::snapshot::Snapshot;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::Read;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
+
+/// Ids that a plan has named, by the API's name: whoever carries it out gives these.
+pub(super) type Proposed = BTreeMap<String, String>;
 
 /// As AWS draws them: `a1b2c3d4e5`.
 const ID_LENGTH: usize = 10;
@@ -100,7 +103,7 @@ pub(super) fn compile_first(
     remembered: &Remembered,
 ) -> Result<Candidate, Problem> {
     let mut drawn = remembered.clone();
-    draw_ids(&loaded.document, &mut drawn)?;
+    draw_ids(&loaded.document, &mut drawn, &Proposed::new())?;
     // Each round takes at least one API out.
     for _ in 0..loaded.apis.len() {
         let Err(errors) = config::compile(&loaded, &drawn, 1) else { break };
@@ -116,7 +119,7 @@ pub(super) fn compile_first(
             break;
         }
     }
-    compile(&loaded, stored, drawn, 1, None)
+    compile(&loaded, stored, (drawn, &Proposed::new()), 1, None)
 }
 
 /// Compiles for `generation`; `running` gives listeners and backends that stay what they have. `stored`: what was made
@@ -124,12 +127,12 @@ pub(super) fn compile_first(
 pub(super) fn compile(
     loaded: &Loaded,
     stored: &Stored,
-    mut remembered: Remembered,
+    (mut remembered, proposed): (Remembered, &Proposed),
     generation: u64,
     running: Option<&Running>,
 ) -> Result<Candidate, Problem> {
     let loaded = Arc::new(loaded.with_stored(stored));
-    draw_ids(&loaded.document, &mut remembered)?;
+    draw_ids(&loaded.document, &mut remembered, proposed)?;
     let before = running.map(|running| Before {
         parts: &running.parts,
         cache: &running.snapshot.cache,
@@ -234,14 +237,14 @@ pub fn type_name(endpoint_type: EndpointType) -> &'static str {
     }
 }
 
-fn draw_ids(document: &Document, remembered: &mut Remembered) -> Result<(), Problem> {
+fn draw_ids(document: &Document, remembered: &mut Remembered, proposed: &Proposed) -> Result<(), Problem> {
     let fixed = document.apis.iter().filter_map(|api| api.id.clone());
     let mut taken: BTreeSet<String> = fixed.chain(remembered.ids.values().cloned()).collect();
     for api in &document.apis {
         if api.id.is_some() || remembered.ids.contains_key(&api.name) {
             continue;
         }
-        let mut id = draw_id()?;
+        let mut id = proposed.get(&api.name).cloned().map_or_else(draw_id, Ok)?;
         while !taken.insert(id.clone()) {
             id = draw_id()?;
         }

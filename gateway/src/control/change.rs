@@ -176,8 +176,12 @@ pub(super) async fn compile(
     let generation = if terms.plan { running.snapshot.generation + 1 } else { node.next_generation() };
     // What is made through the AWS API is taken as it is now.
     let stored = (*node.aws.serving()).clone();
-    let compile = move || candidate::compile(&loaded, &stored, remembered, generation, Some(&running));
+    let (proposed, known) = (node.proposed.borrow().clone(), remembered.ids.clone());
+    let compile =
+        move || candidate::compile(&loaded, &stored, (remembered, &proposed), generation, Some(&running));
     let mut next = node.aside.run(compile).await??;
+    let drawn = next.remembered.ids.iter().filter(|(name, _)| !known.contains_key(*name));
+    *node.proposed.borrow_mut() = drawn.map(|(name, id)| (name.clone(), id.clone())).collect();
     node.peers.trust(&mut next.snapshot);
     Ok(next)
 }

@@ -157,7 +157,7 @@ fn offline(config: &Path) -> Result<candidate::Candidate, Problem> {
     let loaded = candidate::load_whole(config, None)?;
     // Whoever may not read the store still learns whether the files are right.
     let remembered = store::read(&loaded.document.control.store).unwrap_or_else(|_| Remembered::default());
-    candidate::compile(&loaded, &Stored::default(), remembered, 1, None)
+    candidate::compile(&loaded, &Stored::default(), (remembered, &candidate::Proposed::new()), 1, None)
 }
 
 async fn serve(options: &Options) -> Result<(), Problem> {

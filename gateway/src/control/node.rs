@@ -3,7 +3,7 @@
 use super::aside::Aside;
 use super::aws::Aws;
 use super::bans::Bans;
-use super::candidate::Running;
+use super::candidate::{Proposed, Running};
 use super::confirm::Confirm;
 use super::kernel::{self, Kernel};
 use super::peers::Peers;
@@ -48,6 +48,8 @@ pub(super) struct Node {
     /// Workers may serve by these still. Kept so that none of them has to free one: that takes as long as thousands of
     /// requests.
     retired: RefCell<Vec<Arc<Running>>>,
+    /// Of the last plan, or change. Never borrowed over an await.
+    pub(super) proposed: RefCell<Proposed>,
     refused: RefCell<Option<RefusedChange>>,
     generation: Cell<u64>,
 }
@@ -78,6 +80,7 @@ impl Node {
             top: RefCell::default(),
             astray: Cell::new(false),
             means: OnceCell::new(),
+            proposed: RefCell::default(),
             generation: Cell::new(running.snapshot.generation),
             running: RefCell::new(Arc::new(running)),
             retired: RefCell::default(),

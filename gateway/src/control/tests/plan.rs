@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::control::change::{apply, set_endpoint};
+use crate::control::status;
 use crate::control::types::{ApplyRequest, EndpointRequest, Plan};
 use crate::model::EndpointType;
 
@@ -62,6 +63,27 @@ fn files_that_differ_in_what_no_line_names_are_a_difference() {
         folder.write("gateway.toml", &NODE.replace("store = \"store\"", "store = \"./store\""));
         let plan = planned(&served).await;
         assert!(plan.differs, "{plan:?}");
+    });
+}
+
+#[test]
+fn a_new_api_gets_the_id_that_its_plan_named() {
+    let folder = files("REGIONAL");
+    block_on(async {
+        let served = serve(&folder).await;
+        folder.write("pets.yaml", &document("pets", "REGIONAL"));
+        folder.write(
+            "gateway.toml",
+            &format!("{NODE}\n[[api]]\nname = \"pets\"\nfile = \"pets.yaml\"\nstage = \"prod\"\n"),
+        );
+        let lines: Vec<Vec<String>> =
+            [planned(&served).await, planned(&served).await].iter().map(lines).collect();
+        assert_eq!(lines[0], lines[1]);
+        let request = ApplyRequest { plan: false, ..ApplyRequest::default() };
+        apply(&served.node, &request).await.unwrap();
+        let id = status::api(&served.node, "pets").unwrap().api.id;
+        let expected = format!("api pets: added: REGIONAL, id {id}, stage prod");
+        assert!(lines[0].contains(&expected), "{expected}: {lines:#?}");
     });
 }
 
