@@ -2,6 +2,7 @@
 
 use crate::harness::api::{http_proxy, mapped};
 use crate::harness::*;
+use serde_json::json;
 use std::net::SocketAddr;
 
 /// An API whose every (path, method) goes to a backend path that names it.
@@ -17,6 +18,7 @@ on_both! {
     path_parameters_reach_the_backend,
     every_form_of_url_reaches_the_api,
     a_listener_with_one_api_needs_only_the_stage,
+    an_api_that_disables_its_endpoint_is_meant_by_its_hosts_alone,
     stage_variables_choose_the_backend,
     a_backend_may_be_a_name,
     a_name_that_does_not_resolve_refuses_its_own_requests_only,
@@ -122,6 +124,32 @@ fn a_listener_with_one_api_needs_only_the_stage(io: Io) {
     assert_eq!(client.get("/prod/x").status, 200);
     let response = client.get("/beta/x");
     assert_eq!((response.status, response.message().as_str()), (403, "Forbidden"));
+}
+
+fn an_api_that_disables_its_endpoint_is_meant_by_its_hosts_alone(io: Io) {
+    let upstream = Upstream::echo();
+    let api = named("only", "0nly0nly01", upstream.address, &[("/x", "get")]).host("api.example.com");
+    let disabled = |yes: bool| {
+        let types = json!({ "types": ["REGIONAL"], "disableExecuteApiEndpoint": yes });
+        Setup::new(io).api(api.clone().set("x-amazon-apigateway-endpoint-configuration", types))
+    };
+    let statuses = |gateway: &Gateway| {
+        [
+            ("/x", "api.example.com"),
+            ("/prod/x", "localhost"),
+            ("/prod/x", "0nly0nly01.execute-api.us-east-1.amazonaws.com"),
+            ("/restapis/0nly0nly01/prod/_user_request_/x", "localhost"),
+        ]
+        .map(|(path, host)| gateway.client().request("GET", path, host, &[]).status)
+    };
+    let gateway = disabled(true).start();
+    assert_eq!(statuses(&gateway), [200, 403, 403, 403]);
+    let urls = gateway.json(&["api", "show", "only"])["urls"].to_string();
+    assert!(urls.contains("api.example.com") && !urls.contains("0nly0nly01"), "{urls}");
+    gateway.home.write(&disabled(false));
+    let told = gateway.json(&["apply", "--yes"]);
+    assert!(told.to_string().contains("disableExecuteApiEndpoint: its id means it again"), "{told}");
+    assert_eq!(statuses(&gateway), [200; 4]);
 }
 
 fn stage_variables_choose_the_backend(io: Io) {

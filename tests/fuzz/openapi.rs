@@ -184,6 +184,7 @@ fn places_of(api: &mut RestApi, mut change: impl FnMut(&mut Place)) {
         description: _,
         endpoint_type: _,
         vpc_endpoint_ids: _,
+        disable_execute_api_endpoint: _,
         base_path: _,
         binary_media_types: _,
         minimum_compression_size: _,

@@ -26,8 +26,6 @@ pub struct Served {
     pub release: Release,
     pub settings: model::Stage,
     pub api: model::RestApi,
-    /// False: only a domain name means it.
-    pub default_endpoint: bool,
 }
 
 /// One domain name as it is to be served.
@@ -122,17 +120,7 @@ pub fn served(api: &[u8], stage: &[u8], snapshot: &[u8], which: Which) -> Result
     let snapshot: Snapshot = serde_json::from_slice(snapshot).map_err(damaged)?;
     let api = rest_api(&live, &snapshot, &shown(&live, &stage.stage_name, which)).map_err(damaged)?;
     let (deployment_id, variables, release) = released(&stage, which);
-    let default_endpoint = !live.disable_execute_api_endpoint;
-    Ok(Served {
-        id: live.id,
-        stage: stage.stage_name,
-        variables,
-        deployment_id,
-        release,
-        settings,
-        api,
-        default_endpoint,
-    })
+    Ok(Served { id: live.id, stage: stage.stage_name, variables, deployment_id, release, settings, api })
 }
 
 /// Under which findings name it.
@@ -156,6 +144,7 @@ pub(super) fn rest_api(
         // Which type an API has takes effect without a deployment, as its switch does.
         endpoint_type: Some(endpoint_type(live)),
         vpc_endpoint_ids: live.endpoint_configuration.vpc_endpoint_ids.clone(),
+        disable_execute_api_endpoint: live.disable_execute_api_endpoint,
         base_path: String::new(),
         binary_media_types: deployed.binary_media_types.clone(),
         minimum_compression_size: deployed.minimum_compression_size.and_then(|size| u32::try_from(size).ok()),

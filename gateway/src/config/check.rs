@@ -61,7 +61,6 @@ fn node_around(api: &RestApi, text: &str) -> Document {
         file: api.file.clone(),
         stage: "prod".into(),
         hosts: Vec::new(),
-        default_endpoint: true,
         stage_variables: stand_ins(api, text),
         settings: Stage::default(),
         setting_places: BTreeMap::new(),

@@ -190,8 +190,6 @@ pub struct ApiEntry {
     pub file: PathBuf,
     pub stage: String,
     pub hosts: Vec<String>,
-    /// False: its id means it nowhere (`disableExecuteApiEndpoint`).
-    pub default_endpoint: bool,
     /// `[api.variables]`
     pub stage_variables: BTreeMap<String, String>,
     /// `cache_cluster_size` and `[api.method_settings]`

@@ -307,7 +307,6 @@ impl Reader<'_> {
                     file,
                     stage,
                     hosts,
-                    default_endpoint: true,
                     stage_variables,
                     settings,
                     setting_places,

@@ -271,6 +271,11 @@ fn differences(before: &Api, after: &Api) -> Vec<String> {
             differences.push(format!("{what} {before} → {after}"));
         }
     }
+    if before.default_endpoint != after.default_endpoint {
+        let means =
+            if after.default_endpoint { "its id means it again" } else { "its id means it no longer" };
+        differences.push(format!("disableExecuteApiEndpoint: {means}"));
+    }
     if before.hosts != after.hosts {
         differences.push(format!("hosts [{}] → [{}]", before.hosts.join(", "), after.hosts.join(", ")));
     }

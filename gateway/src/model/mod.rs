@@ -93,6 +93,8 @@ pub struct RestApi {
     /// `x-amazon-apigateway-endpoint-configuration`; AWS's default is EDGE when none is given.
     pub endpoint_type: Option<EndpointType>,
     pub vpc_endpoint_ids: Vec<String>,
+    /// Its id means it nowhere: only hosts and domain names do.
+    pub disable_execute_api_endpoint: bool,
     /// `basePath` (2.0) or the path of `servers[0]` (3.0), "" when "/". Ignored in routing, as AWS's import default.
     pub base_path: String,
     pub binary_media_types: Vec<String>,

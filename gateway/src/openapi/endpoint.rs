@@ -61,14 +61,9 @@ fn configuration(node: &Node, api: &mut RestApi, findings: &mut Findings<'_>) ->
             api.vpc_endpoint_ids.extend(findings.string(id, "vpcEndpointIds").map(str::to_owned));
         }
     }
-    if let Some(node) = map.node("disableExecuteApiEndpoint")
-        && findings.boolean(node, "disableExecuteApiEndpoint") == Some(true)
-    {
-        findings.unsupported(
-            node.place,
-            "disableExecuteApiEndpoint",
-            "the API keeps answering under its id until then",
-        );
+    if let Some(node) = map.node("disableExecuteApiEndpoint") {
+        let found = findings.boolean(node, "disableExecuteApiEndpoint");
+        api.disable_execute_api_endpoint = found.unwrap_or(api.disable_execute_api_endpoint);
     }
     if let Some(node) = map.node("ipAddressType") {
         // Addresses are the listeners': only the word is checked.

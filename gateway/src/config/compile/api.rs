@@ -63,7 +63,7 @@ impl Compiler<'_> {
             deployment_id: entry.deployment_id.clone(),
             release: entry.release,
             hosts: entry.hosts.clone(),
-            default_endpoint: entry.default_endpoint,
+            default_endpoint: !api.disable_execute_api_endpoint,
             endpoint_type: *endpoint_type,
             stage_variables: entry.stage_variables.clone().into_iter().collect(),
             gateway_responses: self.gateway_responses(entry, api),

@@ -58,6 +58,7 @@ impl Compiler<'_> {
             let first = served.next();
             first.filter(|_| served.next().is_none())
         };
+        let only = |pair| only(pair).filter(|index| apis[*index].default_endpoint);
         self.document.listeners.iter().zip(listeners).map(only).collect()
     }
 

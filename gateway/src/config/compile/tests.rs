@@ -259,7 +259,6 @@ fn node(listeners: Listeners<'_>, apis: &[(&str, &str)]) -> Loaded {
                 file: PathBuf::from(format!("{name}.yaml")),
                 stage: "prod".to_owned(),
                 hosts: Vec::new(),
-                default_endpoint: true,
                 stage_variables: [("backend".to_owned(), "b:1".to_owned())].into(),
                 settings: Stage::default(),
                 setting_places: BTreeMap::new(),

@@ -244,7 +244,6 @@ fn stored(served: Served, owner: Owner) -> StoredApi {
         id: Some(served.id),
         stage: served.stage,
         hosts: Vec::new(),
-        default_endpoint: served.default_endpoint,
         stage_variables: served.variables,
         settings: served.settings,
         setting_places: BTreeMap::new(),

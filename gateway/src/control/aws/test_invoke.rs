@@ -108,7 +108,6 @@ fn snapshot_of(document: &Document, test: &TestRequest) -> Result<Snapshot, Faul
         file: PathBuf::from(STAGE),
         stage: STAGE.into(),
         hosts: Vec::new(),
-        default_endpoint: true,
         stage_variables: test.stage_variables.clone(),
         settings: Default::default(),
         setting_places: BTreeMap::new(),
