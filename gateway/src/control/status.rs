@@ -11,11 +11,13 @@ use crate::config::ApiEntry;
 use crate::guard::endpoint;
 use crate::http::Method;
 use crate::integrate::Integration;
-use crate::model::{EndpointType, SourceLimits};
+use crate::model::{Diagnostic, EndpointType, RestApi, SourceLimits};
 use crate::route::Asked;
 use crate::snapshot::{Api, ApiIndex, Listener, Snapshot};
 use crate::worker::Handle;
+use std::collections::HashMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::SystemTime;
 
@@ -49,8 +51,14 @@ pub(super) fn status(node: &Node) -> Status {
 
 /// In the order of the configuration; those with errors stand as "failed".
 pub(super) fn apis(running: &Running, xdp: bool) -> Vec<ApiStatus> {
-    let entries = running.loaded.document.apis.iter();
-    entries.enumerate().map(|(index, entry)| api_status(running, index, entry, xdp)).collect()
+    let compiled: HashMap<&str, ApiIndex> =
+        running.snapshot.apis.iter().enumerate().map(|(index, api)| (api.name.as_str(), index)).collect();
+    let entries = running.loaded.document.apis.iter().zip(&running.loaded.apis);
+    entries
+        .map(|(entry, model)| {
+            api_status(running, compiled.get(entry.name.as_str()).copied(), (entry, model), xdp)
+        })
+        .collect()
 }
 
 /// With those of the store that have no stage yet: nothing of them is served.
@@ -182,20 +190,24 @@ fn listeners(snapshot: &Snapshot, xdp: bool) -> Vec<ListenerStatus> {
         .collect()
 }
 
-fn api_status(running: &Running, index: usize, entry: &ApiEntry, xdp: bool) -> ApiStatus {
+fn api_status(
+    running: &Running,
+    compiled: Option<ApiIndex>,
+    (entry, model): (&ApiEntry, &Result<Arc<RestApi>, Vec<Diagnostic>>),
+    xdp: bool,
+) -> ApiStatus {
     let (snapshot, remembered) = (&running.snapshot, &running.remembered);
-    let failed = match running.loaded.apis.get(index) {
-        Some(Err(diagnostics)) => findings(diagnostics),
-        _ => Vec::new(),
+    let (model, failed) = match model {
+        Ok(model) => (Some(model), Vec::new()),
+        Err(diagnostics) => (None, findings(diagnostics)),
     };
-    let compiled = snapshot.apis.iter().position(|api| api.name == entry.name);
     let api = compiled.map(|index| &snapshot.apis[index]);
     let listeners: Vec<&Listener> =
         compiled.map(|index| serving(snapshot, index).collect()).unwrap_or_default();
     let remembered_id = remembered.ids.get(&entry.name).cloned();
     ApiStatus {
         name: entry.name.clone(),
-        api_name: running.api_name(&entry.name).to_owned(),
+        api_name: model.filter(|_| entry.owner.is_some()).map_or(&entry.name, |model| &model.name).clone(),
         managed_by: if entry.owner.is_some() { "aws" } else { "file" }.into(),
         id: api.map(|api| api.id.clone()).or_else(|| entry.id.clone()).or(remembered_id).unwrap_or_default(),
         stage: entry.stage.clone(),
