@@ -14,7 +14,7 @@ pub(crate) struct Explain {
     /// The listener it connects to, where the URL's address and port do not tell
     #[arg(long, value_name = "NAME")]
     listener: Option<String>,
-    /// A header of the request, "Name: value"; may be repeated
+    /// A header of the request, "Name: value"; may be repeated. A Host goes before the URL's
     #[arg(long = "header", short = 'H', value_name = "HEADER", value_parser = header)]
     headers: Vec<(String, String)>,
     /// GET, POST, ..

@@ -105,7 +105,11 @@ impl Walk<'_> {
     }
 
     fn parse(&mut self, request: &ExplainRequest, url: &Url) -> Result<(), Stop> {
-        let mut text = format!("{} {} HTTP/1.1\r\nHost: {}\r\n", request.method, url.target, url.authority);
+        let mut text = format!("{} {} HTTP/1.1\r\n", request.method, url.target);
+        // As curl does: who gives a Host means it instead of the URL's.
+        if !request.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("host")) {
+            text.push_str(&format!("Host: {}\r\n", url.authority));
+        }
         let bad = |what: String| {
             Stop::Bad(Box::new(Problem::new(
                 Kind::Request,

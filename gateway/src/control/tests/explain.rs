@@ -194,6 +194,24 @@ fn headers_cannot_smuggle_a_second_request() {
     });
 }
 
+#[test]
+fn a_host_among_the_headers_goes_before_the_one_of_the_url() {
+    let folder = files("PRIVATE");
+    block_on(async {
+        let served = serve(&folder).await;
+        let snapshot = served.node.running().snapshot.clone();
+        for name in ["Host", "host"] {
+            let mut asked = request([127, 0, 1, 5], served.address("orders"), "/prod/ping");
+            asked.headers.push((name.into(), "pets.example".into()));
+            let explanation = told(&snapshot, true, &asked).unwrap();
+            let reached = explanation.steps.iter().find(|step| step.stage == "host and stage").unwrap();
+            assert!(reached.rule.starts_with("host \"pets.example\""), "{}", reached.rule);
+            asked.headers.push((name.into(), "cats.example".into()));
+            assert_eq!(last(&told(&snapshot, true, &asked).unwrap()), ("http", "refuse"), "two are no request");
+        }
+    });
+}
+
 /// The kernel only counts then: nobody may read that it keeps somebody away.
 #[test]
 fn in_a_dry_run_the_worker_refuses_and_is_named() {
