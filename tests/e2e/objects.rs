@@ -100,6 +100,23 @@ fn a_document_with_errors_changes_nothing() {
     assert!(code == Some(1) && text.contains("/nonexistent cannot be read"), "{text}");
 }
 
+/// A stage variable that is not set: who asks why a call fails reads which, and where it is to be set.
+#[test]
+fn a_stage_variable_that_is_not_set_is_named_where_the_call_fails() {
+    let gateway = empty();
+    let mut document = pets("/x");
+    document["paths"]["/x"]["get"]["x-amazon-apigateway-integration"] =
+        json!({ "type": "http_proxy", "httpMethod": "GET", "uri": "http://${stageVariables.backend}/" });
+    let file = write(&gateway, "pets.json", &document);
+    gateway.json(&["apply", file.to_str().unwrap(), "--yes"]);
+    assert_eq!(gateway.client().get("/prod/x").status, 500);
+    let url = format!("http://{}/prod/x", gateway.public());
+    let (code, text) = said(&gateway, &["explain", "--from", "127.0.0.1", "GET", &url]);
+    let why = "answers 500: stage prod cannot call the integration as it is written: the stage variable \
+               `backend` is not set";
+    assert!(code == Some(1) && text.contains(why), "{text}");
+}
+
 /// Whole: into another gateway, which serves it; and back to what it was.
 #[test]
 fn a_store_goes_to_another_gateway_and_is_served_there() {

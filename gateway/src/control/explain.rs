@@ -253,13 +253,10 @@ impl Walk<'_> {
                 if let Some(limits) = limits(snapshot, &permit, &self.head, moment) {
                     self.step("limits", "pass", limits);
                 }
-                if let Integration::Unsupported(why) = permit.method.integration {
+                if let Integration::Unsupported(why) = &permit.method.integration {
                     self.step("integration", "refuse", answers);
-                    return Err(Stop::refused(
-                        Refusal::ApiConfiguration(why),
-                        Some(api),
-                        Some(permit.matched),
-                    ));
+                    let refusal = Refusal::ApiConfiguration(why.clone());
+                    return Err(Stop::refused(refusal, Some(api), Some(permit.matched)));
                 }
                 let here = (self.from, snapshot.listeners[self.listener].address);
                 match cached::cached(&permit, &self.head, here, moment.now) {

@@ -141,7 +141,7 @@ pub(super) fn integration(api: &Api, integration: &Integration) -> String {
         Integration::HttpProxy(backend) => ("HTTP_PROXY", backend),
         Integration::Http(backend) => ("HTTP", backend),
         Integration::Mock(_) => return "MOCK".into(),
-        Integration::Unsupported(what) => return format!("not supported yet: {what}"),
+        Integration::Unsupported(what) => return format!("answers 500: {what}"),
     };
     let timeout = backend.timeout().as_millis();
     match api.targets.get(backend.target) {

@@ -31,6 +31,6 @@ impl BodyModels {
 pub fn check_body(model: &Option<Arc<Schema>>, body: &[u8]) -> Result<(), Refusal> {
     match model {
         Some(schema) => schema.check(body).map_err(Refusal::InvalidBody),
-        None => Err(Refusal::ApiConfiguration("the model of the request's body cannot be asked")),
+        None => Err(Refusal::ApiConfiguration("the model of the request's body cannot be asked".into())),
     }
 }

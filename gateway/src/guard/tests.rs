@@ -235,7 +235,7 @@ fn method(change: impl FnOnce(&mut Method)) -> Method {
         touches_bodies: false,
         body: None,
         required_parameters: Box::default(),
-        integration: Integration::Unsupported(""),
+        integration: Integration::Unsupported("".into()),
         caching: None,
     };
     change(&mut method);

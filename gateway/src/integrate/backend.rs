@@ -82,7 +82,7 @@ impl Backend {
         if !self.proxy {
             let template = request_template(&self.templates, self.passthrough, Some(head))?;
             if template == Some(&Payload::Replaced) {
-                return Err(Refusal::ApiConfiguration("the request template is not supported yet"));
+                return Err(Refusal::ApiConfiguration("the request template is not supported yet".into()));
             }
         }
         let known = known(permit, head, facts);

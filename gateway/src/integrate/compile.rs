@@ -50,7 +50,7 @@ pub fn compile(model: &model::Integration, around: &mut Surroundings<'_>) -> Com
         IntegrationType::Mock => compiler.mock(model),
         IntegrationType::Http | IntegrationType::HttpProxy => compiler.backend(model, around),
     };
-    let integration = compiler.refused.map_or(integration, Integration::Unsupported);
+    let integration = compiler.refused.map_or(integration, |why| Integration::Unsupported(why.into()));
     Compiled { integration, findings: compiler.findings }
 }
 
@@ -86,7 +86,7 @@ impl Compiler<'_> {
 
     fn not_yet(&mut self, model: &model::Integration, why: &'static str) -> Integration {
         self.warning(model.place, why.to_owned(), "until then the method answers 500 Internal server error");
-        Integration::Unsupported(why)
+        Integration::Unsupported(why.into())
     }
 
     fn backend(&mut self, model: &model::Integration, around: &mut Surroundings<'_>) -> Integration {
@@ -108,11 +108,11 @@ impl Compiler<'_> {
             Ok(uri) => uri,
             Err(unusable) if unusable.not_yet => {
                 self.warning(place, unusable.what, &unusable.instead);
-                return Integration::Unsupported("a backend over https is not supported yet");
+                return Integration::Unsupported("a backend over https is not supported yet".into());
             }
             Err(unusable) => {
                 self.error(place, unusable.what, unusable.instead);
-                return Integration::Unsupported("the URI cannot be called");
+                return Integration::Unsupported("the URI cannot be called".into());
             }
         };
         let Uri { authority, host, port, path, query } = uri;

@@ -20,25 +20,27 @@ impl Mock {
     pub(super) fn answer(&self, known: &Known<'_>) -> Result<Answer, Refusal> {
         let choice = match request_template(&self.statuses, self.passthrough, known.head)? {
             Some(Ok(status)) => self.responses.choose(*status)?,
-            Some(Err(why)) => return Err(Refusal::ApiConfiguration(why)),
+            Some(Err(why)) => return Err(Refusal::ApiConfiguration((*why).into())),
             None if self.statuses.is_empty() => {
                 let default = self.responses.choices.iter().find(|choice| choice.pattern.is_none());
-                default.ok_or(Refusal::ApiConfiguration("no default integration response"))?
+                default.ok_or(Refusal::ApiConfiguration("no default integration response".into()))?
             }
-            None => return Err(Refusal::ApiConfiguration(NO_STATUS)),
+            None => return Err(Refusal::ApiConfiguration(NO_STATUS.into())),
         };
         let mut answer = Answer { status: choice.status, ..Answer::default() };
         let template = choose_by_accept(&choice.templates, known.head);
         match template {
             Some((_, Body::Fixed(template))) => answer.body = template.render(known),
             Some((_, Body::Engine)) => {
-                return Err(Refusal::ApiConfiguration("mapping templates in VTL are not supported yet"));
+                return Err(Refusal::ApiConfiguration(
+                    "mapping templates in VTL are not supported yet".into(),
+                ));
             }
             Some((_, Body::Pass)) | None => {}
         }
         for (name, value) in choice.mapped(known) {
             if value.iter().any(|byte| matches!(byte, b'\r' | b'\n' | 0)) {
-                return Err(Refusal::ApiConfiguration("a mapped value fits no field"));
+                return Err(Refusal::ApiConfiguration("a mapped value fits no field".into()));
             }
             answer.fields.push((name.to_owned(), value.into_owned()));
         }

@@ -19,6 +19,7 @@ use crate::http::{Framing, Method, RequestHead, ResponseHead};
 use crate::mapping::{ApiKey, Known};
 use crate::model::Passthrough;
 use crate::refusal::{Answer, Refusal};
+use std::borrow::Cow;
 use std::net::{IpAddr, SocketAddr};
 
 /// A method's integration, compiled. Closed: the compiler is the checklist.
@@ -27,8 +28,8 @@ pub enum Integration {
     HttpProxy(Backend),
     Http(Backend),
     Mock(Mock),
-    /// Accepted on import, not supported yet: answers 500, and says why in the log.
-    Unsupported(&'static str),
+    /// Not supported yet, or not to be called as it is written: answers 500, and says why in the log.
+    Unsupported(Cow<'static, str>),
 }
 
 /// Facts about one request that mappings may mention (`context.*`).
@@ -109,7 +110,7 @@ pub fn write_response(
             backend.responses.write(&known, response, facts, out)
         }
         Integration::Mock(_) | Integration::Unsupported(_) => {
-            Err(Refusal::ApiConfiguration("no backend answers for this integration"))
+            Err(Refusal::ApiConfiguration("no backend answers for this integration".into()))
         }
     }
 }

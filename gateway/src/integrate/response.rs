@@ -43,7 +43,7 @@ impl Responses {
             |choice: &&Choice| choice.pattern.as_ref().is_some_and(|pattern| pattern.is_match(text));
         let default = || self.choices.iter().find(|choice| choice.pattern.is_none());
         let found = self.choices.iter().find(matches).or_else(default);
-        found.ok_or(Refusal::ApiConfiguration("no integration response matches the status"))
+        found.ok_or(Refusal::ApiConfiguration("no integration response matches the status".into()))
     }
 
     /// HTTP: only what is mapped reaches the client.
@@ -56,7 +56,7 @@ impl Responses {
     ) -> Result<u16, Refusal> {
         let choice = self.choose(response.status())?;
         if let Some((_, Body::Fixed(_) | Body::Engine)) = choose_by_accept(&choice.templates, known.head) {
-            return Err(Refusal::ApiConfiguration("the response template is not supported yet"));
+            return Err(Refusal::ApiConfiguration("the response template is not supported yet".into()));
         }
         http::write_status_line(out, choice.status);
         let mut typed = false;
@@ -116,5 +116,6 @@ pub(super) fn pass(response: &ResponseHead, out: &mut Vec<u8>) -> Result<u16, Re
 
 /// A decoded query value may come back through a mapping with what no field may hold.
 fn field(out: &mut Vec<u8>, name: &str, value: &[u8]) -> Result<(), Refusal> {
-    http::write_field(out, name, value).map_err(|_| Refusal::ApiConfiguration("a mapped value fits no field"))
+    http::write_field(out, name, value)
+        .map_err(|_| Refusal::ApiConfiguration("a mapped value fits no field".into()))
 }

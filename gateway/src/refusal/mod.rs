@@ -9,6 +9,7 @@ pub use table::{Builtin, ResponseType};
 
 use crate::http::Malformed;
 use crate::mapping::{Fault, Known, json_string};
+use std::borrow::Cow;
 
 /// Why a request gets the gateway's own answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,7 +45,7 @@ pub enum Refusal {
     /// 413 over the body limit (10 MB)
     BodyTooLarge,
     /// 500: the integration cannot work as configured
-    ApiConfiguration(&'static str),
+    ApiConfiguration(Cow<'static, str>),
     /// 504 Network error communicating with endpoint: no connection
     IntegrationUnreachable,
     /// 502 Internal server error: the backend answered with something that is not HTTP, or died before its head

@@ -44,7 +44,7 @@ fn api(gateway_responses: GatewayResponses) -> Api {
             touches_bodies: false,
             body: None,
             required_parameters: Box::default(),
-            integration: crate::integrate::Integration::Unsupported(""),
+            integration: crate::integrate::Integration::Unsupported("".into()),
             caching: None,
         }],
         cache: None,
@@ -129,14 +129,14 @@ fn of_the_execution() {
     check(vec![
         (missing, bad(400, listed)),
         (Refusal::UnsupportedMediaType, bad(415, r#"{"message": "Unsupported Media Type"}"#)),
-        (Refusal::ApiConfiguration("x"), internal(500, error)),
+        (Refusal::ApiConfiguration("x".into()), internal(500, error)),
         (Refusal::IntegrationBroken("x"), internal(502, error)),
         (Refusal::IntegrationUnreachable, internal(504, unreachable)),
         (Refusal::IntegrationTimeout, internal(504, late)),
     ]);
     // The two whose length is recorded.
     let body = |refusal: Refusal| refusal.answer(&request(None, None, None)).body;
-    assert_eq!((body(Refusal::NoRoute).len(), body(Refusal::ApiConfiguration("")).len()), (42, 36));
+    assert_eq!((body(Refusal::NoRoute).len(), body(Refusal::ApiConfiguration("".into())).len()), (42, 36));
 }
 
 #[test]

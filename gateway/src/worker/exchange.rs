@@ -123,7 +123,7 @@ async fn reply(
             let minimum = permit.minimum_compression_size();
             Ok(respond::answer(client, scratch, facts, (&answer, minimum), false).await)
         }
-        Integration::Unsupported(why) => Err(Refusal::ApiConfiguration(why)),
+        Integration::Unsupported(why) => Err(Refusal::ApiConfiguration(why.clone())),
     }
 }
 
@@ -132,7 +132,8 @@ fn say(client: &Client, permit: &Permit<'_>, facts: &Facts<'_>, refusal: &Refusa
     let what = match refusal {
         Refusal::IntegrationUnreachable => "no connection to the backend",
         Refusal::IntegrationTimeout => "the backend did not answer in time",
-        Refusal::IntegrationBroken(what) | Refusal::ApiConfiguration(what) => what,
+        Refusal::IntegrationBroken(what) => what,
+        Refusal::ApiConfiguration(what) => &**what,
         _ => return,
     };
     if client.local.may_say() {

@@ -103,7 +103,7 @@ impl Compiler<'_> {
         let (entry, api) = (&made_from.entry, &*made_from.model);
         let integration = match &method.integration {
             Some(integration) => self.integration(entry, api, parameters, integration),
-            None => Integration::Unsupported("the document gives the method no integration"),
+            None => Integration::Unsupported("the document gives the method no integration".into()),
         };
         let resource_id = resource_id(path);
         let caching = self.caching(entry, api, (path, parameters, &resource_id), method);
@@ -141,14 +141,17 @@ impl Compiler<'_> {
             target: &mut |host, port, authority| targets.index_of(host, port, authority),
         };
         let compiled = integrate::compile(integration, &mut around);
-        let unusable = compiled.findings.iter().any(|finding| finding.severity == Severity::Error);
+        let unusable = compiled.findings.iter().find(|finding| finding.severity == Severity::Error);
+        let unusable = unusable.map(|error| {
+            format!("stage {} cannot call the integration as it is written: {}", entry.stage, error.what)
+        });
         for finding in compiled.findings {
             let integrate::Finding { severity, place, what, instead } = finding;
             self.find(severity, &api.file, place, what, &instead);
         }
         match unusable {
-            true => Integration::Unsupported("the integration cannot be called as it is written"),
-            false => compiled.integration,
+            Some(why) => Integration::Unsupported(why.into()),
+            None => compiled.integration,
         }
     }
 

@@ -71,7 +71,7 @@ fn walk(snapshot: &Snapshot, listener: &str, source: &str, request: &str) -> Out
                     .map(|_| None)
             }
             Integration::Mock(mock) => integrate::mock(&permit, mock, &head, &facts).map(Some),
-            Integration::Unsupported(why) => Err(Refusal::ApiConfiguration(why)),
+            Integration::Unsupported(why) => Err(Refusal::ApiConfiguration(why.clone())),
         }
     };
     let passed = pass();

@@ -194,7 +194,7 @@ impl Request<'_> {
                 self.call(&permit, backend, log).await?
             }
             Integration::Mock(mock) => integrate::mock(&permit, mock, self.head, self.facts)?,
-            Integration::Unsupported(why) => return Err(Refusal::ApiConfiguration(why)),
+            Integration::Unsupported(why) => return Err(Refusal::ApiConfiguration(why.clone())),
         };
         log.body("Method response body after transformations", &answer.body);
         log.fields("Method response headers", answer.fields.iter().map(|(n, v)| (n.as_str(), v.as_slice())));
@@ -207,7 +207,7 @@ impl Request<'_> {
         let carried = Carried::of(self.head);
         let asked = integrate::write_request(permit, backend, (self.head, carried), self.facts, &mut out)?;
         let target = permit.api.targets.get(backend.target);
-        let target = target.ok_or(Refusal::ApiConfiguration("the integration has no backend"))?;
+        let target = target.ok_or(Refusal::ApiConfiguration("the integration has no backend".into()))?;
         let (line, fields) = told(&out);
         let uri = format!("http://{}{}", backend.authority(), line);
         log.line(format_args!("Endpoint request URI: {uri}"));

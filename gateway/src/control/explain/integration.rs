@@ -35,6 +35,6 @@ pub(super) fn answered(
             integrate::write_request(permit, backend, (head, carried), &facts, &mut Vec::new())?;
             Ok(String::new())
         }
-        Integration::Unsupported(why) => Err(Refusal::ApiConfiguration(why)),
+        Integration::Unsupported(why) => Err(Refusal::ApiConfiguration(why.clone())),
     }
 }

@@ -207,7 +207,11 @@ fn a_host_among_the_headers_goes_before_the_one_of_the_url() {
             let reached = explanation.steps.iter().find(|step| step.stage == "host and stage").unwrap();
             assert!(reached.rule.starts_with("host \"pets.example\""), "{}", reached.rule);
             asked.headers.push((name.into(), "cats.example".into()));
-            assert_eq!(last(&told(&snapshot, true, &asked).unwrap()), ("http", "refuse"), "two are no request");
+            assert_eq!(
+                last(&told(&snapshot, true, &asked).unwrap()),
+                ("http", "refuse"),
+                "two are no request"
+            );
         }
     });
 }

@@ -34,7 +34,7 @@ fn method(verb: &str) -> Method {
         body: None,
         limits: Some(Box::new(MethodLimits { api_key_required: true, ..MethodLimits::default() })),
         required_parameters: Box::default(),
-        integration: Integration::Unsupported(""),
+        integration: Integration::Unsupported("".into()),
         caching: None,
     }
 }

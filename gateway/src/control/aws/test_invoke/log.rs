@@ -50,7 +50,10 @@ impl Log {
                     "Request body does not match model schema for content type application/json: {why}"
                 ));
             }
-            Refusal::ApiConfiguration(why) | Refusal::IntegrationBroken(why) => {
+            Refusal::ApiConfiguration(why) => {
+                self.line(format_args!("Execution failed due to configuration error: {why}"));
+            }
+            Refusal::IntegrationBroken(why) => {
                 self.line(format_args!("Execution failed due to configuration error: {why}"));
             }
             Refusal::IntegrationUnreachable => {
