@@ -1,10 +1,10 @@
 //! What the stage's cache would do with the request: asked of the functions that a worker asks, and changing nothing.
 
+use super::integration::asked;
 use crate::cache::{Plan, is_another, plan};
 use crate::guard::Permit;
 use crate::guard::origin::Via;
 use crate::http::RequestHead;
-use crate::integrate::Facts;
 use crate::refusal::Refusal;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
@@ -13,7 +13,7 @@ use std::time::Instant;
 pub(super) fn cached(
     permit: &Permit<'_>,
     head: &RequestHead,
-    (source, listener): (IpAddr, SocketAddr),
+    here: (IpAddr, SocketAddr),
     now: Instant,
 ) -> Option<Result<String, Refusal>> {
     let caching = permit.method.caching.as_ref();
@@ -30,16 +30,7 @@ pub(super) fn cached(
         }
         Plan::Look { ttl, warn } => {
             let via = Via::default();
-            let facts = Facts {
-                drawn: 0,
-                request_id: "",
-                extended_request_id: "",
-                source,
-                via: &via,
-                listener,
-                time_ms: 0,
-                trace_id: "",
-            };
+            let facts = asked(&via, here);
             let mut key = Vec::new();
             if let Some(caching) = caching {
                 caching.key.write(permit, head, &facts, &mut key);

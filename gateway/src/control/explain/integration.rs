@@ -12,19 +12,10 @@ use std::net::{IpAddr, SocketAddr};
 pub(super) fn answered(
     permit: &Permit<'_>,
     head: &RequestHead,
-    (source, listener): (IpAddr, SocketAddr),
+    here: (IpAddr, SocketAddr),
 ) -> Result<String, Refusal> {
     let via = Via::default();
-    let facts = Facts {
-        drawn: 0,
-        request_id: "",
-        extended_request_id: "",
-        source,
-        via: &via,
-        listener,
-        time_ms: 0,
-        trace_id: "",
-    };
+    let facts = asked(&via, here);
     match &permit.method.integration {
         Integration::Mock(mock) => {
             let answer = integrate::mock(permit, mock, head, &facts)?;
@@ -36,5 +27,19 @@ pub(super) fn answered(
             Ok(String::new())
         }
         Integration::Unsupported(why) => Err(Refusal::ApiConfiguration(why.clone())),
+    }
+}
+
+/// Of a request that nobody sends: it has no ids and no moment.
+pub(super) fn asked<'v>(via: &'v Via, (source, listener): (IpAddr, SocketAddr)) -> Facts<'v> {
+    Facts {
+        drawn: 0,
+        request_id: "",
+        extended_request_id: "",
+        source,
+        via,
+        listener,
+        time_ms: 0,
+        trace_id: "",
     }
 }
