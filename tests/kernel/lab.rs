@@ -10,6 +10,10 @@ use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+/// The lock on pins, by a process that was killed.
+const RELEASED_WITHIN: Duration = Duration::from_secs(10);
 
 static NUMBER: AtomicU32 = AtomicU32::new(0);
 
@@ -43,8 +47,14 @@ impl Pins {
 
 impl Drop for Pins {
     fn drop(&mut self) {
-        if let Err(error) = xdp::detach(&self.0) {
-            eprintln!("pins are left: {error}");
+        let deadline = Instant::now() + RELEASED_WITHIN;
+        // A process that was killed is seen as dead before the last of its threads has ended, which holds the lock.
+        while let Err(error) = xdp::detach(&self.0) {
+            if Instant::now() >= deadline {
+                eprintln!("pins are left: {error}");
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(5));
         }
     }
 }
