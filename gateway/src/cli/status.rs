@@ -35,7 +35,10 @@ fn text(status: &Status) -> String {
             output::findings(&refused.problem.diagnostics),
         ));
     } else if !status.in_step {
-        text.push_str("OUT OF STEP  an API failed to load and is not served\n");
+        let failed = status.apis.iter().any(|api| api.state == "failed");
+        let why =
+            if failed { "an API failed to load and is not served" } else { "files were edited, see below" };
+        text.push_str(&format!("OUT OF STEP  {why}\n"));
     }
     if let Some(waits) = &status.waits {
         text.push_str(&format!("UNCONFIRMED  {}\n", super::confirm::shown(waits)));

@@ -19,6 +19,11 @@ pub(super) fn of(read: &impl fmt::Debug) -> u128 {
 }
 
 impl Loaded {
+    /// All that `gateway.toml` says itself, to be compared with another reading.
+    pub fn said_of_the_node(&self) -> u128 {
+        of(&self.with_stored(&Stored::default()).document)
+    }
+
     /// Of what was read from files, as hex digits. An API that was not read anew is not digested anew.
     pub fn digest(&self) -> String {
         let Self { document, apis, warnings, .. } = self.with_stored(&Stored::default());

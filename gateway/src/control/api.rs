@@ -171,7 +171,7 @@ async fn operate(node: &Node, request: Request<Incoming>) -> Result<Answer, Prob
     match (&parts.method, segments.as_slice()) {
         (&Method::POST, _) if upgrade::is_left(node) => Err(upgrade::gone()),
         (&Method::POST, ["upgrade"]) => json(&upgrade::upgrade(node, &read(body).await?).await?),
-        (&Method::GET, ["status"]) => json(&status::status(node)),
+        (&Method::GET, ["status"]) => json(&status::with_edits(node).await),
         (&Method::GET, ["apis"]) => json(&status::all_apis(node)?),
         (&Method::GET, ["apis", name]) => json(&status::api(node, name)?),
         (&Method::GET, ["xdp"]) => json(&node.kernel.borrow().status()?),

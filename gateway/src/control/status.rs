@@ -4,19 +4,21 @@ use super::candidate::Running;
 use super::named;
 use super::node::{Node, io_name};
 use super::types::{
-    ApiDetail, ApiStatus, Kind, ListenerStatus, Problem, ResolveRequest, RouteStatus, Status, Wants,
+    ApiDetail, ApiStatus, Finding, Kind, ListenerStatus, Problem, ResolveRequest, RouteStatus, Status, Wants,
     WorkerStatus, findings,
 };
-use crate::config::ApiEntry;
+use crate::config::{self, ApiEntry};
 use crate::guard::endpoint;
 use crate::http::Method;
 use crate::integrate::Integration;
 use crate::model::{Diagnostic, EndpointType, RestApi, SourceLimits};
+use crate::observe;
 use crate::route::Asked;
 use crate::snapshot::{Api, ApiIndex, Listener, Snapshot};
 use crate::worker::Handle;
-use std::collections::HashMap;
-use std::path::PathBuf;
+use std::collections::{BTreeSet, HashMap};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::SystemTime;
@@ -47,6 +49,48 @@ pub(super) fn status(node: &Node) -> Status {
         warnings: [running.warnings.clone(), node.unguarded()].concat(),
         waits: node.confirm.shown(),
     }
+}
+
+/// As `status`, and whether the files still say what was read of them.
+pub(super) async fn with_edits(node: &Node) -> Status {
+    let mut status = status(node);
+    // A reload that was refused has said it already.
+    if status.refused.is_none() {
+        let (config, running) = (node.config.clone(), node.running());
+        let edits = tokio::task::spawn_blocking(move || edits(&config, &running)).await.unwrap_or_default();
+        status.in_step &= edits.is_empty();
+        status.warnings.extend(edits);
+    }
+    status
+}
+
+/// The files that say something else than what runs was made of.
+fn edits(config: &Path, running: &Running) -> Vec<Finding> {
+    let before = &running.loaded;
+    let files: Vec<&Path> = match config::load_after(config, Some(before)) {
+        Ok(now) if now.digest() == running.files => return Vec::new(),
+        Ok(now) => {
+            let apis = before.document.apis.iter().filter(|entry| entry.owner.is_none());
+            let apis = apis.map(|entry| &*entry.file).collect::<BTreeSet<_>>().into_iter();
+            let edited = apis.filter(|file| now.sources.text(file) != before.sources.text(file));
+            let node = (now.said_of_the_node() != before.said_of_the_node()).then_some(config);
+            node.into_iter().chain(edited).collect()
+        }
+        Err(_) => vec![config],
+    };
+    let finding = |file: &Path| {
+        let changed = std::fs::metadata(file).and_then(|file| file.modified());
+        let at = changed.map_or(String::new(), |time| format!(" at {}", observe::rfc3339(time)));
+        Finding {
+            severity: "warning".into(),
+            file: file.to_owned(),
+            line: 0,
+            column: 0,
+            what: format!("was changed{at}, and what it said before runs"),
+            instead: "`gateway apply` shows what changes, and applies it".into(),
+        }
+    };
+    files.into_iter().map(finding).collect()
 }
 
 /// In the order of the configuration; those with errors stand as "failed".
@@ -269,12 +313,7 @@ fn urls(snapshot: &Snapshot, index: ApiIndex, lasting: Lasting) -> Vec<String> {
             let (host, path) = at.split_once('/').unwrap_or((at, ""));
             format!("http://{host}:{port}/{path}{}", if path.is_empty() { "" } else { "/" })
         }));
-        let mut address = listener.address;
-        if address.ip().is_unspecified() {
-            let local: std::net::IpAddr =
-                if address.is_ipv4() { [127, 0, 0, 1].into() } else { std::net::Ipv6Addr::LOCALHOST.into() };
-            address.set_ip(local);
-        }
+        let address = local(listener.address);
         if !api.default_endpoint {
             continue;
         }
@@ -289,8 +328,18 @@ fn urls(snapshot: &Snapshot, index: ApiIndex, lasting: Lasting) -> Vec<String> {
     urls
 }
 
+/// As this host reaches it.
+pub(super) fn local(mut address: SocketAddr) -> SocketAddr {
+    if address.ip().is_unspecified() {
+        let local: IpAddr =
+            if address.is_ipv4() { Ipv4Addr::LOCALHOST.into() } else { Ipv6Addr::LOCALHOST.into() };
+        address.set_ip(local);
+    }
+    address
+}
+
 /// Asks the routes themselves: does any host mean this API there?
-fn reached_by_any_host(snapshot: &Snapshot, listener: &Listener, api: ApiIndex) -> bool {
+pub(super) fn reached_by_any_host(snapshot: &Snapshot, listener: &Listener, api: ApiIndex) -> bool {
     let at = snapshot.listeners.iter().position(|other| other.name == listener.name);
     at.is_some_and(|listener| {
         let path = format!("/{}/", snapshot.apis[api].stage);

@@ -117,7 +117,8 @@ pub struct Status {
     pub generation: u64,
     /// "io_uring" or "epoll"
     pub io: String,
-    /// False: the last reload was refused, or an API failed to load. What runs is not what the files say.
+    /// False: the last reload was refused, an API failed to load, or files were edited since (which GET /status on the
+    /// control address does not look at; `warnings` names them). What runs is not what the files say.
     pub in_step: bool,
     pub refused: Option<RefusedChange>,
     pub workers: Vec<WorkerStatus>,

@@ -404,3 +404,31 @@ fn what_nobody_serves_by_any_more_is_freed_aside_and_nothing_before() {
         assert_eq!(watched.strong_count(), 0);
     });
 }
+
+/// Whoever edits a file and forgets it is told, with the time; what is said otherwise and means the same is no edit.
+#[test]
+fn files_that_were_edited_and_not_applied_are_out_of_step() {
+    let folder = files("REGIONAL");
+    block_on(async {
+        let served = serve(&folder).await;
+        let edited = async || {
+            let status = status::with_edits(&served.node).await;
+            let edits =
+                status.warnings.into_iter().filter(|found| found.what.starts_with("was changed at 2"));
+            let names = edits.map(|found| found.file.file_name().unwrap().to_str().unwrap().to_owned());
+            (status.in_step, names.collect::<Vec<_>>())
+        };
+        let all = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect::<Vec<_>>();
+        assert_eq!(edited().await, (true, vec![]));
+        folder.write("gateway.toml", &format!("{NODE}# the same\n"));
+        assert_eq!(edited().await, (true, vec![]));
+        folder.write("catalog.yaml", &document("shop", "REGIONAL"));
+        assert_eq!(edited().await, (false, all(&["catalog.yaml"])));
+        folder.write("gateway.toml", &NODE.replace("[node]", "[node]\nregion = \"eu-west-1\""));
+        assert_eq!(edited().await, (false, all(&["gateway.toml", "catalog.yaml"])));
+        reload(&served).await.unwrap();
+        assert_eq!(edited().await, (true, vec![]));
+        folder.write("gateway.toml", "[node");
+        assert_eq!(edited().await, (false, all(&["gateway.toml"])));
+    });
+}
