@@ -98,3 +98,30 @@ fn a_deployment_keeps_the_variables_that_it_does_not_name() {
         "{text}"
     );
 }
+
+/// A stored API is told by the name that commands take; its id alone where that means two.
+#[test]
+fn plans_and_explanations_name_a_stored_api_as_commands_do() {
+    let setup = Setup::new(Io::Epoll);
+    let (gateway, told) = applied(setup.clone(), "REGIONAL", "http://127.0.0.1:1/");
+    let id = told["api"].as_str().unwrap();
+    let url = format!("http://{}/prod/none", gateway.public());
+    let explained = || {
+        let output = gateway.command(&["explain", "--from", "127.0.0.1", "GET", &url]);
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    };
+    let text = explained();
+    assert!(text.contains(&format!("reach API pets ({id}), stage prod")), "{text}");
+    assert!(
+        text.contains("pets.prod is REGIONAL") && text.contains("no resource of pets.prod has"),
+        "{text}"
+    );
+    gateway.home.write(
+        &setup
+            .clone()
+            .vpc_listener("vpce", None)
+            .tables("[[listener]]\nname = \"more\"\naddress = \"127.0.0.1:0\"\n"),
+    );
+    let plan = said(&gateway, &["apply", "--plan"]);
+    assert!(plan.contains("serves pets.prod") && !plan.contains(id), "{plan}");
+}

@@ -234,8 +234,10 @@ fn explained(node: &Node, request: &ExplainRequest) -> Result<Answer, Problem> {
     let bans = node.bans.shown(Some(request.from)).bans;
     // A map that cannot be read takes nothing from the answer but what it would say.
     let examine = |from, listener| node.kernel.borrow().examine(from, listener).ok().flatten();
-    let facts = explain::Facts { xdp: &xdp, bans, examine: &examine };
-    json(&explain::explain(&node.running().snapshot, &facts, request)?)
+    let running = node.running();
+    let names = named::StageNames::of([&*running.loaded]);
+    let facts = explain::Facts { xdp: &xdp, bans, examine: &examine, names: &names };
+    json(&explain::explain(&running.snapshot, &facts, request)?)
 }
 
 /// Of API keys: GET tells it, POST is from a process that ends.

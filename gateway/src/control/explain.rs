@@ -11,6 +11,7 @@ pub(super) use source::Facts;
 use integration::answered;
 use limits::limits;
 
+use super::named::StageNames;
 use super::status::{integration, serves};
 use super::types::{ExplainRequest, ExplainedAnswer, Explanation, Kind, Problem, Step};
 use crate::guard::{self, Moment, endpoint};
@@ -31,7 +32,8 @@ pub(super) fn explain(
     let url = Url::parse(&request.url)?;
     let listener = choose_listener(snapshot, &url, request.listener.as_deref())?;
     let from = request.from.to_canonical();
-    let mut walk = Walk { snapshot, listener, from, steps: Vec::new(), head: RequestHead::new() };
+    let names = facts.names;
+    let mut walk = Walk { snapshot, names, listener, from, steps: Vec::new(), head: RequestHead::new() };
     let decided = walk.all(facts, request, &url);
     let chosen = &snapshot.listeners[listener];
     let answer = match &decided {
@@ -88,6 +90,7 @@ impl Stop {
 
 struct Walk<'s> {
     snapshot: &'s Snapshot,
+    names: &'s StageNames,
     listener: ListenerIndex,
     from: IpAddr,
     steps: Vec<Step>,
@@ -145,7 +148,11 @@ impl Walk<'_> {
                 let api = &self.snapshot.apis[reached.api];
                 let rule = format!(
                     "host {:?} and path {:?} reach API {} ({}), stage {}",
-                    asked.host, asked.path, api.name, api.id, api.stage
+                    asked.host,
+                    asked.path,
+                    self.names.api(&api.name),
+                    api.id,
+                    api.stage
                 );
                 let canary = self.snapshot.canaries.iter().find(|canary| canary.stage == reached.api);
                 let canary = canary.map(|canary| {
@@ -178,6 +185,7 @@ impl Walk<'_> {
     fn endpoint(&mut self, reached: &Reached) -> Result<(), Stop> {
         let (snapshot, from) = (self.snapshot, self.from);
         let (api, listener) = (&snapshot.apis[reached.api], &snapshot.listeners[self.listener]);
+        let name = self.names.stage(&api.name);
         let endpoint_type = super::candidate::type_name(api.endpoint_type);
         let through = match listener.vpc {
             Some(vpc) => format!("listener {} of {}", listener.name, snapshot.vpcs[vpc].id),
@@ -189,14 +197,13 @@ impl Walk<'_> {
                     (EndpointType::Private, Some(vpc)) => format!("{from} is in {}", snapshot.vpcs[vpc].id),
                     _ => "every source may".to_string(),
                 };
-                let rule = format!("{} is {endpoint_type}, reached through {through}: {whom}", api.name);
+                let rule = format!("{name} is {endpoint_type}, reached through {through}: {whom}");
                 self.step("endpoint type", "pass", rule);
                 Ok(())
             }
             Err(refusal) => {
                 let rule = format!(
-                    "{} is {endpoint_type}: {from} may not reach it through {through}: {}",
-                    api.name,
+                    "{name} is {endpoint_type}: {from} may not reach it through {through}: {}",
                     reason(&refusal)
                 );
                 self.step("endpoint type", "refuse", rule);
@@ -224,7 +231,8 @@ impl Walk<'_> {
             Err(refusal) => {
                 let method = asked.method.as_str();
                 let method = if method.is_empty() { "this method" } else { method };
-                let rule = format!("no resource of {} has {method} {rest:?}", snapshot.apis[index].name);
+                let api = self.names.stage(&snapshot.apis[index].name);
+                let rule = format!("no resource of {api} has {method} {rest:?}");
                 self.step("resource", "refuse", rule);
                 Err(Stop::refused(refusal, Some(index), None))
             }
@@ -295,7 +303,7 @@ impl Walk<'_> {
         let apis = self.snapshot.apis.iter().enumerate();
         let served: Vec<String> = apis
             .filter(|(index, api)| serves(listener, *index, api))
-            .map(|(_, api)| format!("{} (id {}, stage {})", api.name, api.id, api.stage))
+            .map(|(_, api)| format!("{} (id {}, stage {})", self.names.api(&api.name), api.id, api.stage))
             .collect();
         if served.is_empty() { "nothing".into() } else { served.join(", ") }
     }

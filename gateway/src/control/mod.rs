@@ -142,7 +142,8 @@ pub fn explain_offline(config: &Path, request: &ExplainRequest) -> Result<Explan
         ..XdpSummary::default()
     };
     let bans = bans::offline(&candidate.loaded.document, request.from)?;
-    let facts = explain::Facts { xdp: &summary, bans, examine: &|_, _| None };
+    let names = named::StageNames::of([&*candidate.loaded]);
+    let facts = explain::Facts { xdp: &summary, bans, examine: &|_, _| None, names: &names };
     explain::explain(&candidate.snapshot, &facts, request)
 }
 

@@ -6,6 +6,10 @@
 use super::candidate::Running;
 use super::node::Node;
 use super::types::{Kind, Named, Problem, ResolveRequest, Wants};
+use crate::config::{ApiEntry, Loaded};
+use crate::model::RestApi;
+use std::collections::HashMap;
+use std::sync::Arc;
 
 /// So many are listed where a name is unknown.
 const LISTED_MAX: usize = 20;
@@ -63,6 +67,50 @@ fn all(node: &Node) -> Result<Vec<Known>, Problem> {
         }
     }
     Ok(all)
+}
+
+/// How people are told of the data plane's entries: as commands take their names.
+#[derive(Default)]
+pub(super) struct StageNames(HashMap<String, [String; 2]>);
+
+impl StageNames {
+    /// Of all that stands in these; what stands in several is told as in the last.
+    pub(super) fn of<'l>(all: impl IntoIterator<Item = &'l Loaded>) -> Self {
+        let mut names = HashMap::new();
+        for loaded in all {
+            let entries = || loaded.document.apis.iter().zip(&loaded.apis);
+            let own = |(entry, api): (&'l ApiEntry, &'l Result<Arc<RestApi>, _>)| match (&entry.owner, api) {
+                (Some(_), Ok(api)) => api.name.as_str(),
+                _ => entry.name.as_str(),
+            };
+            // None: several APIs are called so.
+            let mut ids: HashMap<&str, Option<&str>> = HashMap::new();
+            for both in entries() {
+                let id = both.0.id.as_deref().unwrap_or(&both.0.name);
+                let known = ids.entry(own(both)).or_insert(Some(id));
+                *known = known.filter(|known| *known == id);
+            }
+            let stored = entries().filter(|(entry, _)| entry.owner.is_some());
+            names.extend(stored.filter(|both| ids[own(*both)].is_some() && !own(*both).is_empty()).map(
+                |both| {
+                    let (name, entry) = (own(both), both.0);
+                    let canary = if entry.release.is_canary() == Some(true) { "/canary" } else { "" };
+                    (entry.name.clone(), [name.to_owned(), format!("{name}.{}{canary}", entry.stage)])
+                },
+            ));
+        }
+        Self(names)
+    }
+
+    /// The API: `pets`; as the data plane calls it, where that means several.
+    pub(super) fn api<'n>(&'n self, entry: &'n str) -> &'n str {
+        self.0.get(entry).map_or(entry, |[api, _]| api)
+    }
+
+    /// `pets.prod`; of a file's API its name alone.
+    pub(super) fn stage<'n>(&'n self, entry: &'n str) -> &'n str {
+        self.0.get(entry).map_or(entry, |[_, stage]| stage)
+    }
 }
 
 struct Known {

@@ -4,6 +4,7 @@ mod limits;
 
 use super::candidate::{Candidate, Running, model, on_off, type_name};
 use super::kernel::Kernel;
+use super::named::StageNames;
 use super::node::Node;
 use super::status::{kernel_rule, serves, serving};
 use super::types::{Change, KernelChange, Plan};
@@ -26,12 +27,13 @@ pub(super) fn plan(node: &Node, next: &Candidate, open: &[OpenConnection]) -> Pl
     changes.extend(bans(&running.loaded.document.bans, &next.loaded.document.bans));
     changes.extend(vpcs(old, new));
     changes.extend(trusted(old, new));
-    changes.extend(listeners(old, new));
+    let names = &StageNames::of([&*running.loaded, &*next.loaded]);
+    changes.extend(listeners(old, new, names));
     changes.extend(chosen_live(running, next));
-    changes.extend(apis(running, next));
+    changes.extend(apis(running, next, names));
     changes.extend(limits::limits(&running.loaded.document, &next.loaded.document));
     let open = || open.iter().map(|open| (open.listener, open.peer.ip()));
-    let mut warnings = privacy(old, new, kernel);
+    let mut warnings = privacy(old, new, kernel, names);
     warnings.extend(limits_without_xdp(old, new, kernel));
     warnings.extend(restart(&node.started_with.document, &next.loaded.document));
     let files = next.files.clone();
@@ -139,7 +141,8 @@ fn vpcs(old: &Snapshot, new: &Snapshot) -> Vec<Change> {
     changes
 }
 
-fn listeners(old: &Snapshot, new: &Snapshot) -> Vec<Change> {
+fn listeners(old: &Snapshot, new: &Snapshot, stages: &StageNames) -> Vec<Change> {
+    let names = |served: &[&str]| names(&served.iter().map(|name| stages.stage(name)).collect::<Vec<_>>());
     let mut changes = Vec::new();
     for listener in &new.listeners {
         let mut push = |what| changes.push(change("listener", &listener.name, what));
@@ -210,12 +213,12 @@ fn limits_without_xdp(old: &Snapshot, new: &Snapshot, kernel: &Kernel) -> Option
     Some(format!("nobody enforces the limits of listener {}: XDP is off, {why}", listener.name))
 }
 
-fn apis(running: &Running, next: &Candidate) -> Vec<Change> {
+fn apis(running: &Running, next: &Candidate, names: &StageNames) -> Vec<Change> {
     let (old, new) = (&running.snapshot, &next.snapshot);
     let (befores, afters) = (by_name(old), by_name(new));
     let mut changes = Vec::new();
     for api in &new.apis {
-        let mut push = |what| changes.push(change("api", &api.name, what));
+        let mut push = |what| changes.push(change("api", names.stage(&api.name), what));
         let Some(before) = befores.get(api.name.as_str()) else {
             push(format!("added: {}, id {}, stage {}", type_name(api.endpoint_type), api.id, api.stage));
             continue;
@@ -233,7 +236,7 @@ fn apis(running: &Running, next: &Candidate) -> Vec<Change> {
         }
     }
     let gone = old.apis.iter().filter(|api| !afters.contains_key(api.name.as_str()));
-    changes.extend(gone.map(|api| change("api", &api.name, "removed".into())));
+    changes.extend(gone.map(|api| change("api", names.stage(&api.name), "removed".into())));
     changes
 }
 
@@ -301,14 +304,14 @@ fn kernel_changes(old: &Snapshot, new: &Snapshot) -> Vec<KernelChange> {
 }
 
 /// Of the APIs that are new or whose type changes: who is kept away, and by whom.
-fn privacy(old: &Snapshot, new: &Snapshot, kernel: &Kernel) -> Vec<String> {
+fn privacy(old: &Snapshot, new: &Snapshot, kernel: &Kernel, names: &StageNames) -> Vec<String> {
     let mut warnings = Vec::new();
     for (index, api) in new.apis.iter().enumerate() {
         let before = old.apis.iter().find(|before| before.name == api.name);
         if before.is_some_and(|before| before.endpoint_type == api.endpoint_type) {
             continue;
         }
-        let name = &api.name;
+        let name = names.stage(&api.name);
         let serving: Vec<&Listener> = serving(new, index).collect();
         let private = api.endpoint_type == EndpointType::Private;
         if serving.is_empty() {
@@ -327,7 +330,7 @@ fn privacy(old: &Snapshot, new: &Snapshot, kernel: &Kernel) -> Vec<String> {
             warnings.push(format!(
                 "listener {name} is in a dry run: XDP only counts, the workers keep outsiders away from {}; \
                  `gateway xdp dry-run off {name}` enforces",
-                api.name
+                names.stage(&api.name)
             ));
         }
         for listener in serving.iter().filter(|listener| !listener.kernel_private) {

@@ -2,6 +2,7 @@
 //! its budget.
 
 use super::{Stop, Walk};
+use crate::control::named::StageNames;
 use crate::control::status::kernel_rule;
 use crate::control::types::{BanEntry, XdpSummary};
 use crate::guard::endpoint;
@@ -15,6 +16,7 @@ pub(in crate::control) struct Facts<'f> {
     pub(in crate::control) bans: Vec<BanEntry>,
     /// Asks the maps of the program that runs; None: it is off, or does not tell.
     pub(in crate::control) examine: &'f dyn Fn(IpAddr, SocketAddr) -> Option<Examination>,
+    pub(in crate::control) names: &'f StageNames,
 }
 
 impl Walk<'_> {

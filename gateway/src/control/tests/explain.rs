@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::control::explain::{Facts, explain};
+use crate::control::named::StageNames;
 use crate::control::types::{ExplainRequest, Explanation, Kind, Problem, XdpSummary};
 use crate::snapshot::Snapshot;
 use crate::xdp::Examination;
@@ -22,12 +23,14 @@ fn asked(served: &Served, on: bool, request: &ExplainRequest) -> Explanation {
 
 fn examined(served: &Served, on: bool, request: &ExplainRequest, kernel: Option<Examination>) -> Explanation {
     let bans = served.node.bans.shown(Some(request.from)).bans;
-    let facts = Facts { xdp: &xdp(on), bans, examine: &|_, _| kernel };
+    let names = StageNames::default();
+    let facts = Facts { xdp: &xdp(on), bans, examine: &|_, _| kernel, names: &names };
     explain(&served.node.running().snapshot, &facts, request).unwrap()
 }
 
 fn told(snapshot: &Snapshot, on: bool, request: &ExplainRequest) -> Result<Explanation, Problem> {
-    let facts = Facts { xdp: &xdp(on), bans: Vec::new(), examine: &|_, _| None };
+    let names = StageNames::default();
+    let facts = Facts { xdp: &xdp(on), bans: Vec::new(), examine: &|_, _| None, names: &names };
     explain(snapshot, &facts, request)
 }
 
