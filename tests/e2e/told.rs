@@ -125,3 +125,21 @@ fn plans_and_explanations_name_a_stored_api_as_commands_do() {
     let plan = said(&gateway, &["apply", "--plan"]);
     assert!(plan.contains("serves pets.prod") && !plan.contains(id), "{plan}");
 }
+
+/// Who makes another API hears what it takes from the first one.
+#[test]
+fn that_another_api_ends_a_short_url_is_told_by_what_made_it() {
+    let (gateway, told) = applied(Setup::new(Io::Epoll), "REGIONAL", "http://127.0.0.1:1/");
+    assert_eq!(told["in_force"], Value::Null, "{told}");
+    let id = told["api"].as_str().unwrap();
+    let second = document("REGIONAL", "http://127.0.0.1:1/").replace("\"pets\"", "\"dogs\"");
+    gateway.home.write_file("dogs.json", &second);
+    let file = gateway.home.folder().join("dogs.json");
+    let told = gateway.json(&["apply", file.to_str().unwrap(), "--yes"]);
+    let lost = format!("http://{}/prod/ means pets.prod no longer", gateway.public());
+    let [what] = findings(&told["in_force"])[..] else { panic!("{told}") };
+    assert!(what.starts_with(&lost), "{told}");
+    assert!(told["in_force"][0]["instead"].as_str().unwrap().contains(id), "{told}");
+    assert!(gateway.stderr().contains(&lost), "whoever asks the AWS API finds it in the log");
+    assert_eq!(gateway.json(&["deploy", "dogs.prod"])["warnings"], json!([]), "once");
+}

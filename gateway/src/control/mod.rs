@@ -22,6 +22,7 @@ mod plan;
 mod plans;
 mod publish;
 mod resolve;
+mod short;
 mod sockets;
 mod start;
 mod status;

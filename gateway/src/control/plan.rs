@@ -6,8 +6,9 @@ use super::candidate::{Candidate, Running, model, on_off, type_name};
 use super::kernel::Kernel;
 use super::named::StageNames;
 use super::node::Node;
+use super::short;
 use super::status::{kernel_rule, serves, serving};
-use super::types::{Change, KernelChange, Plan};
+use super::types::{Change, Finding, KernelChange, Plan};
 use crate::config::{self, Document, Remembered};
 use crate::guard::endpoint;
 use crate::guard::offence::Offence;
@@ -34,6 +35,7 @@ pub(super) fn plan(node: &Node, next: &Candidate, open: &[OpenConnection]) -> Pl
     changes.extend(limits::limits(&running.loaded.document, &next.loaded.document));
     let open = || open.iter().map(|open| (open.listener, open.peer.ip()));
     let mut warnings = privacy(old, new, kernel, names);
+    warnings.extend(short::lost(old, new, names).iter().map(told));
     warnings.extend(limits_without_xdp(old, new, kernel));
     warnings.extend(restart(&node.started_with.document, &next.loaded.document));
     let files = next.files.clone();
@@ -342,6 +344,10 @@ fn privacy(old: &Snapshot, new: &Snapshot, kernel: &Kernel, names: &StageNames) 
         }
     }
     warnings
+}
+
+fn told(finding: &Finding) -> String {
+    format!("{}; {}", finding.told(), finding.instead)
 }
 
 /// What a running gateway cannot change about itself.

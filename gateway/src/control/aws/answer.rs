@@ -8,6 +8,7 @@ use crate::aws::{
 };
 use crate::control::cache;
 use crate::control::node::Node;
+use crate::control::short;
 use crate::control::status::invoke_urls;
 use crate::control::types::{Finding, Kind, OperationAnswer, OperationRequest, Problem};
 use crate::model::Throttle;
@@ -135,6 +136,7 @@ pub(in crate::control) async fn operate(
     let json = || "application/json".to_owned();
     let (accept, content_type, region) = (json(), json(), region.to_owned());
     let asked = Asked { operation, labels, query, accept, content_type, body: &body, region };
+    let before = node.running();
     let answer = carry_out(node, &asked).await.map_err(|fault| {
         let kind = match fault.status {
             404 => Kind::Unknown,
@@ -152,7 +154,10 @@ pub(in crate::control) async fn operate(
             Problem::new(Kind::Request, what, "ask the control address for it: aws apigateway get-sdk")
         })?),
     };
-    let warnings = if operation.writes() { warnings(node, path, &request.body) } else { Vec::new() };
+    let warnings = match operation.writes() {
+        true => [warnings(node, path, &request.body), short::lost_since(node, &before)].concat(),
+        false => Vec::new(),
+    };
     Ok(OperationAnswer { status: operation.status, body, warnings })
 }
 

@@ -8,6 +8,7 @@ use crate::aws::{self, Difference, Fault, Overlaid, Target};
 use crate::config::Owner;
 use crate::control::named;
 use crate::control::node::Node;
+use crate::control::short;
 use crate::control::types::{
     self, Finding, Kind, ObjectChange, ObjectsChanged, ObjectsRequest, Problem, ResolveRequest, Wants,
 };
@@ -30,6 +31,7 @@ pub(in crate::control) async fn apply(
     node: &Node,
     request: &ObjectsRequest,
 ) -> Result<ObjectsChanged, Problem> {
+    let before = node.running();
     let (changed, revision) = {
         let _turn = node.aws.turn.lock().await;
         let mut attempts = 0;
@@ -70,10 +72,11 @@ pub(in crate::control) async fn apply(
         })?;
     }
     let running = node.running();
-    let in_force = match changed.api.is_empty() {
+    let mut in_force = match changed.api.is_empty() {
         true => running.warnings.clone(),
         false => running.warnings_of(&changed.api, Some(&changed.stage)),
     };
+    in_force.extend(short::lost_since(node, &before));
     Ok(ObjectsChanged { done: true, in_force, ..changed })
 }
 

@@ -8,6 +8,7 @@ use crate::config::{ApiEntry, BasePath, Domain, Owner, Private, Stored, StoredAp
 use crate::control::change::{self, Terms};
 use crate::control::node::Node;
 use crate::control::publish::{Keep, publish};
+use crate::control::short;
 use crate::control::upgrade;
 use crate::model::Place;
 use crate::observe::log;
@@ -316,6 +317,9 @@ async fn all(node: &Node, events: &mut Receiver<Event>, news: &mut News) {
     };
     match result {
         Ok(_) => {
+            for lost in short::lost_since(node, &running) {
+                log("warning", "aws", format_args!("{}; {}", lost.told(), lost.instead));
+            }
             aws.differs.set(false);
             aws.published.send_replace(Published { revision, failed: None });
             news.due = false;

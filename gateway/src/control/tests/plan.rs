@@ -268,3 +268,23 @@ fn a_switch_to_private_on_a_listener_in_a_dry_run_says_that_xdp_only_counts() {
         assert!(plan.warnings[0].contains("listener orders is in a dry run: XDP only counts"));
     });
 }
+
+/// `/{stage}/` without a host means an API only as long as its listener serves no other.
+#[test]
+fn that_a_second_api_ends_the_first_one_s_short_url_is_said() {
+    let folder = files("REGIONAL");
+    block_on(async {
+        let served = serve(&folder).await;
+        let address = served.address("orders");
+        let shared = NODE.replace("apis = [\"orders\"]", "apis = [\"orders\", \"catalog\"]");
+        folder.write("gateway.toml", &shared);
+        let warnings = planned(&served).await.warnings;
+        let [lost] = &warnings[..] else { panic!("{warnings:?}") };
+        let what = format!("listener orders: http://{address}/prod/ means orders no longer");
+        let instead = format!("call http://{address}/restapis/a1b2c3d4e5/prod/_user_request_/ or");
+        assert!(lost.starts_with(&what) && lost.contains(&instead), "{lost}");
+        apply(&served.node, &ApplyRequest::default()).await.unwrap();
+        folder.write("catalog.yaml", &document("shop", "REGIONAL"));
+        assert_eq!(planned(&served).await.warnings, Vec::<String>::new(), "there is none to lose any more");
+    });
+}
