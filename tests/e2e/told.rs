@@ -143,3 +143,34 @@ fn that_another_api_ends_a_short_url_is_told_by_what_made_it() {
     assert!(gateway.stderr().contains(&lost), "whoever asks the AWS API finds it in the log");
     assert_eq!(gateway.json(&["deploy", "dogs.prod"])["warnings"], json!([]), "once");
 }
+
+/// In any direction, in one command, and with a way back; also where the gateway dies before anybody has confirmed it.
+#[test]
+fn the_type_of_a_stored_api_goes_back_unless_it_is_confirmed() {
+    let (gateway, _) = applied(Setup::new(Io::Epoll), "REGIONAL", "http://127.0.0.1:1/");
+    let set = |gateway: &Gateway, wanted: &str, more: &[&str]| {
+        gateway.json(&[&["api", "set-endpoint", "pets", wanted, "--yes"], more].concat())
+    };
+    let reached = |gateway: &Gateway| gateway.client().get("/prod/x").status != 403;
+    let told = |gateway: &Gateway| gateway.json(&["api", "show", "pets"])["endpoint_type"].clone();
+    set(&gateway, "PRIVATE", &[]);
+    assert!(!reached(&gateway));
+    assert_eq!(set(&gateway, "EDGE", &[])["from"], "PRIVATE");
+    assert!(reached(&gateway) && told(&gateway) == "EDGE");
+
+    let waits = set(&gateway, "PRIVATE", &["--confirm", "1h"])["waits"].clone();
+    assert!(waits["what"].as_str().unwrap().ends_with("is PRIVATE now"), "{waits}");
+    assert!(!reached(&gateway));
+    assert_eq!(gateway.json(&["confirm", "--rollback"])["kept"], false);
+    assert!(reached(&gateway) && told(&gateway) == "EDGE");
+
+    set(&gateway, "PRIVATE", &["--confirm", "1h"]);
+    assert!(!reached(&gateway));
+    let gateway = gateway.restart();
+    assert!(reached(&gateway) && told(&gateway) == "EDGE", "killed: nobody had confirmed it");
+
+    set(&gateway, "PRIVATE", &["--confirm", "1h"]);
+    assert_eq!(gateway.json(&["confirm"])["kept"], true);
+    let gateway = gateway.restart();
+    assert!(!reached(&gateway) && told(&gateway) == "PRIVATE");
+}

@@ -4,8 +4,10 @@ use super::apply::{self, How};
 use super::named::{ApiArgument, Objects, StageArgument};
 use super::operation::field;
 use super::output::{self, row};
-use super::{End, Global, client};
-use crate::control::types::{ApiDetail, ApiStatus, EndpointRequest, Kind, Plan, Problem, Status};
+use super::{End, Global, client, confirm};
+use crate::control::types::{
+    ApiDetail, ApiStatus, Changed, EndpointRequest, PendingChange, Plan, Problem, Status,
+};
 use crate::control::{type_name, would_serve};
 use crate::model::EndpointType;
 use clap::ValueEnum;
@@ -70,18 +72,17 @@ impl Api {
 
 /// Of an API that was made through the AWS API its type is one of its properties there: all stages have it.
 fn set_stored(global: &Global, api: &Objects<'_>, wanted: EndpointType, how: &How) -> Result<End, Problem> {
-    if how.confirm_s().is_some() {
-        let what = format!("API {} is managed by the AWS API: its type waits for nobody", api.shown());
-        return Err(Problem::new(Kind::Request, what, "leave --confirm out"));
-    }
     let nobody = unreachable(global, api, wanted)?;
+    let request =
+        EndpointRequest { endpoint_type: wanted, plan: false, generation: None, confirm_s: how.confirm_s() };
     let wanted = type_name(wanted);
     let before = field(&api.get(&api.path(""))?, "/endpointConfiguration/types/0");
     let stages = api.named.stages.len();
-    let told = |verb: &str, done: bool| {
+    let told = |verb: &str, done: bool, waits: Option<&PendingChange>| {
         if global.json {
             let told = json!({
                 "id": api.named.id, "from": before, "to": wanted, "done": done, "warnings": nobody,
+                "waits": waits,
             });
             return output::json(&told);
         }
@@ -89,24 +90,19 @@ fn set_stored(global: &Global, api: &Objects<'_>, wanted: EndpointType, how: &Ho
         output::print(&format!("{} {verb}: {before} → {wanted}, for {of}\n", api.shown()));
         Ok(())
     };
-    if (before.as_str(), wanted) == ("PRIVATE", "EDGE") {
-        let what = format!("API {} is PRIVATE: as in AWS it cannot become EDGE at once", api.shown());
-        let mend = format!("`gateway api set-endpoint {} REGIONAL` first, then EDGE", api.named.name);
-        return Err(Problem::new(Kind::Conflict, what, mend));
-    }
     if before == wanted {
         if !global.json {
             output::print(&format!("nothing to do: {} is {wanted}\n", api.shown()));
             return Ok(End::Done);
         }
-        return told("stays", false).map(|()| End::Done);
+        return told("stays", false, None).map(|()| End::Done);
     }
     if !global.json {
         let lines = nobody.iter().map(|warning| format!("warning: {warning}\n"));
         output::say(&lines.collect::<String>());
     }
     if how.plan {
-        return told("would change its endpoint type", false).map(|()| End::Done);
+        return told("would change its endpoint type", false, None).map(|()| End::Done);
     }
     if !how.yes {
         output::say(&format!("{} would change its endpoint type: {before} → {wanted}\n", api.shown()));
@@ -114,10 +110,13 @@ fn set_stored(global: &Global, api: &Objects<'_>, wanted: EndpointType, how: &Ho
             return Ok(end);
         }
     }
-    let path = format!("/endpointConfiguration/types/{before}");
-    let patch = json!({"patchOperations": [{"op": "replace", "path": path, "value": wanted}]});
-    api.call("PATCH", &api.path(""), patch)?;
-    told("changed its endpoint type", true).map(|()| End::Done)
+    let path = format!("/apis/{}/endpoint", api.key());
+    let done: Changed = client::post_change(global, &path, &request, false)?;
+    told("changed its endpoint type", true, done.waits.as_ref())?;
+    match done.waits.filter(|_| !global.json) {
+        Some(waits) => confirm::wait(global, &waits),
+        None => Ok(End::Done),
+    }
 }
 
 /// That no listener would serve a stage of the API, if that was its type.

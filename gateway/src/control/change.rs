@@ -1,5 +1,6 @@
 //! The changes that an operator asks for: reload the files, switch an API's endpoint type, detach XDP.
 
+use super::aws;
 use super::candidate::{self, Candidate, type_name};
 use super::confirm::{self, Undo};
 use super::kernel::Kernel;
@@ -10,11 +11,13 @@ use super::orders;
 use super::plan::plan;
 use super::publish::{Keep, publish};
 use super::types::{
-    ApplyRequest, Changed, Detached, EndpointRequest, Kind, Named, Plan, Problem, ResolveRequest, Wants,
+    ApplyRequest, Change, Changed, Detached, EndpointRequest, Kind, Named, Plan, Problem, ResolveRequest,
+    Wants,
 };
 use crate::config::{Loaded, Remembered};
 use crate::model::EndpointType;
 use crate::observe::{count, log};
+use std::rc::Rc;
 use std::sync::Arc;
 
 const FILES_STAY: &str =
@@ -90,15 +93,19 @@ pub(super) async fn set_endpoint(
     name: &str,
     request: &EndpointRequest,
 ) -> Result<Changed, Problem> {
-    let _changing = node.changing.lock().await;
+    let changing = node.changing.lock().await;
     let terms = Terms { plan: request.plan, generation: request.generation, confirm_s: request.confirm_s };
     begin(node, terms)?;
     let named = named::resolve(node, &ResolveRequest::of(name, Wants::Either))?;
     let running = node.running();
     if named.managed_by == "aws" {
-        let served = running.snapshot.apis.iter().find(|api| api.id == named.id);
-        let now = served.map_or(EndpointType::Regional, |api| api.endpoint_type);
-        return Err(kept_by_aws(&named, now, request.endpoint_type));
+        let changed = set_stored(node, &named, request, terms).await?;
+        // What is stored is published by whoever holds the lock next.
+        drop(changing);
+        if changed.done {
+            node.aws.caught_up().await?;
+        }
+        return Ok(Changed { generation: node.running().snapshot.generation, ..changed });
     }
     let name = named.name.as_str();
     let Some(api) = running.snapshot.apis.iter().find(|api| api.name == name) else {
@@ -130,17 +137,30 @@ pub(super) async fn set_endpoint(
     Ok(changed)
 }
 
-fn kept_by_aws(named: &Named, now: EndpointType, wanted: EndpointType) -> Problem {
-    let what = format!("{} is managed by the AWS API: that is where its type is kept", named::shown(named));
-    let mend = format!(
-        "aws apigateway update-rest-api --region {} --rest-api-id {} --patch-operations \
-         op=replace,path=/endpointConfiguration/types/{},value={}",
-        named.region,
-        named.id,
-        type_name(now),
-        type_name(wanted)
-    );
-    Problem::new(Kind::Conflict, what, mend)
+/// Of an API that was made through the AWS API: its own property, which all of its stages have.
+async fn set_stored(
+    node: &Node,
+    named: &Named,
+    request: &EndpointRequest,
+    terms: Terms,
+) -> Result<Changed, Problem> {
+    let (before, wanted) = (node.aws.endpoint_of(named)?, request.endpoint_type);
+    let (from, to) = (before.type_name().to_owned(), type_name(wanted));
+    let mut plan = Plan { generation: node.running().snapshot.generation, ..Plan::default() };
+    if from != to {
+        let what = format!("endpoint type {from} → {to}, for {}", count(named.stages.len(), "stage"));
+        plan.changes.push(Change { subject: format!("api {}", named::shown(named)), what });
+        plan.differs = true;
+    }
+    if terms.plan || !plan.differs {
+        return Ok(unchanged(node, plan));
+    }
+    let within = confirm::within(terms.confirm_s)?;
+    aws::switch_endpoint(node, named, (&before, wanted), within.is_some()).await?;
+    let what = format!("{} is {to} now", named::shown(named));
+    log("info", "control", format_args!("{what}"));
+    let waits = within.and_then(|within| node.confirm.begin(what, within, Undo::Endpoint(Rc::new(before))));
+    Ok(Changed { plan, done: true, waits, ..Changed::default() })
 }
 
 /// Says the API's file so, both as it was read and as it stands now? Only then may a switch to that type be forgotten:

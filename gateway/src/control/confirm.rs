@@ -1,6 +1,7 @@
 //! Changes that are in force at once and kept only when somebody confirms them in time: whoever locked himself out
 //! cannot. Nothing of them is remembered until then: a gateway that dies starts with what was before.
 
+use super::aws::EndpointBefore;
 use super::bans;
 use super::candidate::Running;
 use super::change::{Terms, compile};
@@ -45,6 +46,8 @@ struct Pending {
 pub(super) enum Undo {
     Configuration(Arc<Running>),
     Bans(Rc<bans::Undo>),
+    /// Of a stored API.
+    Endpoint(Rc<EndpointBefore>),
 }
 
 impl Confirm {
@@ -108,6 +111,16 @@ pub(super) fn within(seconds: Option<u64>) -> Result<Option<Duration>, Problem> 
 
 /// Keeps the change that waits, or takes it back at once.
 pub(super) async fn confirm(node: &Node, request: &ConfirmRequest) -> Result<Confirmed, Problem> {
+    let of_stored = matches!(node.confirm.undo(), Some(Undo::Endpoint(_)));
+    let confirmed = decide(node, request).await?;
+    if of_stored && request.rollback {
+        // What is taken back in the store is published by whoever has the lock next.
+        node.aws.caught_up().await?;
+    }
+    Ok(Confirmed { generation: node.running().snapshot.generation, ..confirmed })
+}
+
+async fn decide(node: &Node, request: &ConfirmRequest) -> Result<Confirmed, Problem> {
     let _changing = node.changing.lock().await;
     let Some(pending) = node.confirm.shown() else {
         let mend = "`gateway status` shows what runs; a change that was rolled back must be made again";
@@ -138,6 +151,7 @@ fn keep(node: &Node) -> Result<(), Problem> {
     match node.confirm.undo() {
         Some(Undo::Configuration(_)) => node.store.remember(&node.running().remembered),
         Some(Undo::Bans(_)) => bans::keep_confirmed(node),
+        Some(Undo::Endpoint(_)) => node.aws.forget_unconfirmed(),
         None => Ok(()),
     }
 }
@@ -178,6 +192,7 @@ async fn roll_back(node: &Node, why: &str) -> Result<(), Problem> {
     let undone = match node.confirm.undo() {
         Some(Undo::Configuration(before)) => configuration(node, &before, &what).await,
         Some(Undo::Bans(undo)) => bans::take_back(node, &undo).await,
+        Some(Undo::Endpoint(before)) => node.aws.restore_endpoint(&before).await,
         None => Ok(()),
     };
     match &undone {

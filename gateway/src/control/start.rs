@@ -62,6 +62,7 @@ pub(super) async fn start(options: &Options, heritage: Heritage) -> Result<Start
     let remembered = store.remembered()?;
     let bans = Bans::load(store.folder(), &document.xdp)?;
     let aws = Aws::open(store.folder(), options.auth)?;
+    aws.take_back_unconfirmed().await?;
     let first = candidate::compile_first(loaded, &aws.serving(), &remembered)?;
     say_findings(&first);
     if first.remembered != remembered {

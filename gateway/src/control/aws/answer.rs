@@ -10,7 +10,7 @@ use crate::control::cache;
 use crate::control::node::Node;
 use crate::control::short;
 use crate::control::status::invoke_urls;
-use crate::control::types::{Finding, Kind, OperationAnswer, OperationRequest, Problem};
+use crate::control::types::{Finding, Kind, Named, OperationAnswer, OperationRequest, Problem};
 use crate::model::Throttle;
 use crate::observe::log;
 use crate::store::{Failed, KeyValue, NotCommitted, Read, Transaction};
@@ -137,15 +137,7 @@ pub(in crate::control) async fn operate(
     let (accept, content_type, region) = (json(), json(), region.to_owned());
     let asked = Asked { operation, labels, query, accept, content_type, body: &body, region };
     let before = node.running();
-    let answer = carry_out(node, &asked).await.map_err(|fault| {
-        let kind = match fault.status {
-            404 => Kind::Unknown,
-            409 | 429 => Kind::Conflict,
-            500.. => Kind::Host,
-            _ => Kind::Request,
-        };
-        Problem::new(kind, format!("{}: {}", fault.code, fault.message), "")
-    })?;
+    let answer = carry_out(node, &asked).await.map_err(|fault| problem(&fault))?;
     let body = match answer {
         Answer::Nothing | Answer::Test(_) => Value::Null,
         Answer::Json(value) => value,
@@ -159,6 +151,26 @@ pub(in crate::control) async fn operate(
         false => Vec::new(),
     };
     Ok(OperationAnswer { status: operation.status, body, warnings })
+}
+
+/// UpdateRestApi, committed and not in force yet: for who holds `Node::changing`, without which nothing is published.
+pub(super) async fn patch_api(node: &Node, named: &Named, patch: &Value) -> Result<(), Problem> {
+    let Some((operation, labels)) = aws::find("PATCH", &format!("/restapis/{}", named.id), &[]) else {
+        return Err(Problem::host("UpdateRestApi is no operation", ""));
+    };
+    let body = patch.to_string();
+    let asked = Asked { operation, labels, ..Asked::document(body.as_bytes(), named.region.clone()) };
+    commit(node, &asked).await.map(drop).map_err(|fault| problem(&fault))
+}
+
+fn problem(fault: &Fault) -> Problem {
+    let kind = match fault.status {
+        404 => Kind::Unknown,
+        409 | 429 => Kind::Conflict,
+        500.. => Kind::Host,
+        _ => Kind::Request,
+    };
+    Problem::new(kind, format!("{}: {}", fault.code, fault.message), "")
 }
 
 /// Of the API that was changed, as it serves now: `/restapis/{id}/...`
@@ -213,35 +225,38 @@ async fn run(node: &Node, asked: &Asked<'_>) -> Result<Answer, Fault> {
         let over = Overlaid { store: &aws.store, files: &files };
         return begin(node, asked, &over).run(asked.operation);
     }
-    let revision = {
-        let _turn = aws.turn.lock().await;
-        let mut attempts = 0;
-        loop {
-            let files = aws.files.of(&node.running());
-            let over = Overlaid { store: &aws.store, files: &files };
-            let mut call = begin(node, asked, &over);
-            let answer = call.run(asked.operation)?;
-            let effects = std::mem::take(&mut call.effects);
-            let change = call.tx.into_change();
-            let touches = change.writes.keys().any(|key| is_served(key));
-            match aws.store.commit(change).await {
-                Ok(revision) => {
-                    effects.iter().for_each(|effect| take_effect(node, effect));
-                    break (answer, touches.then_some(revision));
-                }
-                Err(NotCommitted::Conflict) if attempts < ATTEMPTS_MAX => attempts += 1,
-                Err(NotCommitted::Conflict) => return Err(Fault::concurrent()),
-                Err(NotCommitted::Failed(failed)) => return Err(failed.into()),
-            }
-        }
-    };
-    match revision {
+    match commit(node, asked).await? {
         (answer, None) => Ok(answer),
         (answer, Some(revision)) => aws.in_force(revision).await.map(|()| answer).map_err(|why| {
             Fault::unavailable(format!(
                 "The change is stored, and the data plane does not serve by it yet: {why}"
             ))
         }),
+    }
+}
+
+/// With the revision that is to be in force, if it touches what is served.
+async fn commit(node: &Node, asked: &Asked<'_>) -> Result<(Answer, Option<u64>), Fault> {
+    let aws = &node.aws;
+    let _turn = aws.turn.lock().await;
+    let mut attempts = 0;
+    loop {
+        let files = aws.files.of(&node.running());
+        let over = Overlaid { store: &aws.store, files: &files };
+        let mut call = begin(node, asked, &over);
+        let answer = call.run(asked.operation)?;
+        let effects = std::mem::take(&mut call.effects);
+        let change = call.tx.into_change();
+        let touches = change.writes.keys().any(|key| is_served(key));
+        match aws.store.commit(change).await {
+            Ok(revision) => {
+                effects.iter().for_each(|effect| take_effect(node, effect));
+                return Ok((answer, touches.then_some(revision)));
+            }
+            Err(NotCommitted::Conflict) if attempts < ATTEMPTS_MAX => attempts += 1,
+            Err(NotCommitted::Conflict) => return Err(Fault::concurrent()),
+            Err(NotCommitted::Failed(failed)) => return Err(failed.into()),
+        }
     }
 }
 

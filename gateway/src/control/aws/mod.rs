@@ -1,6 +1,7 @@
 //! The AWS-compatible control plane of a node: its objects in the store, who may change them, and what of them serves.
 
 mod answer;
+mod endpoint;
 mod files;
 mod findings;
 mod forward;
@@ -13,6 +14,7 @@ mod random;
 mod test_invoke;
 
 pub(super) use answer::{answer, operate};
+pub(super) use endpoint::{Before as EndpointBefore, switch_endpoint};
 pub use findings::check_policy;
 pub(super) use forward::{add as add_usage, forward};
 pub(super) use keys::{create as create_key, list as list_keys, remove as remove_key, welcome};
