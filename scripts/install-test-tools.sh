@@ -1,6 +1,6 @@
 #!/bin/sh
-# Installs what `cargo xtask test` needs beside Rust: ip, nsenter, curl, systemd-analyze, node, and cargo-nextest where
-# it can be had.
+# Installs what `cargo xtask test` needs beside Rust: ip, nsenter, curl, systemd-analyze, node, Java, and cargo-nextest
+# where it can be had.
 # Does nothing for what is there already.
 set -eu
 
@@ -10,6 +10,7 @@ command -v curl >/dev/null 2>&1 || packages="$packages curl"
 command -v nsenter >/dev/null 2>&1 || packages="$packages util-linux"
 command -v systemd-analyze >/dev/null 2>&1 || packages="$packages systemd"
 command -v node >/dev/null 2>&1 || packages="$packages nodejs"
+command -v javac >/dev/null 2>&1 || packages="$packages default-jdk-headless"
 command -v cc >/dev/null 2>&1 || packages="$packages gcc libc6-dev"
 
 if [ -n "$packages" ]; then

@@ -1,5 +1,5 @@
-"""GetSdk: the client that it generates is unpacked and run by node (sdk.js): against the gateway, and for its
-signatures against a server that computes them with botocore."""
+"""GetSdk: the clients that it generates are unpacked, and run by node (sdk.js) and Java (SdkCheck.java): against the
+gateway, and for their signatures against a server that computes them with botocore."""
 
 import io
 import json
@@ -24,7 +24,7 @@ aws = client()
 HERE = pathlib.Path(__file__).parent
 KEYS = dict(accessKey="AKIDEXAMPLE", secretKey="wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY", sessionToken="to/ken==")
 node = shutil.which("node")
-assert node, "node is not installed: sh scripts/install-test-tools.sh"
+assert node and shutil.which("javac"), "node or Java is not installed: sh scripts/install-test-tools.sh"
 
 
 def verdict(headers, method, path, body):
@@ -105,21 +105,20 @@ def deployed(title, paths):
     return api
 
 
-def unpacked(api, folder):
+def unpacked(api, folder, kind="javascript", **parameters):
     """The SDK's folder; it is the same whenever it is asked for."""
-    at = dict(restApiId=api, stageName="prod", sdkType="javascript")
+    at = dict(restApiId=api, stageName="prod", sdkType=kind, parameters=parameters)
     answer = aws.get_sdk(**at)
     assert answer["contentType"] == "application/octet-stream", answer
-    name = r'attachment; filename="javascript_\d{4}-\d\d-\d\d_\d\d-\d\dZ\.zip"'
+    name = r'attachment; filename="(javascript|java)_\d{4}-\d\d-\d\d_\d\d-\d\dZ\.zip"'
     assert re.fullmatch(name, answer["contentDisposition"]), answer
     packed = answer["body"].read()
     assert packed == aws.get_sdk(**at)["body"].read()
     archive = zipfile.ZipFile(io.BytesIO(packed))
     assert archive.testzip() is None
-    names = ["apigClient.js", "README.md", "package.json"]
-    assert archive.namelist() == [f"apiGateway-js-sdk/{name}" for name in names], archive.namelist()
+    (top,) = {name.split("/")[0] for name in archive.namelist()}
     archive.extractall(folder)
-    return pathlib.Path(folder) / "apiGateway-js-sdk"
+    return pathlib.Path(folder) / top
 
 
 def run(part, folder, **told):
@@ -127,6 +126,23 @@ def run(part, folder, **told):
         [node, HERE / "sdk.js", part, folder, json.dumps(told)], capture_output=True, text=True, timeout=60
     )
     assert done.returncode == 0, f"{part}\n{done.stdout}{done.stderr}"
+
+
+def compiled(api, folder, program):
+    """The Java client with that program: what runs it."""
+    sdk = unpacked(api, folder, "java", serviceName="Pets", javaPackageName="com.example.pets")
+    sources = [*sdk.rglob("*.java"), HERE / f"{program}.java"]
+    classes = pathlib.Path(folder) / "classes"
+    javac = ["javac", "--release", "11", "-Xlint:all", "-Werror", "-encoding", "UTF-8", "-d", classes, *sources]
+    done = subprocess.run(javac, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+    def run(*told):
+        java = ["java", "-cp", classes, program, *told]
+        done = subprocess.run(java, capture_output=True, text=True, timeout=60)
+        assert done.returncode == 0, done.stdout + done.stderr
+
+    return run
 
 
 anything = {"x-amazon-apigateway-any-method": forwarded("/files/{proxy}", "path.proxy", method="ANY")}
@@ -156,6 +172,12 @@ with tempfile.TemporaryDirectory() as folder:
     run("calls", sdk, key=key["value"])
     run("page", sdk)
     run("signs", sdk, backend=address, **KEYS)
+
+    java = compiled(api, folder, "SdkCheck")
+    java("calls", key["value"])
+    java("signs", address, *KEYS.values())
+    pom = (pathlib.Path(folder) / "generated-code/pom.xml").read_text()
+    assert "<groupId>com.example.pets</groupId>\n  <artifactId>Pets</artifactId>" in pom, pom
 
     # aws cli writes the same file.
     other = pathlib.Path(folder) / "cli.zip"
@@ -192,6 +214,7 @@ hostile = deployed(
 )
 with tempfile.TemporaryDirectory() as folder:
     run("hostile", unpacked(hostile, folder), evil=evil)
+    compiled(hostile, folder, "SdkHostile")()
 
 # What is not there, or not generated.
 at = dict(restApiId=api, stageName="prod")
@@ -200,7 +223,24 @@ fails(aws.get_sdk, "NotFoundException", "Invalid Stage identifier specified", 40
 fails(aws.get_sdk, "BadRequestException", None, 400, **at, sdkType="perl")
 fails(aws.get_sdk, "BadRequestException", None, 400, **at, sdkType="swift", parameters={"classPrefix": "A"})
 fails(aws.get_sdk, "BadRequestException", None, 400, **at, sdkType="javascript", parameters={"classPrefix": "A"})
+java = dict(**at, sdkType="java")
+words = dict(serviceName="Pets", javaPackageName="a.b")
+for odd in (
+    dict(javaPackageName=""),
+    dict(serviceName="Pe ts"),
+    dict(serviceName="class"),
+    dict(serviceName="String"),
+    dict(javaPackageName="a..b"),
+    dict(javaPackageName="java.util"),
+    dict(javaPackageName="../a"),
+    dict(groupId="</groupId>"),
+    dict(javaBuildSystem="gradle"),
+    dict(classPrefix="A"),
+):
+    fails(aws.get_sdk, "BadRequestException", None, 400, **java, parameters=words | odd)
 kinds = {kind["id"]: kind for kind in aws.get_sdk_types()["items"]}
-assert list(kinds) == ["javascript"], kinds
+assert list(kinds) == ["java", "javascript"], kinds
+needed = [told["name"] for told in kinds["java"]["configurationProperties"] if told["required"]]
+assert needed == ["serviceName", "javaPackageName"], kinds
 told = aws.get_sdk_type(id="javascript")
 assert (told["friendlyName"], told["configurationProperties"]) == ("JavaScript", []), told

@@ -182,9 +182,9 @@ fn authorizers_documentation_links_and_certificates_are_kept_and_guard() {
     run(&empty(), "guards.py", &[]);
 }
 
-/// Run by node (`scripts/install-test-tools.sh`).
+/// Run by node and Java (`scripts/install-test-tools.sh`).
 #[test]
-fn a_generated_client_calls_the_gateway() {
+fn generated_clients_call_the_gateway() {
     run(&empty(), "sdk.py", &[]);
 }
 

@@ -1,33 +1,25 @@
-//! The JavaScript client: the template `javascript.js`, whose text never changes, with what is known of the stage and
+//! The JavaScript client: the template `apigClient.js`, whose text never changes, with what is known of the stage and
 //! its methods as literals; and a README that lists them.
 
-use super::Client;
 use super::methods::Operation;
+use super::text::{self, filled, readme};
 use super::zip::File;
+use super::{Client, Fault};
 use std::fmt::Write;
 
-const TEMPLATE: &str = include_str!("javascript.js");
-const FOLDER: &str = "apiGateway-js-sdk";
+const CLIENT: &str = include_str!("javascript/apigClient.js");
+const USAGE: &str = include_str!("javascript/README.md");
 /// So that node takes the client for what it is also below a package of modules.
-const PACKAGE: &str = r#"{
-  "name": "apigateway-js-sdk",
-  "version": "1.0.0",
-  "private": true,
-  "type": "commonjs",
-  "main": "apigClient.js"
-}
-"#;
+const PACKAGE: &str = include_str!("javascript/package.json");
+const FOLDER: &str = "apiGateway-js-sdk";
 
-/// Of every README.
-const USAGE: &str = include_str!("javascript.md");
-
-pub(super) fn files(client: &Client<'_>) -> Vec<File> {
+pub(super) fn files(client: &Client<'_>) -> Result<Vec<File>, Fault> {
     let file = |name: &str, text: String| File { name: format!("{FOLDER}/{name}"), bytes: text.into_bytes() };
-    vec![
+    Ok(vec![
         file("apigClient.js", script(client)),
-        file("README.md", readme(client)),
+        file("README.md", readme(client, USAGE, parameters)),
         file("package.json", PACKAGE.into()),
-    ]
+    ])
 }
 
 fn script(client: &Client<'_>) -> String {
@@ -40,10 +32,7 @@ fn script(client: &Client<'_>) -> String {
         literal(url)
     );
     let methods: Vec<String> = client.operations.iter().map(row).collect();
-    // Markers of the template alone are looked for, never what was written in their place.
-    let (head, rest) = TEMPLATE.split_once("/*{stage}*/").unwrap_or((TEMPLATE, ""));
-    let (middle, foot) = rest.split_once("/*{methods}*/").unwrap_or((rest, ""));
-    format!("{head}{stage}{middle}{}{foot}", methods.join(",\n"))
+    filled(CLIENT, &[("/*{stage}*/", &stage), ("/*{methods}*/", &methods.join(",\n"))])
 }
 
 fn row(operation: &Operation<'_>) -> String {
@@ -52,75 +41,24 @@ fn row(operation: &Operation<'_>) -> String {
         format!("[{}]", names.join(", "))
     };
     format!(
-        "    [{}, {}, {}, {}, {}, {}, {}]",
+        "    [{}, {}, {}, {}, {}, {}]",
         literal(&operation.name),
         literal(operation.verb),
         literal(operation.path),
-        list(&operation.path_parameters),
         list(&operation.query),
         list(&operation.headers),
         list(&operation.required)
     )
 }
 
-/// A literal of JavaScript, whatever the text is: quotes, line separators, `</script>` and all that is not plain ASCII
-/// are escapes in it.
+fn parameters(operation: &Operation<'_>) -> Vec<(String, bool)> {
+    let places = [&operation.variables, &operation.query, &operation.headers];
+    let required = |name: &&str| operation.required.contains(name);
+    places.into_iter().flatten().map(|name| ((*name).to_owned(), required(name))).collect()
+}
+
 fn literal(text: &str) -> String {
-    let mut literal = String::with_capacity(text.len() + 2);
-    literal.push('"');
-    for unit in text.encode_utf16() {
-        match u8::try_from(unit) {
-            Ok(byte) if byte.is_ascii_alphanumeric() || b" -._~:/{}+,;=()@".contains(&byte) => {
-                literal.push(char::from(byte));
-            }
-            _ => drop(write!(literal, "\\u{unit:04x}")),
-        }
-    }
-    literal.push('"');
-    literal
-}
-
-fn readme(client: &Client<'_>) -> String {
-    let mut text = format!("# Client of {}, stage {}\n", plain(client.api_name), plain(client.stage));
-    text.push_str(USAGE);
-    match client.urls {
-        [] => text.push_str("The stage was not served when this was generated: give `endpoint`.\n"),
-        [first, others @ ..] => {
-            writeln!(text, "{} unless `endpoint` is given.", plain(first)).unwrap_or_default();
-            for other in others {
-                writeln!(text, "- also {}", plain(other)).unwrap_or_default();
-            }
-        }
-    }
-    text.push_str("\n## Methods\n\n| method | asks | params (`*`: required) |\n| --- | --- | --- |\n");
-    for operation in client.operations {
-        let places = [&operation.path_parameters, &operation.query, &operation.headers];
-        let params: Vec<String> = places.into_iter().flatten().map(|name| shown(operation, name)).collect();
-        let (name, path) = (plain(&operation.name), plain(operation.path));
-        writeln!(text, "| {name} | {} {path} | {} |", operation.verb, params.join(", ")).unwrap_or_default();
-    }
-    text
-}
-
-fn shown(operation: &Operation<'_>, name: &str) -> String {
-    let mark = if operation.required.contains(&name) { "\\*" } else { "" };
-    format!("{}{mark}", plain(name))
-}
-
-/// Text of Markdown that is nothing but text, in one line.
-fn plain(text: &str) -> String {
-    let mut shown = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '<' => shown.push_str("&lt;"),
-            '>' => shown.push_str("&gt;"),
-            '&' => shown.push_str("&amp;"),
-            '\\' | '`' | '*' | '_' | '[' | ']' | '|' | '~' | '#' | '!' => shown.extend(['\\', c]),
-            c if c.is_control() || matches!(c, '\u{2028}' | '\u{2029}') => shown.push(' '),
-            c => shown.push(c),
-        }
-    }
-    shown
+    text::literal(text, |literal, unit| write!(literal, "\\u{unit:04x}").unwrap_or_default())
 }
 
 #[cfg(test)]
@@ -149,11 +87,5 @@ mod tests {
             let read: String = serde_json::from_str(&literal).unwrap();
             assert_eq!(read, text);
         }
-    }
-
-    #[test]
-    fn the_readme_holds_text_only() {
-        assert_eq!(plain("<b>a|b</b>\n# c"), "&lt;b&gt;a\\|b&lt;/b&gt; \\# c");
-        assert_eq!(plain("[x](javascript:1)"), "\\[x\\](javascript:1)");
     }
 }

@@ -1,6 +1,6 @@
 //! The methods that a client of a deployed API has, in an order that does not change.
 
-use super::names::{Names, name};
+use super::names::{Names, Naming};
 use crate::aws::deployment::Snapshot;
 use crate::aws::export::METHODS;
 use crate::aws::method::Method;
@@ -13,27 +13,28 @@ pub(super) struct Operation<'s> {
     pub(super) verb: &'static str,
     /// `/pets/{petId}`, `/files/{proxy+}`
     pub(super) path: &'s str,
+    /// Of the path: what stands in braces.
+    pub(super) variables: Vec<&'s str>,
     /// Names of the parameters that the method declares.
-    pub(super) path_parameters: Vec<&'s str>,
     pub(super) query: Vec<&'s str>,
     pub(super) headers: Vec<&'s str>,
-    /// Those without which it is not called: all of the path, and whatever the method requires.
+    /// Those without which it is not called: of the path, whatever the method declares; of the rest, what it requires.
     pub(super) required: Vec<&'s str>,
 }
 
 impl Operation<'_> {
     pub(super) fn text_bytes(&self) -> usize {
-        let parameters = [&self.path_parameters, &self.query, &self.headers].into_iter().flatten();
+        let parameters = [&self.variables, &self.query, &self.headers].into_iter().flatten();
         self.name.len() + self.path.len() + parameters.map(|name| name.len()).sum::<usize>()
     }
 }
 
 /// By path, and on one path in the order of an export. Whatever an ANY method answers, and its resource does not
 /// otherwise, is a method, too (AWS's clients have none of these); they come last, so that others keep their names.
-pub(super) fn operations(snapshot: &Snapshot) -> Vec<Operation<'_>> {
+pub(super) fn operations(snapshot: &Snapshot, naming: Naming) -> Vec<Operation<'_>> {
     let mut resources: Vec<&Resource> = snapshot.resources.iter().collect();
     resources.sort_by(|a, b| a.path.cmp(&b.path));
-    let mut names = Names::default();
+    let mut names = Names::new(naming);
     let mut found = Vec::new();
     for is_any in [false, true] {
         for resource in &resources {
@@ -45,7 +46,7 @@ pub(super) fn operations(snapshot: &Snapshot) -> Vec<Operation<'_>> {
                     (true, None, Some(any)) => (any, None),
                     _ => continue,
                 };
-                let name = names.take(&name(told, &resource.path, verb));
+                let name = names.take(&naming.method(told, &resource.path, verb));
                 found.push(operation(name, verb, &resource.path, method));
             }
         }
@@ -62,8 +63,9 @@ fn operation<'s>(name: String, verb: &'static str, path: &'s str, method: &'s Me
     };
     let names = |place| declared(place).map(|(name, _)| name).collect();
     let required = |place| declared(place).filter(|(_, required)| *required).map(|(name, _)| name);
-    let path_parameters: Vec<&str> = names("path");
-    let mut needed = path_parameters.clone();
+    let variables = variables(path);
+    let mut needed: Vec<&str> = variables.clone();
+    needed.retain(|variable| declared("path").any(|(name, _)| name == *variable));
     for name in required("querystring").chain(required("header")) {
         if !needed.contains(&name) {
             needed.push(name);
@@ -73,11 +75,17 @@ fn operation<'s>(name: String, verb: &'static str, path: &'s str, method: &'s Me
         name,
         verb,
         path,
-        path_parameters,
+        variables,
         query: names("querystring"),
         headers: names("header"),
         required: needed,
     }
+}
+
+/// `/pets/{petId}/{rest+}` → `petId`, `rest`
+fn variables(path: &str) -> Vec<&str> {
+    let behind = path.split('{').skip(1);
+    behind.filter_map(|rest| rest.split_once('}')).map(|(name, _)| name.trim_end_matches('+')).collect()
 }
 
 #[cfg(test)]
@@ -107,7 +115,7 @@ mod tests {
             ],
             ..Snapshot::default()
         };
-        let found = operations(&snapshot);
+        let found = operations(&snapshot, Naming::JavaScript);
         let told: Vec<String> = found.iter().map(|o| format!("{} {} {}", o.name, o.verb, o.path)).collect();
         assert_eq!(
             told,
@@ -127,7 +135,7 @@ mod tests {
             ]
         );
         let pet = &found[2];
-        assert_eq!((&pet.path_parameters[..], &pet.headers[..]), (&["petId"][..], &["X-Trace"][..]));
+        assert_eq!((&pet.variables[..], &pet.headers[..]), (&["petId"][..], &["X-Trace"][..]));
         assert_eq!(pet.query, ["kind", "limit"]);
         assert_eq!(pet.required, ["petId", "kind", "X-Trace"]);
     }

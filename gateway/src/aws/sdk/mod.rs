@@ -1,13 +1,16 @@
 //! GetSdk: a client of a stage's deployed snapshot, as an archive. Pure but for the operation itself: the same
 //! snapshot, served at the same URLs, is the same bytes.
 
+mod java;
 mod javascript;
 mod methods;
 mod names;
+mod text;
 mod zip;
 
 use super::{Answer, Call, Fault, collection, deployment, stage};
 use methods::Operation;
+use names::Naming;
 use serde_json::{Value, json};
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -19,17 +22,39 @@ struct Kind {
     id: &'static str,
     friendly_name: &'static str,
     description: &'static str,
-    files: fn(&Client<'_>) -> Vec<zip::File>,
+    properties: &'static [Property],
+    naming: Naming,
+    files: fn(&Client<'_>) -> Result<Vec<zip::File>, Fault>,
 }
 
-const KINDS: [Kind; 1] = [Kind {
-    id: "javascript",
-    friendly_name: "JavaScript",
-    description: "A client for browsers and node, without dependencies",
-    files: javascript::files,
-}];
+/// Something that a caller says of the SDK.
+struct Property {
+    name: &'static str,
+    friendly_name: &'static str,
+    description: &'static str,
+    required: bool,
+}
+
+const KINDS: [Kind; 2] = [
+    Kind {
+        id: "java",
+        friendly_name: "Java SDK",
+        description: "A client for Java 11, without dependencies; bodies are text",
+        properties: &java::PROPERTIES,
+        naming: Naming::Java,
+        files: java::files,
+    },
+    Kind {
+        id: "javascript",
+        friendly_name: "JavaScript",
+        description: "A client for browsers and node, without dependencies",
+        properties: &[],
+        naming: Naming::JavaScript,
+        files: javascript::files,
+    },
+];
 /// AWS generates these, too.
-const ELSEWHERE: [&str; 5] = ["android", "java", "objectivec", "ruby", "swift"];
+const ELSEWHERE: [&str; 4] = ["android", "objectivec", "ruby", "swift"];
 
 /// What a client is generated of.
 struct Client<'a> {
@@ -40,19 +65,17 @@ struct Client<'a> {
     /// Of the stage, the best one first.
     urls: &'a [String],
     operations: &'a [Operation<'a>],
+    /// Of the kind's properties.
+    told: &'a [(String, String)],
 }
 
 /// `GET /restapis/{id}/stages/{stage}/sdks/{type}`
 pub(super) fn get(call: &mut Call<'_>) -> Result<Answer, Fault> {
     let stage = stage::load(call)?;
     let kind = kind(call.label(2))?;
-    if let Some((name, _)) = call.query.first() {
-        let message =
-            format!("Invalid SDK parameter specified: {name}. SDKs of type {} have no parameters", kind.id);
-        return Err(Fault::bad_request(message));
-    }
+    kind.check(&call.query)?;
     let (deployment, snapshot) = deployment::snapshot(call, &stage.deployment_id)?;
-    let operations = methods::operations(&snapshot);
+    let operations = methods::operations(&snapshot, kind.naming);
     if operations.is_empty() {
         return Err(Fault::bad_request("The deployment of the stage has no methods to make an SDK of"));
     }
@@ -70,7 +93,8 @@ pub(super) fn get(call: &mut Call<'_>) -> Result<Answer, Fault> {
         region: call.region,
         urls: &call.invoke_urls,
         operations: &operations,
-    });
+        told: &call.query,
+    })?;
     let body = zip::archive(&files).map_err(|error| Fault::unavailable(error.to_string()))?;
     let created = u64::try_from(deployment.created_date).unwrap_or(0);
     let date = crate::observe::rfc3339(UNIX_EPOCH + Duration::from_secs(created));
@@ -81,6 +105,16 @@ pub(super) fn get(call: &mut Call<'_>) -> Result<Answer, Fault> {
         name: format!("{}_{}Z.zip", kind.id, date.replace(':', "-")),
         body,
     })
+}
+
+impl Client<'_> {
+    fn told(&self, property: &str) -> &str {
+        self.told_or(property, "")
+    }
+
+    fn told_or<'s>(&'s self, property: &str, usual: &'s str) -> &'s str {
+        self.told.iter().find(|(name, _)| name == property).map_or(usual, |(_, value)| value.as_str())
+    }
 }
 
 fn kind(id: &str) -> Result<&'static Kind, Fault> {
@@ -112,12 +146,46 @@ pub(super) fn one_kind(call: &mut Call<'_>) -> Result<Answer, Fault> {
 }
 
 impl Kind {
+    /// Err: a parameter that this kind does not have, or one that it needs is not there.
+    fn check(&self, told: &[(String, String)]) -> Result<(), Fault> {
+        let names: Vec<&str> = self.properties.iter().map(|property| property.name).collect();
+        if let Some((name, _)) = told.iter().find(|(name, _)| !names.contains(&name.as_str())) {
+            let known = names.join(", ");
+            let message =
+                format!("Invalid SDK parameter specified: {name}. Those of type {} are: [{known}]", self.id);
+            return Err(Fault::bad_request(message));
+        }
+        let there = |property: &&Property| {
+            told.iter().any(|(name, value)| name == property.name && !value.is_empty())
+        };
+        let needed = self.properties.iter().filter(|property| property.required);
+        match needed.clone().find(|property| !there(property)) {
+            None => Ok(()),
+            Some(missing) => Err(Fault::bad_request(format!(
+                "Missing required SDK parameter: {}. It is {}",
+                missing.name,
+                missing.description.to_lowercase()
+            ))),
+        }
+    }
+
     fn told(&self) -> Value {
         json!({
-            "configurationProperties": [],
+            "configurationProperties": self.properties.iter().map(Property::told).collect::<Vec<_>>(),
             "description": self.description,
             "friendlyName": self.friendly_name,
             "id": self.id,
+        })
+    }
+}
+
+impl Property {
+    fn told(&self) -> Value {
+        json!({
+            "description": self.description,
+            "friendlyName": self.friendly_name,
+            "name": self.name,
+            "required": self.required,
         })
     }
 }

@@ -40,7 +40,7 @@ fn the_operation_answers_an_archive_of_what_is_deployed() {
         ["apiGateway-js-sdk/apigClient.js", "apiGateway-js-sdk/README.md", "apiGateway-js-sdk/package.json"]
     );
     let script = &files[0].1;
-    assert!(script.contains("\n    [\"petsGet\", \"GET\", \"/pets\", [], [], [], []]\n"), "{script}");
+    assert!(script.contains("\n    [\"petsGet\", \"GET\", \"/pets\", [], [], []]\n"), "{script}");
     assert!(script.contains("invokeUrl: \"http://127.0.0.1:8080/prod\" };"), "{script}");
     assert!(!script.contains("/*{") && script.trim_end().ends_with(": self);"), "{script}");
     assert!(files[1].1.starts_with("# Client of pets \\*/ &lt;/script&gt;, stage prod\n"), "{}", files[1].1);
@@ -68,7 +68,7 @@ fn what_a_document_says_is_no_code() {
     let row = script.lines().find(|line| line.contains("/pets")).unwrap();
     assert_eq!(
         row,
-        "    [\"xEvilScript\", \"GET\", \"/pets\", [], [\"x\\u0022\\u005d\\u005d; evil(); /\\u002a \\u2028 \\u002a/ \
+        "    [\"xEvilScript\", \"GET\", \"/pets\", [\"x\\u0022\\u005d\\u005d; evil(); /\\u002a \\u2028 \\u002a/ \
          \\u003c/script\\u003e\"], [\"__proto__\"], []]"
     );
     assert!(!script.contains("evil(); /*") && !script.contains("\u{2028}"));
@@ -84,19 +84,19 @@ fn what_cannot_be_generated_is_refused() {
         (
             format!("{sdks}/perl"),
             400,
-            "Invalid SDK type specified: perl. Must be one of: [javascript]".to_owned(),
+            "Invalid SDK type specified: perl. Must be one of: [java, javascript]".to_owned(),
         ),
         (
             format!("{sdks}/swift?classPrefix=A"),
             400,
-            "GetSdk of type swift is not supported by this gateway yet: ask for one of [javascript], or export the API \
-             (GetExport) and generate a client of the document, with openapi-generator for example"
+            "GetSdk of type swift is not supported by this gateway yet: ask for one of [java, javascript], or export \
+             the API (GetExport) and generate a client of the document, with openapi-generator for example"
                 .to_owned(),
         ),
         (
             format!("{sdks}/javascript?classPrefix=A"),
             400,
-            "Invalid SDK parameter specified: classPrefix. SDKs of type javascript have no parameters".to_owned(),
+            "Invalid SDK parameter specified: classPrefix. Those of type javascript are: []".to_owned(),
         ),
         (format!("{stages}/beta/sdks/javascript"), 404, "Invalid Stage identifier specified".to_owned()),
         (
@@ -104,7 +104,7 @@ fn what_cannot_be_generated_is_refused() {
             404,
             "Invalid API identifier specified 000000000000:none".to_owned(),
         ),
-        ("/sdktypes/java".to_owned(), 404, "Invalid SDK type specified".to_owned()),
+        ("/sdktypes/ruby".to_owned(), 404, "Invalid SDK type specified".to_owned()),
     ] {
         let fault = store.call("GET", &target, "").unwrap_err();
         assert_eq!((fault.status, fault.message), (status, message), "{target}");
@@ -121,9 +121,71 @@ fn what_cannot_be_generated_is_refused() {
     let Ok(Answer::Json(told)) = store.call("GET", "/sdktypes", "") else { panic!() };
     let ids: Vec<&str> =
         told["item"].as_array().unwrap().iter().filter_map(|kind| kind["id"].as_str()).collect();
-    assert_eq!(ids, ["javascript"]);
+    assert_eq!(ids, ["java", "javascript"]);
     for id in ids {
         store.call("GET", &format!("/sdktypes/{id}"), "").unwrap();
-        store.call("GET", &format!("{sdks}/{id}"), "").unwrap();
+        let told = if id == "java" { "?serviceName=Pets&javaPackageName=a.b" } else { "" };
+        store.call("GET", &format!("{sdks}/{id}{told}"), "").unwrap();
     }
+}
+
+#[test]
+fn what_is_no_java_is_refused() {
+    let mut store = Memory::default();
+    let many: serde_json::Map<String, Value> =
+        (0..286).map(|n| (format!("/x{n}"), json!({ "x-amazon-apigateway-any-method": mock() }))).collect();
+    let many = deployed(&mut store, &many.into());
+    let mut operation = mock();
+    let long = "n".repeat(10_000);
+    operation["parameters"] = json!([{ "name": long, "in": "query", "schema": { "type": "string" } }]);
+    let long = deployed(&mut store, &json!({ "/long": { "get": operation } }));
+    let usual = "serviceName=Pets&javaPackageName=a.b";
+    for (sdks, told, message) in [
+        (&many, usual, "An SDK of type java has 2000 methods at most; this API has 2002"),
+        (&long, usual, "Path and parameters of GET /long have more than 10000 bytes, the most for type java"),
+        (
+            &long,
+            "javaPackageName=a.b",
+            "Missing required SDK parameter: serviceName. It is the name of the client's class",
+        ),
+        (
+            &long,
+            "serviceName=9a&javaPackageName=a.b",
+            "Invalid serviceName specified: 9a. It is the name of a class, like PetStore: letters, digits and _",
+        ),
+        (
+            &long,
+            "serviceName=PetsRequest&javaPackageName=a.b",
+            "Invalid serviceName specified: PetsRequest. It is the name of a class, like PetStore: letters, digits \
+             and _",
+        ),
+        (
+            &long,
+            "serviceName=com&javaPackageName=com.example",
+            "Invalid serviceName specified: com. It is the name of a class, like PetStore: letters, digits and _",
+        ),
+        (
+            &long,
+            "serviceName=Pets&javaPackageName=a.new",
+            "Invalid javaPackageName specified: a.new. It is the name of a package, like com.example.pets",
+        ),
+    ] {
+        let fault = store.call("GET", &format!("{sdks}/java?{told}"), "").unwrap_err();
+        assert_eq!((fault.status, fault.message.as_str()), (400, message));
+    }
+}
+
+#[test]
+fn java_is_generated_under_the_names_that_were_given() {
+    let mut store = Memory::default();
+    let sdks = deployed(&mut store, &json!({ "/pets": { "get": mock() } }));
+    let told = "serviceName=Pets&javaPackageName=com.example&groupId=g&artifactId=a-1&artifactVersion=2.0";
+    let files = files(store.call("GET", &format!("{sdks}/java?{told}"), "").unwrap());
+    let text = |name: &str| &files.iter().find(|(found, _)| found.ends_with(name)).expect(name).1;
+    assert!(text("/pom.xml").contains("<artifactId>a-1</artifactId>\n  <version>2.0</version>"));
+    let client = text("/src/main/java/com/example/Pets.java");
+    assert!(client.contains("public com.example.model.GetPetsResult getPets("), "{client}");
+    let builder = text("/com/example/PetsClientBuilder.java");
+    assert!(builder.contains("Settings(\"http://127.0.0.1:8080/prod\", \"us-east-1\")"), "{builder}");
+    assert!(files.iter().all(|(_, text)| !text.contains("SERVICE") && !text.contains("PACKAGE")));
 }

@@ -25,7 +25,7 @@ pub(super) fn archive(files: &[File]) -> io::Result<Vec<u8>> {
         let at = size(out.len())?;
         let mut crc = Crc::new();
         crc.update(&file.bytes);
-        let mut encoder = DeflateEncoder::new(Vec::new(), Compression::best());
+        let mut encoder = DeflateEncoder::new(Vec::new(), Compression::default());
         encoder.write_all(&file.bytes)?;
         let packed = encoder.finish()?;
         let mut common = Vec::new();

@@ -5,8 +5,8 @@
 
   var STAGE = /*{stage}*/;
 
-  // Name, HTTP method, path, and the names of the parameters of the path, the query, the headers; then those that no
-  // call may leave out.
+  // Name, HTTP method, path, and the names of the parameters of the query and the headers; then those of all, the path's
+  // too, that no call may leave out.
   var METHODS = [
 /*{methods}*/
   ];
@@ -18,7 +18,7 @@
       var settings = settled(config || {});
       var client = {};
       METHODS.forEach(function (row) {
-        var method = { verb: row[1], path: row[2], query: row[4], headers: row[5], required: row[6] };
+        var method = { verb: row[1], path: row[2], query: row[3], headers: row[4], required: row[5] };
         client[row[0]] = function (params, body, additionalParams) {
           var request = build(settings, method, params, body, additionalParams || {});
           return send(settings, request);

@@ -1,0 +1,259 @@
+//! The Java client: templates, and a request and a result of each method. Whatever the API's owner and the caller say
+//! stands in them as a name that was checked or as a literal.
+
+use super::methods::Operation;
+use super::names::{Names, Naming, is_java_name, parameter, upper_first};
+use super::text::{self, filled, readme};
+use super::zip::File;
+use super::{Client, Fault, Property};
+use std::fmt::Write;
+
+pub(super) const PROPERTIES: [Property; 6] = [
+    Property {
+        name: "serviceName",
+        friendly_name: "Service Name",
+        description: "The name of the client's class",
+        required: true,
+    },
+    Property {
+        name: "javaPackageName",
+        friendly_name: "Java Package Name",
+        description: "The package of the client",
+        required: true,
+    },
+    Property {
+        name: "javaBuildSystem",
+        friendly_name: "Java Build System",
+        description: "maven, the default: no other is generated",
+        required: false,
+    },
+    Property {
+        name: "groupId",
+        friendly_name: "Java Group Id",
+        description: "groupId of pom.xml; the package by default",
+        required: false,
+    },
+    Property {
+        name: "artifactId",
+        friendly_name: "Java Artifact Id",
+        description: "artifactId of pom.xml; the service name by default",
+        required: false,
+    },
+    Property {
+        name: "artifactVersion",
+        friendly_name: "Java Artifact Version",
+        description: "version of pom.xml; 1.0.0 by default",
+        required: false,
+    },
+];
+/// The folder of AWS's archives.
+const FOLDER: &str = "generated-code";
+/// One class has a method for each: its table of constants has 65,535 entries.
+const METHODS_MAX: usize = 2_000;
+/// A constant of a class has at most 65,535 bytes.
+const NAME_BYTES_MAX: usize = 10_000;
+const WORD_MAX: usize = 100;
+/// Classes that stand beside it by their simple names, and those whose name plus `Exception` is one.
+const TAKEN: [&str; 9] = [
+    "Duration",
+    "GeneralSecurity",
+    "IO",
+    "IllegalArgument",
+    "IllegalState",
+    "Interrupted",
+    "Runtime",
+    "String",
+    "Transport",
+];
+
+pub(super) fn files(client: &Client<'_>) -> Result<Vec<File>, Fault> {
+    let (service, package) = (client.told("serviceName"), client.told("javaPackageName"));
+    check(client, service, package)?;
+    let (group, artifact, version) = (
+        client.told_or("groupId", package),
+        client.told_or("artifactId", service),
+        client.told_or("artifactVersion", "1.0.0"),
+    );
+    let url = client.urls.first().map_or("null".to_owned(), |url| literal(url));
+    let region = literal(client.region);
+    let methods = methods(client, package);
+    let words = [
+        ("PACKAGE", package),
+        ("SERVICE", service),
+        ("INVOKE_URL", &url),
+        ("REGION", &region),
+        ("GROUP", group),
+        ("ARTIFACT", artifact),
+        ("VERSION", version),
+        ("METHODS", &methods),
+    ];
+    let file =
+        |name: String, text: String| File { name: format!("{FOLDER}/{name}"), bytes: text.into_bytes() };
+    let source = format!("src/main/java/{}", package.replace('.', "/"));
+    let mut files = vec![
+        file("pom.xml".into(), filled(include_str!("java/pom.xml"), &words)),
+        file(
+            "README.md".into(),
+            readme(client, &filled(include_str!("java/README.md"), &words), |operation| {
+                setters(operation).into_iter().map(|setter| (setter.name, setter.required)).collect()
+            }),
+        ),
+        file(format!("{source}/{service}.java"), filled(include_str!("java/Service.java"), &words)),
+        file(
+            format!("{source}/{service}ClientBuilder.java"),
+            filled(include_str!("java/ClientBuilder.java"), &words),
+        ),
+    ];
+    for (name, template) in [
+        (format!("{service}Exception"), include_str!("java/Exception.java")),
+        ("SdkRequest".into(), include_str!("java/SdkRequest.java")),
+        ("SdkRequestConfig".into(), include_str!("java/SdkRequestConfig.java")),
+        ("SdkResponseMetadata".into(), include_str!("java/SdkResponseMetadata.java")),
+        ("SdkResult".into(), include_str!("java/SdkResult.java")),
+        ("Transport".into(), include_str!("java/Transport.java")),
+    ] {
+        files.push(file(format!("{source}/model/{name}.java"), filled(template, &words)));
+    }
+    for operation in client.operations {
+        let class = upper_first(&operation.name);
+        let model = format!("{source}/model/{class}");
+        files.push(file(format!("{model}Request.java"), request_class(operation, &class, package)));
+        files.push(file(format!("{model}Result.java"), result_class(&class, package)));
+    }
+    Ok(files)
+}
+
+/// Err: says which word of the call, or what of the API, cannot be one of Java.
+fn check(client: &Client<'_>, service: &str, package: &str) -> Result<(), Fault> {
+    let refuse = |what: String| Err(Fault::bad_request(what));
+    let fits = !TAKEN.contains(&service) && is_java_name(service) && service.len() <= WORD_MAX;
+    // A class goes before a package of the same name.
+    let hides = package.split('.').any(|part| part == service);
+    if !fits || hides || service.ends_with("Request") || service.ends_with("Result") {
+        return refuse(format!(
+            "Invalid serviceName specified: {service}. It is the name of a class, like PetStore: letters, digits and _"
+        ));
+    }
+    let is_own = package != "java" && !package.starts_with("java.") && package.len() <= 2 * WORD_MAX;
+    if !is_own || !package.split('.').all(is_java_name) {
+        return refuse(format!(
+            "Invalid javaPackageName specified: {package}. It is the name of a package, like com.example.pets"
+        ));
+    }
+    let build = client.told_or("javaBuildSystem", "maven");
+    if build != "maven" {
+        return refuse(format!("Invalid javaBuildSystem specified: {build}. Must be one of: [maven]"));
+    }
+    for name in ["groupId", "artifactId", "artifactVersion"] {
+        let word = client.told_or(name, "a");
+        let plain = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+        if word.is_empty() || word.len() > WORD_MAX || !word.chars().all(plain) {
+            return refuse(format!(
+                "Invalid {name} specified: {word}. It has letters, digits, dots, - and _"
+            ));
+        }
+    }
+    let methods = client.operations.len();
+    if methods > METHODS_MAX {
+        return refuse(format!(
+            "An SDK of type java has {METHODS_MAX} methods at most; this API has {methods}"
+        ));
+    }
+    let long = |operation: &&Operation<'_>| operation.text_bytes() > NAME_BYTES_MAX;
+    if let Some(operation) = client.operations.iter().find(long) {
+        let path: String = operation.path.chars().take(WORD_MAX).collect();
+        return refuse(format!(
+            "Path and parameters of {} {path} have more than {NAME_BYTES_MAX} bytes, the most for type java",
+            operation.verb
+        ));
+    }
+    Ok(())
+}
+
+/// The client's methods. Names are whole: a class of the service's name may stand beside.
+fn methods(client: &Client<'_>, package: &str) -> String {
+    let mut text = String::new();
+    for operation in client.operations {
+        let (name, class) = (&operation.name, format!("{package}.model.{}", upper_first(&operation.name)));
+        write!(
+            text,
+            "\n    public {class}Result {name}({class}Request request) {{\n        \
+             return new {class}Result(transport.send(request));\n    }}\n"
+        )
+        .unwrap_or_default();
+    }
+    text
+}
+
+fn request_class(operation: &Operation<'_>, class: &str, package: &str) -> String {
+    let (verb, path) = (literal(operation.verb), literal(operation.path));
+    let required: String =
+        operation.required.iter().map(|name| format!(",\n            {}", literal(name))).collect();
+    let mut text = format!(
+        "package {package}.model;\n\npublic final class {class}Request extends SdkRequest<{class}Request> {{\n    \
+         public {class}Request() {{\n        super({verb}, {path}{required});\n    }}\n"
+    );
+    for Setter { name, place, parameter, .. } in setters(operation) {
+        let parameter = literal(parameter);
+        write!(
+            text,
+            "\n    public {class}Request {name}(String value) {{\n        return put({place}, {parameter}, value);\n\
+             \x20   }}\n"
+        )
+        .unwrap_or_default();
+    }
+    text.push_str("}\n");
+    text
+}
+
+fn result_class(class: &str, package: &str) -> String {
+    format!(
+        "package {package}.model;\n\npublic final class {class}Result extends SdkResult {{\n    \
+         public {class}Result(java.net.http.HttpResponse<byte[]> response) {{\n        super(response);\n    }}\n}}\n"
+    )
+}
+
+struct Setter<'o> {
+    name: String,
+    /// The field of `SdkRequest`.
+    place: &'static str,
+    parameter: &'o str,
+    required: bool,
+}
+
+fn setters<'o>(operation: &'o Operation<'_>) -> Vec<Setter<'o>> {
+    let mut names = Names::new(Naming::Java);
+    let places =
+        [("ofPath", &operation.variables), ("ofQuery", &operation.query), ("ofHeaders", &operation.headers)];
+    let all = places.into_iter().flat_map(|(place, list)| list.iter().map(move |name| (place, *name)));
+    all.map(|(place, parameter_name)| Setter {
+        name: names.take(&parameter(parameter_name)),
+        place,
+        parameter: parameter_name,
+        required: operation.required.contains(&parameter_name),
+    })
+    .collect()
+}
+
+/// Java reads `\u0022` as the quote itself, wherever it stands: ASCII is written as octal escapes, which are read where
+/// the literal is.
+fn literal(text: &str) -> String {
+    text::literal(text, |literal, unit| {
+        if unit < 0x80 {
+            write!(literal, "\\{unit:03o}").unwrap_or_default();
+        } else {
+            write!(literal, "\\u{unit:04x}").unwrap_or_default();
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_literal_ends_early() {
+        assert_eq!(literal("/pets/{petId}"), "\"/pets/{petId}\"");
+        assert_eq!(literal("a\"1\\u0022*/\n\u{e9}"), "\"a\\0421\\134u0022\\052/\\012\\u00e9\"");
+    }
+}
