@@ -1,5 +1,6 @@
 //! One thread, one core: accepts connections and carries each request down the line.
 
+mod both_ways;
 mod cached;
 mod client;
 mod clock;

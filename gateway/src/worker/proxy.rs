@@ -1,24 +1,24 @@
 //! A request that a HTTP backend answers: its body goes up while the response comes down.
 
 use super::Limits;
+use super::both_ways::{Upload, both, until_answered};
 use super::cached::{Door, Keeping};
 use super::client::{After, Client};
 use super::compress::{self, Coder};
-use super::departure::{Gone, unless_gone, unless_reset};
+use super::departure::{Gone, unless_gone};
 use super::local::{Body, Local, Open};
 use super::respond;
 use super::response_head::read_head;
 use super::scratch::Scratch;
 use super::whole::Held;
 use crate::guard::{Permit, endpoint};
-use crate::http::{self, Framing, Method, RequestHead, ResponseHead, Version};
+use crate::http::{self, Framing, Method, RequestHead, ResponseHead};
 use crate::integrate::{self, Backend, BackendRequest, Carried, Facts};
-use crate::net::{self, Either, Inbound, Outgoing, Stream};
+use crate::net::{self, Inbound, Outgoing, Stream};
 use crate::observe;
 use crate::refusal::Refusal;
 use crate::upstream::{self, Link, RelayError, RelayLimits, Sink, Target};
 use std::cell::Cell;
-use std::io;
 use std::pin::{Pin, pin};
 use std::time::{Duration, Instant};
 
@@ -43,6 +43,18 @@ impl From<Gone> for Failure {
 impl From<Refusal> for Failure {
     fn from(refusal: Refusal) -> Self {
         Self::Refused(refusal)
+    }
+}
+
+/// Of the client's side, before it has got a byte.
+impl From<RelayError> for Failure {
+    fn from(error: RelayError) -> Self {
+        Self::Refused(match error {
+            RelayError::Source(_) | RelayError::Sink(_) => return Self::Client(After::Close),
+            RelayError::TooLarge => Refusal::BodyTooLarge,
+            RelayError::Idle => Refusal::ClientTooSlow,
+            RelayError::Malformed(malformed) => Refusal::Malformed(malformed),
+        })
     }
 }
 
@@ -140,15 +152,6 @@ struct Call<'a> {
     deadline: Instant,
     /// How long the backend may be silent within its response's body.
     silence: Duration,
-}
-
-/// How far the request's body has come.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Upload {
-    Running,
-    Done,
-    /// The backend took no more of it.
-    Broken,
 }
 
 enum Relayed {
@@ -421,59 +424,6 @@ impl Client {
         let sources = [self.open.peer.ip(), self.open.source.get()];
         sources.into_iter().all(|source| endpoint::admit(&snapshot, listener, api, source).is_ok())
     }
-}
-
-/// Waits for the response's head while the body goes up.
-async fn until_answered<U, A>(
-    upload: Pin<&mut U>,
-    answered: A,
-    (client, version): (&Stream, Version),
-) -> Result<Upload, Failure>
-where
-    U: Future<Output = Result<(), RelayError>>,
-    A: Future<Output = Result<(), Failure>>,
-{
-    let mut answered = pin!(answered);
-    let refusal = match net::race(upload, answered.as_mut()).await {
-        Either::Right(answer) => return answer.map(|()| Upload::Running),
-        Either::Left(Ok(())) => {
-            return unless_gone(client, version, answered).await?.map(|()| Upload::Done);
-        }
-        // The backend takes no more: perhaps it has said why.
-        Either::Left(Err(RelayError::Sink(_))) => {
-            return unless_gone(client, version, answered).await?.map(|()| Upload::Broken);
-        }
-        Either::Left(Err(RelayError::Source(_))) => return Err(Failure::Client(After::Close)),
-        Either::Left(Err(RelayError::TooLarge)) => Refusal::BodyTooLarge,
-        Either::Left(Err(RelayError::Idle)) => Refusal::ClientTooSlow,
-        Either::Left(Err(RelayError::Malformed(malformed))) => Refusal::Malformed(malformed),
-    };
-    Err(refusal.into())
-}
-
-/// The response goes down while the rest of the request goes up. The response's end ends the exchange.
-async fn both<U, D>(
-    upload: Pin<&mut U>,
-    state: Upload,
-    download: D,
-    client: &Stream,
-) -> (Result<(), RelayError>, Upload)
-where
-    U: Future<Output = Result<(), RelayError>>,
-    D: Future<Output = Result<(), RelayError>>,
-{
-    let mut download = pin!(download);
-    let state = match state {
-        Upload::Running => match net::race(upload, download.as_mut()).await {
-            Either::Right(downloaded) => return (downloaded, Upload::Running),
-            Either::Left(Ok(())) => Upload::Done,
-            Either::Left(Err(RelayError::Sink(_))) => Upload::Broken,
-            Either::Left(Err(error)) => return (Err(error), Upload::Broken),
-        },
-        ended => ended,
-    };
-    let downloaded = unless_reset(client, download).await;
-    (downloaded.unwrap_or_else(|Gone| Err(RelayError::Sink(io::ErrorKind::ConnectionReset.into()))), state)
 }
 
 /// A response that could not be carried to its end must not look whole.
