@@ -134,7 +134,7 @@ pub struct Api {
     /// The account's in its region.
     pub throttle: Option<Throttle>,
     pub gateway_responses: GatewayResponses,
-    pub binary_media_types: Vec<String>,
+    pub binary_media_types: integrate::BinaryMediaTypes,
     /// None: neither are requests decoded nor answers coded.
     pub minimum_compression_size: Option<u32>,
     pub methods: Vec<Method>,
@@ -151,7 +151,7 @@ pub struct Api {
 pub struct Method {
     /// There are `limits`, or the account has one.
     pub is_limited: bool,
-    /// There is a `body`, or the API codes and decodes.
+    /// There is a `body`, the integration converts requests, or the API codes and decodes.
     pub touches_bodies: bool,
     pub authorization: Authorization,
     /// `method.request.querystring.type`, sorted; empty when no validator checks them.

@@ -133,6 +133,11 @@ fn a_method_is_tried_as_it_is_now() {
     run(&empty(), "test_invoke.py", &[]);
 }
 
+#[test]
+fn bodies_become_what_content_handling_says() {
+    run(&empty(), "conversion.py", &[]);
+}
+
 /// Publishing for one API does not end a connection that another one's client has.
 #[test]
 fn other_apis_do_not_notice_a_deployment() {

@@ -10,6 +10,7 @@ mod cache;
 mod cli;
 mod collapsing;
 mod compression;
+mod conversion;
 mod corpus;
 mod departures;
 mod differential;

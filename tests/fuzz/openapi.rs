@@ -222,6 +222,7 @@ fn places_of_integration(integration: &mut Integration, change: &mut impl FnMut(
         http_method: _,
         timeout_ms: _,
         passthrough_behavior: _,
+        content_handling: _,
         request_parameters,
         request_templates,
         responses,

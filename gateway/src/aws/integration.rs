@@ -4,6 +4,7 @@ use super::fault::Violations;
 use super::integration_response::IntegrationResponse;
 use super::patch::{self, Dialect, Kind, Rule, optional, replace};
 use super::{Answer, Call, Fault, answer, method, method::Method, patched};
+use crate::model::ContentHandling;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -161,8 +162,7 @@ fn check(method: &Method, integration: &Integration, input: &str) -> Result<(), 
     let connection = integration.connection_type.as_deref();
     violations.one_of(connection, &format!("{input}.connectionType"), &["INTERNET", "VPC_LINK"]);
     let handling = integration.content_handling.as_deref();
-    let handlings = ["CONVERT_TO_BINARY", "CONVERT_TO_TEXT"];
-    violations.one_of(handling, &format!("{input}.contentHandling"), &handlings);
+    violations.one_of(handling, &format!("{input}.contentHandling"), &ContentHandling::NAMES);
     violations.finish()?;
     let refuse = |message: &str| Err(Fault::bad_request(message));
     if !PASSTHROUGH.contains(&integration.passthrough_behavior.as_str()) {

@@ -4,6 +4,7 @@ use super::fault::Violations;
 use super::integration::{Integration, invalid_expression, invalid_parameter, media_types};
 use super::patch::{self, Dialect, Kind, Rule, optional, replace};
 use super::{Answer, Call, Fault, answer, method, method::Method, method_response, patched};
+use crate::model::ContentHandling;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -28,7 +29,6 @@ const RULES: &[Rule] = &[
     optional("/responseParameters/*", Kind::Entry),
     optional("/responseTemplates/*", Kind::Entry),
 ];
-const CONTENT_HANDLING: [&str; 2] = ["CONVERT_TO_BINARY", "CONVERT_TO_TEXT"];
 
 pub(super) fn put(call: &mut Call<'_>) -> Result<Answer, Fault> {
     let (fields, status) = (call.fields()?, call.label(3).to_owned());
@@ -87,7 +87,7 @@ fn check(method: &Method, response: &IntegrationResponse, input: &str) -> Result
     let mut violations = Violations::default();
     violations.status_code(&response.status_code, &format!("{input}.statusCode"));
     let handling = response.content_handling.as_deref();
-    violations.one_of(handling, &format!("{input}.contentHandling"), &CONTENT_HANDLING);
+    violations.one_of(handling, &format!("{input}.contentHandling"), &ContentHandling::NAMES);
     violations.finish()?;
     let promised = method.method_responses.get(&response.status_code);
     let promised = promised.ok_or_else(method_response::unknown)?;

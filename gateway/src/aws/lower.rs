@@ -10,7 +10,8 @@ use super::method::Method;
 use super::rest_api::RestApi;
 use super::stage::{CanarySettings, Stage};
 use crate::model::{
-    self, ApiKeySource, Authorization, EndpointType, IntegrationType, Passthrough, Place, Release, Share,
+    self, ApiKeySource, Authorization, ContentHandling, EndpointType, IntegrationType, Passthrough, Place,
+    Release, Share,
 };
 use serde_json::Value;
 use std::collections::{BTreeMap, HashMap};
@@ -255,12 +256,14 @@ fn integration(integration: &Integration) -> model::Integration {
     let pairs = |map: &BTreeMap<String, String>| -> Vec<(String, String, Place)> {
         map.iter().map(|(key, value)| (key.clone(), value.clone(), AT)).collect()
     };
+    let handling = |name: &Option<String>| name.as_deref().and_then(ContentHandling::parse);
     let responses = integration.integration_responses.values().map(|response| model::IntegrationResponse {
         selection_pattern: response.selection_pattern.clone().filter(|pattern| !pattern.is_empty()),
         status_code: response.status_code.parse().unwrap_or(500),
         place: AT,
         response_parameters: pairs(&response.response_parameters),
         response_templates: pairs(&response.response_templates),
+        content_handling: handling(&response.content_handling),
     });
     model::Integration {
         kind: match integration.kind.as_str() {
@@ -281,6 +284,7 @@ fn integration(integration: &Integration) -> model::Integration {
         },
         request_parameters: pairs(&integration.request_parameters),
         request_templates: pairs(&integration.request_templates),
+        content_handling: handling(&integration.content_handling),
         responses: responses.collect(),
         vpc_link: integration
             .connection_id

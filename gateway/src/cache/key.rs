@@ -30,6 +30,13 @@ impl<'o> KeyWriter<'o> {
         self.out[counted..counted + 4].copy_from_slice(&count.to_le_bytes());
     }
 
+    /// Behind all parameters: whether the answer is wanted as binary, where that tells answers apart.
+    pub fn form(&mut self, binary: bool) {
+        // No parameter has so many values.
+        self.out.extend_from_slice(&(u32::MAX - 1).to_le_bytes());
+        self.out.push(u8::from(binary));
+    }
+
     fn value(&mut self, value: &[u8]) {
         // Heads are far below 4 GiB.
         let length = u32::try_from(value.len()).unwrap_or(u32::MAX);

@@ -43,7 +43,7 @@ pub(super) fn api(endpoint_type: EndpointType, methods: Vec<Method>) -> Api {
         api_key_source: Default::default(),
         throttle: None,
         gateway_responses: GatewayResponses::default(),
-        binary_media_types: Vec::new(),
+        binary_media_types: Default::default(),
         minimum_compression_size: None,
         methods,
         cache: None,

@@ -2,11 +2,11 @@
 
 use super::response::Responses;
 use super::uri::{self, Piece};
-use super::{BackendRequest, Carried, Facts, fields, known, request_template};
+use super::{BackendRequest, Carried, Conversion, Facts, fields, known, request_template};
 use crate::guard::Permit;
 use crate::http::{self, Framing, Malformed, Method, RequestHead};
 use crate::mapping::{Known, Source, encode_component};
-use crate::model::Passthrough;
+use crate::model::{ContentHandling, Passthrough};
 use crate::refusal::Refusal;
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -25,6 +25,8 @@ pub struct Backend {
     /// None: the client's.
     pub(super) method: Option<Method>,
     pub(super) passthrough: Passthrough,
+    /// Of requests.
+    pub(super) content_handling: Option<ContentHandling>,
     pub(super) path: Box<[Piece]>,
     /// As it stands in the URI, for Host; one text for all who write it.
     pub(super) authority: Arc<str>,
@@ -57,6 +59,9 @@ impl Added {
 /// What a request template makes of the body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Payload {
+    /// There is no text in it.
+    Untouched,
+    /// Gives it as it came.
     Passed,
     /// Needs an engine, or a body of its own: not supported yet.
     Replaced,
@@ -81,8 +86,19 @@ impl Backend {
     ) -> Result<BackendRequest, Refusal> {
         if !self.proxy {
             let template = request_template(&self.templates, self.passthrough, Some(head))?;
-            if template == Some(&Payload::Replaced) {
-                return Err(Refusal::ApiConfiguration("the request template is not supported yet".into()));
+            match template {
+                Some(Payload::Replaced) => {
+                    return Err(Refusal::ApiConfiguration(
+                        "the request template is not supported yet".into(),
+                    ));
+                }
+                // As in AWS, templates read texts.
+                Some(Payload::Passed) if is_binary(permit, head, carried) => {
+                    return Err(Refusal::ApiConfiguration(
+                        "a template cannot read a binary body: CONVERT_TO_TEXT makes it a text".into(),
+                    ));
+                }
+                Some(Payload::Passed | Payload::Untouched) | None => {}
             }
         }
         let known = known(permit, head, facts);
@@ -172,8 +188,10 @@ impl Backend {
         facts: &Facts<'_>,
         out: &mut Vec<u8>,
     ) {
+        let changed = carried.decoded || carried.conversion != Conversion::AsIs;
         for line in head.lines() {
-            if carried.decoded && fields::is_alike(line.name, b"content-encoding") {
+            let untrue = fields::is_alike(line.name, b"content-encoding") || fields::vouches(line.name);
+            if changed && untrue {
                 continue;
             }
             if fields::passes(head, &line, facts.via.trusted) && !self.maps(line.name) {
@@ -211,6 +229,17 @@ impl Backend {
     fn maps(&self, name: &[u8]) -> bool {
         self.headers().iter().any(|(mapped, _)| fields::is_alike(mapped.as_bytes(), name))
     }
+}
+
+/// Is there a body, and is it binary on its way to the backend?
+fn is_binary(permit: &Permit<'_>, head: &RequestHead, carried: Carried) -> bool {
+    let empty = matches!(carried.framing, Framing::None | Framing::Length(0));
+    !empty
+        && match carried.conversion {
+            Conversion::AsIs => permit.api.binary_media_types.has(head.field("content-type")),
+            Conversion::Decode => true,
+            Conversion::Encode => false,
+        }
 }
 
 /// Only a mapped value (a decoded query parameter) can hold what no field may.

@@ -1,7 +1,7 @@
 //! What tells a method's cached answers apart: AWS's `cacheNamespace` and `cacheKeyParameters`.
 
 use super::compile::Finding;
-use super::{Facts, known};
+use super::{Facts, accepts_binary, known};
 use crate::cache::KeyWriter;
 use crate::guard::Permit;
 use crate::http::RequestHead;
@@ -53,6 +53,20 @@ impl CacheKey {
     /// a backend may look at any of them, and an answer must be no one's who asked for another.
     pub fn write(&self, permit: &Permit<'_>, head: &RequestHead, facts: &Facts<'_>, out: &mut Vec<u8>) {
         let mut key = KeyWriter::new(out, &self.namespace, head.method().as_str());
+        self.write_parameters(permit, head, facts, &mut key);
+        // Answers are kept as they go out.
+        if let Some(binary) = accepts_binary(permit, head) {
+            key.form(binary);
+        }
+    }
+
+    fn write_parameters(
+        &self,
+        permit: &Permit<'_>,
+        head: &RequestHead,
+        facts: &Facts<'_>,
+        key: &mut KeyWriter<'_>,
+    ) {
         if self.parameters.is_empty() {
             return;
         }

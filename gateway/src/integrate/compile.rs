@@ -129,6 +129,7 @@ impl Compiler<'_> {
             proxy,
             method,
             passthrough: model.passthrough_behavior,
+            content_handling: model.content_handling,
             path: path.into(),
             authority,
             added: Some(Box::new(added)).filter(|added| !added.is_empty()),
@@ -185,7 +186,11 @@ impl Compiler<'_> {
     fn payloads(&mut self, model: &model::Integration) -> Vec<(String, Payload)> {
         let mut payloads = Vec::new();
         for (media_type, text, place) in &model.request_templates {
-            let payload = if passes(text) { Payload::Passed } else { Payload::Replaced };
+            let payload = match passes(text) {
+                true if text.trim().is_empty() => Payload::Untouched,
+                true => Payload::Passed,
+                false => Payload::Replaced,
+            };
             if payload == Payload::Replaced {
                 let fixed = Template::simple(text, self.variables).is_some();
                 self.warning(*place, if fixed { REPLACED } else { VTL }.to_owned(), MEANWHILE);
@@ -243,7 +248,13 @@ impl Compiler<'_> {
             }
         }
         let templates = self.response_templates(response, mock);
-        Choice { pattern, status: response.status_code, fields, templates }
+        Choice {
+            pattern,
+            status: response.status_code,
+            fields,
+            templates,
+            content_handling: response.content_handling,
+        }
     }
 
     fn response_templates(

@@ -109,6 +109,12 @@ pub(super) fn is_alike(one: &[u8], other: &[u8]) -> bool {
     one.len() == other.len() && one.iter().zip(other).all(same)
 }
 
+/// Does the field vouch for the body byte by byte (RFC 1864, RFC 3230, RFC 9530)?
+pub(super) fn vouches(name: &[u8]) -> bool {
+    const NAMES: [&str; 4] = ["content-md5", "content-digest", "repr-digest", "digest"];
+    NAMES.iter().any(|known| is_alike(known.as_bytes(), name))
+}
+
 /// What becomes of a proxied backend's field on its way to the client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Passed {

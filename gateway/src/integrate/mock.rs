@@ -38,15 +38,23 @@ impl Mock {
             }
             Some((_, Body::Pass)) | None => {}
         }
+        // What a template gives is a text; where all is binary and nothing else is said, it is as it has to be.
+        let form = choice.form(known, |types| types.has_all() && choice.content_handling.is_none());
+        answer.body = form.conversion.apply(answer.body)?;
         for (name, value) in choice.mapped(known) {
             if value.iter().any(|byte| matches!(byte, b'\r' | b'\n' | 0)) {
                 return Err(Refusal::ApiConfiguration("a mapped value fits no field".into()));
             }
-            answer.fields.push((name.to_owned(), value.into_owned()));
+            if let Some(value) = form.keeps(name, value) {
+                answer.fields.push((name.to_owned(), value.into_owned()));
+            }
         }
         if !answer.fields.iter().any(|(name, _)| name.eq_ignore_ascii_case("content-type")) {
             let media_type = template.map_or("application/json", |(media_type, _)| media_type);
             answer.fields.insert(0, ("Content-Type".to_owned(), media_type.as_bytes().to_vec()));
+        }
+        if form.heeds_accept {
+            answer.fields.push(("Vary".to_owned(), b"Accept".to_vec()));
         }
         Ok(answer)
     }

@@ -3,6 +3,7 @@
 mod backend;
 mod cache_key;
 mod compile;
+mod convert;
 mod fields;
 mod mock;
 mod response;
@@ -11,14 +12,16 @@ mod uri;
 pub use backend::Backend;
 pub use cache_key::CacheKey;
 pub use compile::{Compiled, Finding, Surroundings, TargetOf, compile, is_token};
+pub use convert::{BinaryMediaTypes, Conversion};
 pub use mock::Mock;
 
 use crate::guard::Permit;
 use crate::guard::origin::Via;
 use crate::http::{Framing, Method, RequestHead, ResponseHead};
 use crate::mapping::{ApiKey, Known};
-use crate::model::Passthrough;
+use crate::model::{ContentHandling, Passthrough};
 use crate::refusal::{Answer, Refusal};
+use response::Responses;
 use std::borrow::Cow;
 use std::net::{IpAddr, SocketAddr};
 
@@ -30,6 +33,28 @@ pub enum Integration {
     Mock(Mock),
     /// Not supported yet, or not to be called as it is written: answers 500, and says why in the log.
     Unsupported(Cow<'static, str>),
+}
+
+impl Integration {
+    /// Are there requests whose bodies are converted? MOCK does not look at them.
+    pub fn converts_requests(&self) -> bool {
+        self.content_handling().is_some()
+    }
+
+    fn content_handling(&self) -> Option<ContentHandling> {
+        match self {
+            Self::HttpProxy(backend) | Self::Http(backend) => backend.content_handling,
+            Self::Mock(_) | Self::Unsupported(_) => None,
+        }
+    }
+
+    fn responses(&self) -> Option<&Responses> {
+        match self {
+            Self::Http(backend) => Some(&backend.responses),
+            Self::Mock(mock) => Some(&mock.responses),
+            Self::HttpProxy(_) | Self::Unsupported(_) => None,
+        }
+    }
 }
 
 /// Facts about one request that mappings may mention (`context.*`).
@@ -66,12 +91,14 @@ pub struct Carried {
     pub framing: Framing,
     /// Its coding was taken off: `Content-Encoding` is not true any more.
     pub decoded: bool,
+    /// What it was before is what it is now (AsIs), or what it came from.
+    pub conversion: Conversion,
 }
 
 impl Carried {
     /// As it comes.
     pub fn of(head: &RequestHead) -> Self {
-        Self { framing: head.framing(), decoded: false }
+        Self { framing: head.framing(), decoded: false, conversion: Conversion::AsIs }
     }
 }
 
@@ -94,17 +121,50 @@ pub fn write_request(
     backend.write_request(permit, (head, carried), facts, out)
 }
 
+/// What the client gets of a backend's answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Returned {
+    pub status: u16,
+    /// What its body has to go through, if it has one; the fields are those of what it becomes.
+    pub conversion: Conversion,
+    /// What the backend tells of its length (RFC 9110 §8.6) is true of what the client would get.
+    pub keeps_length: bool,
+}
+
+/// Does the request's body have to be converted for the backend?
+pub fn request_conversion(permit: &Permit<'_>, head: &RequestHead) -> Conversion {
+    let handling = permit.method.integration.content_handling();
+    // Without a word nothing is converted, and nothing is looked at.
+    if handling.is_none() {
+        return Conversion::AsIs;
+    }
+    Conversion::of_request(permit.api.binary_media_types.has(head.field("content-type")), handling)
+}
+
+/// Where it depends on the request's `Accept` whether answers are binary: are they?
+pub fn accepts_binary(permit: &Permit<'_>, head: &RequestHead) -> Option<bool> {
+    let types = &permit.api.binary_media_types;
+    let depends = !types.is_empty() && !types.has_all();
+    let responses = permit.method.integration.responses().filter(|_| depends)?;
+    responses.heed_accept().then(|| types.has(head.field("accept")))
+}
+
 /// Chooses the integration response and writes status line and fields (without framing fields, Date, Connection,
-/// x-amzn-RequestId and the empty line) into `out`. Returns the status that the client gets.
+/// x-amzn-RequestId and the empty line) into `out`.
 pub fn write_response(
     permit: &Permit<'_>,
     head: &RequestHead,
     response: &ResponseHead,
     facts: &Facts<'_>,
     out: &mut Vec<u8>,
-) -> Result<u16, Refusal> {
+) -> Result<Returned, Refusal> {
     match &permit.method.integration {
-        Integration::HttpProxy(_) => response::pass(response, out),
+        // AWS's tables are of integration responses; a proxy has none.
+        Integration::HttpProxy(_) => response::pass(response, out).map(|status| Returned {
+            status,
+            conversion: Conversion::AsIs,
+            keeps_length: true,
+        }),
         Integration::Http(backend) => {
             let known = Known { response: Some(response), ..known(permit, head, facts) };
             backend.responses.write(&known, response, facts, out)

@@ -1,11 +1,13 @@
 //! From the backend's answer to the client's: the status and the fields.
 
 use super::fields::Passed;
-use super::{Facts, fields};
+use super::{BinaryMediaTypes, Conversion, Facts, Returned, fields};
 use crate::http::{self, ResponseHead};
 use crate::mapping::{Known, Source, Template};
+use crate::model::ContentHandling;
 use crate::refusal::{Refusal, choose_by_accept};
 use regex_lite::Regex;
+use std::borrow::Cow;
 
 /// A method's integration responses, in the order of the file.
 #[derive(Debug, Default)]
@@ -20,6 +22,7 @@ pub(super) struct Choice {
     pub(super) status: u16,
     pub(super) fields: Vec<(String, Source)>,
     pub(super) templates: Vec<(String, Body)>,
+    pub(super) content_handling: Option<ContentHandling>,
 }
 
 /// What a response template makes of the body.
@@ -46,6 +49,11 @@ impl Responses {
         found.ok_or(Refusal::ApiConfiguration("no integration response matches the status".into()))
     }
 
+    /// Are there answers of which the client's `Accept` decides whether they are binary?
+    pub(super) fn heed_accept(&self) -> bool {
+        self.choices.iter().any(|choice| choice.content_handling.is_none())
+    }
+
     /// HTTP: only what is mapped reaches the client.
     pub(super) fn write(
         &self,
@@ -53,8 +61,13 @@ impl Responses {
         response: &ResponseHead,
         facts: &Facts<'_>,
         out: &mut Vec<u8>,
-    ) -> Result<u16, Refusal> {
+    ) -> Result<Returned, Refusal> {
         let choice = self.choose(response.status())?;
+        let form = choice.form(known, |types| types.has(response.field("content-type")));
+        let converts = form.conversion != Conversion::AsIs;
+        if converts && (response.status() == 206 || response.field("content-range").is_some()) {
+            return Err(Refusal::ApiConfiguration("a part of an answer cannot be converted".into()));
+        }
         if let Some((_, Body::Fixed(_) | Body::Engine)) = choose_by_accept(&choice.templates, known.head) {
             return Err(Refusal::ApiConfiguration("the response template is not supported yet".into()));
         }
@@ -62,26 +75,72 @@ impl Responses {
         let mut typed = false;
         for (name, value) in choice.mapped(known) {
             typed |= name.eq_ignore_ascii_case("content-type");
-            field(out, name, &value)?;
+            if let Some(value) = form.keeps(name, value) {
+                field(out, name, &value)?;
+            }
         }
         if !typed {
             field(out, "Content-Type", b"application/json")?;
         }
-        // The body passes as it is, so its coding must be told.
-        if let Some(coding) = response.field("content-encoding") {
+        // A body that passes as it is has the coding that it came with.
+        if let Some(coding) = response.field("content-encoding").filter(|_| !converts) {
             field(out, "Content-Encoding", coding)?;
         }
+        if form.heeds_accept {
+            field(out, "Vary", b"Accept")?;
+        }
         field(out, "X-Amzn-Trace-Id", facts.trace_id.as_bytes())?;
-        Ok(choice.status)
+        Ok(Returned { status: choice.status, conversion: form.conversion, keeps_length: !form.weak })
+    }
+}
+
+/// What becomes of an answer's body, and what follows for its fields.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Form {
+    pub(super) conversion: Conversion,
+    /// Another `Accept` may give another form.
+    pub(super) heeds_accept: bool,
+    /// Other bytes than those of the backend may go, or have gone, under its tag.
+    weak: bool,
+}
+
+impl Form {
+    /// The value as it is true of what the client gets; None: it is not.
+    pub(super) fn keeps<'v>(self, name: &str, value: Cow<'v, [u8]>) -> Option<Cow<'v, [u8]>> {
+        let converts = self.conversion != Conversion::AsIs;
+        if converts && (fields::vouches(name.as_bytes()) || name.eq_ignore_ascii_case("accept-ranges")) {
+            return None;
+        }
+        // Other bytes must not have the same strong tag (RFC 9110 §8.8.3).
+        if self.weak && name.eq_ignore_ascii_case("etag") && value.starts_with(b"\"") {
+            return Some(Cow::Owned([b"W/", &*value].concat()));
+        }
+        Some(value)
     }
 }
 
 impl Choice {
+    /// `is_binary`: what came is, by its type.
+    pub(super) fn form(&self, known: &Known<'_>, is_binary: impl FnOnce(&BinaryMediaTypes) -> bool) -> Form {
+        let handling = self.content_handling;
+        let none = Form { conversion: Conversion::AsIs, heeds_accept: false, weak: false };
+        let Some(types) = known.api.map(|api| &api.binary_media_types) else { return none };
+        if handling.is_none() && types.is_empty() {
+            return none;
+        }
+        let accept = known.head.and_then(|head| head.field("accept"));
+        let conversion = Conversion::of_answer(is_binary(types), types.has(accept), handling);
+        Form {
+            conversion,
+            heeds_accept: handling.is_none() && !types.has_all(),
+            // A 304 confirms an answer whose type it does not tell.
+            weak: conversion != Conversion::AsIs
+                || self.status == 304 && (handling.is_some() || !types.has_all()),
+        }
+    }
+
     /// The mapped fields under the names that the client gets. What has no value is left out.
-    pub(super) fn mapped<'a>(
-        &'a self,
-        known: &Known<'a>,
-    ) -> impl Iterator<Item = (&'a str, std::borrow::Cow<'a, [u8]>)> {
+    pub(super) fn mapped<'a>(&'a self, known: &Known<'a>) -> impl Iterator<Item = (&'a str, Cow<'a, [u8]>)> {
         let known = *known;
         self.fields.iter().flat_map(move |(name, source)| {
             let name = fields::mapped_name(name);

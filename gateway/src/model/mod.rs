@@ -195,12 +195,38 @@ pub struct Integration {
     pub request_parameters: Vec<(String, String, Place)>,
     /// media type → template
     pub request_templates: Vec<(String, String, Place)>,
+    /// Of the request's body.
+    pub content_handling: Option<ContentHandling>,
     pub responses: Vec<IntegrationResponse>,
     pub vpc_link: Option<String>,
     /// Methods of one namespace share cached answers; None: AWS's default, the resource's id.
     pub cache_namespace: Option<String>,
     /// `method.request.querystring.q` or `integration.request.header.X`: their values tell cached answers apart.
     pub cache_key_parameters: Vec<(String, Place)>,
+}
+
+/// What a body is to be on its other side (`contentHandling`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ContentHandling {
+    ConvertToBinary,
+    ConvertToText,
+}
+
+impl ContentHandling {
+    /// AWS's, in the order of the variants.
+    pub const NAMES: [&str; 2] = ["CONVERT_TO_BINARY", "CONVERT_TO_TEXT"];
+    pub const ALL: [Self; 2] = [Self::ConvertToBinary, Self::ConvertToText];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::ConvertToBinary => Self::NAMES[0],
+            Self::ConvertToText => Self::NAMES[1],
+        }
+    }
+
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|handling| handling.as_str() == name)
+    }
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -220,6 +246,7 @@ pub struct IntegrationResponse {
     /// `method.response.header.X` ← expression
     pub response_parameters: Vec<(String, String, Place)>,
     pub response_templates: Vec<(String, String, Place)>,
+    pub content_handling: Option<ContentHandling>,
 }
 
 /// A JSON schema (draft 4) with a name.

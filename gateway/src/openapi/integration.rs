@@ -4,7 +4,7 @@ use super::findings::Findings;
 use super::mapping::{self, Direction};
 use super::node::{Map, Node, shown};
 use super::path::Segment;
-use crate::model::{Integration, IntegrationResponse, IntegrationType, Passthrough, Place};
+use crate::model::{ContentHandling, Integration, IntegrationResponse, IntegrationType, Passthrough, Place};
 
 /// AWS's default, in ms.
 const TIMEOUT_MS: u32 = 29_000;
@@ -84,6 +84,7 @@ pub(crate) fn read(
             .map_or_else(Vec::new, |n| mapping::parameters(n, Direction::Request, findings)),
         request_templates: request_templates
             .map_or_else(Vec::new, |n| mapping::templates(n, "requestTemplates", findings)),
+        content_handling: content_handling(map, findings),
         responses: map.node("responses").map_or_else(Vec::new, |n| responses(n, findings)),
         vpc_link: vpc_link(map, place, findings),
         cache_namespace: map
@@ -126,6 +127,11 @@ fn passthrough(map: &Map, findings: &mut Findings<'_>) -> Passthrough {
     let found =
         map.node("passthroughBehavior").and_then(|n| findings.one_of(n, "passthroughBehavior", &WORDS));
     [Passthrough::WhenNoMatch, Passthrough::WhenNoTemplates, Passthrough::Never][found.unwrap_or(0)]
+}
+
+fn content_handling(map: &Map, findings: &mut Findings<'_>) -> Option<ContentHandling> {
+    let node = map.node("contentHandling").filter(|node| node.value != super::node::Value::Null)?;
+    Some(ContentHandling::ALL[findings.one_of(node, "contentHandling", &ContentHandling::NAMES)?])
 }
 
 fn vpc_link(map: &Map, place: Place, findings: &mut Findings<'_>) -> Option<String> {
@@ -245,7 +251,6 @@ fn responses(node: &Node, findings: &mut Findings<'_>) -> Vec<IntegrationRespons
             continue;
         };
         let Some(status) = findings.integer(status, "statusCode", 200, 599) else { continue };
-        without_effect(map, findings);
         responses.push(IntegrationResponse {
             selection_pattern,
             status_code: u16::try_from(status).unwrap_or(u16::MAX),
@@ -256,6 +261,7 @@ fn responses(node: &Node, findings: &mut Findings<'_>) -> Vec<IntegrationRespons
             response_templates: map
                 .node("responseTemplates")
                 .map_or_else(Vec::new, |n| mapping::templates(n, "responseTemplates", findings)),
+            content_handling: content_handling(map, findings),
         });
     }
     responses
@@ -294,13 +300,16 @@ fn unused_responses(integration: &Integration, findings: &mut Findings<'_>) {
                 format!("`{}` has no effect: a proxy integration passes the answer as it is", shown(key));
             findings.warning(*place, what, "let the backend send it, or write type: http");
         }
+        if response.content_handling.is_some() {
+            let what = "`contentHandling` has no effect: a proxy integration passes the answer as it is";
+            findings.warning(response.place, what, "remove it, or write type: http");
+        }
     }
 }
 
 /// What is read, will not act, and does not reach the model: nobody else could tell.
 fn without_effect(map: &Map, findings: &mut Findings<'_>) {
     for (key, meanwhile) in [
-        ("contentHandling", "bodies pass as they are until then"),
         ("credentials", "the backend is called without AWS credentials until then"),
         ("tlsConfig", "it has no effect until then"),
         ("integrationTarget", "it has no effect until then"),

@@ -31,7 +31,7 @@ fn api(gateway_responses: GatewayResponses) -> Api {
         api_key_source: Default::default(),
         throttle: None,
         gateway_responses,
-        binary_media_types: Vec::new(),
+        binary_media_types: Default::default(),
         minimum_compression_size: None,
         methods: vec![Method {
             resource_path: "/pets/{id}".to_owned(),

@@ -5,6 +5,7 @@ mod cached;
 mod client;
 mod clock;
 mod compress;
+mod convert;
 mod departure;
 mod exchange;
 mod flag;

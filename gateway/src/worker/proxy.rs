@@ -13,7 +13,7 @@ use super::scratch::Scratch;
 use super::whole::Held;
 use crate::guard::{Permit, endpoint};
 use crate::http::{self, Framing, Method, RequestHead, ResponseHead};
-use crate::integrate::{self, Backend, BackendRequest, Carried, Facts};
+use crate::integrate::{self, Backend, BackendRequest, Carried, Conversion, Facts, Returned};
 use crate::net::{self, Inbound, Outgoing, Stream};
 use crate::observe;
 use crate::refusal::Refusal;
@@ -141,17 +141,17 @@ fn write_request(
 }
 
 /// One call of the backend: everything that stays the same between attempts.
-struct Call<'a> {
+pub(super) struct Call<'a> {
     permit: &'a Permit<'a>,
     facts: &'a Facts<'a>,
-    door: &'a Door,
+    pub(super) door: &'a Door,
     /// The request's body, if it has been read.
     held: Option<&'a Held>,
-    request: &'a BackendRequest,
+    pub(super) request: &'a BackendRequest,
     /// For the response's head.
-    deadline: Instant,
+    pub(super) deadline: Instant,
     /// How long the backend may be silent within its response's body.
-    silence: Duration,
+    pub(super) silence: Duration,
 }
 
 enum Relayed {
@@ -160,18 +160,18 @@ enum Relayed {
 }
 
 /// What the client gets, and what follows from it.
-struct Shown {
-    framing: Framing,
+pub(super) struct Shown {
+    pub(super) framing: Framing,
     /// The body that comes from the backend.
     carried: Framing,
     /// The backend's connection may carry another request afterwards.
     reusable: bool,
     /// The client's connection goes on.
-    keep: bool,
+    pub(super) keep: bool,
     /// The answer is kept for others, too.
-    kept: Option<Box<Keeping>>,
+    pub(super) kept: Option<Box<Keeping>>,
     /// The body goes out coded.
-    coder: Option<Box<Coder>>,
+    pub(super) coder: Option<Box<Coder>>,
 }
 
 impl Call<'_> {
@@ -202,8 +202,14 @@ impl Call<'_> {
         }
         let whole = link.inbound.stream().is_sent();
         let Scratch { head, response, out, .. } = &mut *scratch;
-        let mut shown =
-            self.write_head(&client.local, &client.open, head, (response, link.inbound.bytes()), out, true)?;
+        let way = (&*client.local, &*client.open);
+        let returned = self.map(head, response, out)?;
+        if is_converted(head, response, returned) {
+            let nothing = (pin!(std::future::pending()), Upload::Done);
+            return Box::pin(self.convert(way, (head, response, out), link, returned, nothing)).await;
+        }
+        let body = (response.framing(), link.inbound.bytes());
+        let mut shown = self.write_head(way, (head, response), (returned, body), out, true);
         shown.reusable &= whole;
         let unread = link.inbound.bytes();
         let length = match shown.carried {
@@ -234,22 +240,33 @@ impl Call<'_> {
         })
     }
 
-    /// The client's answer up to its body, into `out`. `at_hand`: what of the body is there. `keepable`: the client's
-    /// request has been read to its end.
-    fn write_head(
+    /// The client's status and fields, into `out`.
+    fn map(
         &self,
-        local: &Local,
-        open: &Open,
         head: &RequestHead,
-        (response, at_hand): (&ResponseHead, &[u8]),
+        response: &ResponseHead,
+        out: &mut Vec<u8>,
+    ) -> Result<Returned, Refusal> {
+        net::renew(out);
+        integrate::write_response(self.permit, head, response, self.facts, out)
+    }
+
+    /// The rest of the client's head, up to the body that has that framing. `at_hand`: what of it is there. `keepable`:
+    /// the client's request has been read to its end.
+    pub(super) fn write_head(
+        &self,
+        (local, open): (&Local, &Open),
+        (head, response): (&RequestHead, &ResponseHead),
+        (returned, (body, at_hand)): (Returned, (Framing, &[u8])),
         out: &mut Vec<u8>,
         keepable: bool,
-    ) -> Result<Shown, Refusal> {
-        net::renew(out);
-        let status = integrate::write_response(self.permit, head, response, self.facts, out)?;
-        let body = response.framing();
-        let bodiless = head.method() == Method::Head || matches!(status, 204 | 304);
-        let told = bodiless.then(|| shown_length(response, status));
+    ) -> Shown {
+        let status = returned.status;
+        let bodiless = is_bodiless(head, status);
+        let told = bodiless.then(|| match returned.keeps_length {
+            true => shown_length(response, status),
+            false => Framing::None,
+        });
         let kept = self.door.open(&self.permit.method.integration, status, (body, told), out);
         // What is kept is what came: behind here it is this client's.
         let coding = self.permit.minimum_compression_size().and_then(|minimum| {
@@ -268,7 +285,7 @@ impl Call<'_> {
         let carried = if bodiless { Framing::None } else { body };
         let reusable = carried == body && !self.request.last && response.keep_alive();
         let coder = coding.filter(|_| !bodiless).map(|coding| local.encoders.begin(coding));
-        Ok(Shown { framing, carried, reusable, keep, kept, coder })
+        Shown { framing, carried, reusable, keep, kept, coder }
     }
 
     /// The answer, whose head is in `out`, down to its end, while what is left of the request goes up.
@@ -303,11 +320,7 @@ impl Call<'_> {
         if uploaded == Upload::Done && shown.reusable {
             local.pool.keep(link);
         }
-        match (shown.keep, uploaded) {
-            (true, _) => After::KeepAlive,
-            (false, Upload::Done) => After::Close,
-            (false, Upload::Running | Upload::Broken) => After::Linger,
-        }
+        after(shown.keep, uploaded)
     }
 
     async fn attempt(
@@ -348,8 +361,15 @@ impl Call<'_> {
             }
             return Ok(Relayed::Upgrade(Box::new(link)));
         }
-        let came = (&*response, link.inbound.bytes());
-        let shown = self.write_head(local, open, head, came, out, uploaded == Upload::Done)?;
+        let way = (&**local, &**open);
+        let returned = self.map(head, response, out)?;
+        if is_converted(head, response, returned) {
+            let came = (&*head, &*response, out);
+            let converted = self.convert(way, came, link, returned, (upload, uploaded));
+            return Box::pin(converted).await.map(Relayed::Ended);
+        }
+        let body = (response.framing(), link.inbound.bytes());
+        let shown = self.write_head(way, (head, response), (returned, body), out, uploaded == Upload::Done);
         let way = (&**local, &*open.stream);
         Ok(Relayed::Ended(self.download(way, out, link, shown, (upload, uploaded)).await))
     }
@@ -426,8 +446,28 @@ impl Client {
     }
 }
 
+/// What becomes of the client's connection once it has its answer.
+pub(super) fn after(keep: bool, uploaded: Upload) -> After {
+    match (keep, uploaded) {
+        (true, _) => After::KeepAlive,
+        (false, Upload::Done) => After::Close,
+        (false, Upload::Running | Upload::Broken) => After::Linger,
+    }
+}
+
+/// Does no body follow, whatever is told of one?
+fn is_bodiless(head: &RequestHead, status: u16) -> bool {
+    head.method() == Method::Head || matches!(status, 204 | 304)
+}
+
+/// Is there a body that has to be converted?
+fn is_converted(head: &RequestHead, response: &ResponseHead, returned: Returned) -> bool {
+    let empty = matches!(response.framing(), Framing::None | Framing::Length(0));
+    returned.conversion != Conversion::AsIs && !empty && !is_bodiless(head, returned.status)
+}
+
 /// A response that could not be carried to its end must not look whole.
-fn cut(error: &RelayError, framing: Framing) -> After {
+pub(super) fn cut(error: &RelayError, framing: Framing) -> After {
     match (error, framing) {
         (RelayError::Sink(_), _) => After::Close,
         (_, Framing::UntilClose) => After::Reset,

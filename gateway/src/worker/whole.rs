@@ -1,19 +1,20 @@
-//! Bodies that have to be there as a whole before anything goes on: those that a model checks, and those whose coding
-//! is taken off. What was checked is what goes on, byte for byte.
+//! Bodies that have to be there as a whole before anything goes on: those that a model checks, those whose coding is
+//! taken off, and those that are converted. What was checked is what goes on, byte for byte, or converted.
 
 use super::Limits;
 use super::client::Client;
 use super::local::Body;
-use super::room::{Full, Taken};
+use super::room::{Full, Room, Taken};
 use crate::coding::{Coding, Decoder, Undecodable};
 use crate::guard::{self, Permit};
 use crate::http::{Framing, RequestHead};
-use crate::integrate::Carried;
+use crate::integrate::{self, Carried, Conversion};
 use crate::net::{self, Outgoing};
 use crate::refusal::Refusal;
 use crate::upstream::{self, RelayError, RelayLimits};
 use bytes::Bytes;
 use std::cell::Cell;
+use std::rc::Rc;
 use std::time::Duration;
 
 /// Bytes a second that such a body must come with from its beginning to its end, the longest silence beside: while it
@@ -25,13 +26,14 @@ pub(super) struct Held {
     length: u64,
     /// Its coding was taken off.
     decoded: bool,
+    conversion: Conversion,
     body: Cell<Option<(Bytes, Taken)>>,
 }
 
 impl Held {
     /// How it goes on.
     pub(super) fn carried(&self) -> Carried {
-        Carried { framing: Framing::Length(self.length), decoded: self.decoded }
+        Carried { framing: Framing::Length(self.length), decoded: self.decoded, conversion: self.conversion }
     }
 
     /// The body, with the room that it takes: that is others' when both are dropped. Once: a body is never sent twice.
@@ -70,15 +72,27 @@ impl From<RelayError> for Failure {
     }
 }
 
-/// Reads, decodes and checks the body, where the method or the API asks for it. None: it goes on as it comes.
+impl From<Undecoded> for Failure {
+    fn from(why: Undecoded) -> Self {
+        Self::Refused(match why {
+            Undecoded::Full => Refusal::Overloaded,
+            Undecoded::TooLarge => Refusal::BodyTooLarge,
+            Undecoded::Broken => Refusal::UnsupportedMediaType,
+        })
+    }
+}
+
+/// Reads, decodes, checks and converts the body, where the method or the API asks for it. None: it goes on as it comes.
 pub(super) async fn take(
     client: &mut Client,
     head: &RequestHead,
     permit: &Permit<'_>,
 ) -> Result<Option<Held>, Failure> {
     let models = permit.method.body.as_ref();
-    // Two types would choose one model here and another reading at the backend.
-    if models.is_some() && head.fields_named("content-type").nth(1).is_some() {
+    // Two types would choose one model or conversion here and another reading at the backend.
+    if (models.is_some() || permit.method.integration.converts_requests())
+        && head.fields_named("content-type").nth(1).is_some()
+    {
         return Err(Refusal::UnsupportedMediaType.into());
     }
     let model = models.and_then(|models| models.choose(head));
@@ -88,10 +102,12 @@ pub(super) async fn take(
         }
         return Ok(None);
     }
-    let decodes = model.is_some() || permit.minimum_compression_size().is_some();
+    let conversion = integrate::request_conversion(permit, head);
+    let converts = conversion != Conversion::AsIs;
+    let decodes = model.is_some() || converts || permit.minimum_compression_size().is_some();
     let coding = if decodes { Coding::of_content(head.fields_named("content-encoding")) } else { Ok(None) };
     let coding = coding.map_err(|_| Refusal::UnsupportedMediaType)?;
-    if model.is_none() && coding.is_none() {
+    if model.is_none() && coding.is_none() && !converts {
         return Ok(None);
     }
     let mut room = Taken::none(&client.local.room);
@@ -104,8 +120,9 @@ pub(super) async fn take(
     if let Some(model) = model {
         guard::check_body(model, &bytes)?;
     }
+    let (bytes, room) = convert(conversion, bytes, room, &client.local.room).await?;
     let (length, body) = (bytes.len() as u64, Cell::new(Some((bytes.into(), room))));
-    Ok(Some(Held { length, decoded: coding.is_some(), body }))
+    Ok(Some(Held { length, decoded: coding.is_some(), conversion, body }))
 }
 
 async fn read(client: &mut Client, head: &RequestHead, room: &mut Taken) -> Result<Vec<u8>, Failure> {
@@ -145,8 +162,28 @@ fn within(limits: RelayLimits, framing: Framing) -> Duration {
 const STEPS_MAX: usize = 1024;
 const STEP_BYTES_MIN: usize = 512;
 
+/// Why a coding could not be taken off.
+pub(super) enum Undecoded {
+    /// There is no room for what comes out.
+    Full,
+    TooLarge,
+    /// It is not what it says.
+    Broken,
+}
+
+impl From<Full> for Undecoded {
+    fn from(_: Full) -> Self {
+        Self::Full
+    }
+}
+
 /// A bomb is stopped at the size that a body may have.
-async fn decode(coding: Coding, coded: &[u8], most: u64, room: &mut Taken) -> Result<Vec<u8>, Failure> {
+pub(super) async fn decode(
+    coding: Coding,
+    coded: &[u8],
+    most: u64,
+    room: &mut Taken,
+) -> Result<Vec<u8>, Undecoded> {
     let mut decoder = Decoder::new(coding, coded);
     let mut bytes = Vec::new();
     let mut steps = 0;
@@ -155,17 +192,30 @@ async fn decode(coding: Coding, coded: &[u8], most: u64, room: &mut Taken) -> Re
         // Thousands of members with a byte each: every one costs as much as a long one.
         steps += 1;
         if steps > STEPS_MAX + bytes.len() / STEP_BYTES_MIN {
-            return Err(Refusal::UnsupportedMediaType.into());
+            return Err(Undecoded::Broken);
         }
         match decoder.step(&mut bytes) {
-            Ok(true) if bytes.len() as u64 > most => return Err(Refusal::BodyTooLarge.into()),
+            Ok(true) if bytes.len() as u64 > most => return Err(Undecoded::TooLarge),
             Ok(true) => {}
             Ok(false) => return Ok(bytes),
-            Err(Undecodable::Coding | Undecodable::Broken) => {
-                return Err(Refusal::UnsupportedMediaType.into());
-            }
+            Err(Undecodable::Coding | Undecodable::Broken) => return Err(Undecoded::Broken),
         }
     }
+}
+
+/// The body and the room that it takes, converted.
+pub(super) async fn convert(
+    conversion: Conversion,
+    bytes: Vec<u8>,
+    room: Taken,
+    all: &Rc<Room>,
+) -> Result<(Vec<u8>, Taken), Refusal> {
+    if conversion == Conversion::AsIs {
+        return Ok((bytes, room));
+    }
+    let mut converted = Taken::none(all);
+    converted.grow(conversion.length_max(bytes.len())).await.map_err(|Full| Refusal::Overloaded)?;
+    Ok((conversion.apply(bytes)?, converted))
 }
 
 #[cfg(test)]

@@ -112,6 +112,7 @@ const ROOMS: &[Room] = &[
             "route",
             "guard",
             "cache",
+            "coding",
             "integrate",
             "refusal",
             "upstream",

@@ -83,9 +83,8 @@ fn promised(status: &str, described: &DescribedResponse) -> MethodResponse {
 
 fn integration(from: &model::Integration, described: &DescribedIntegration, resource: &str) -> Integration {
     let responses = from.responses.iter().map(|response| {
-        let key = response.selection_pattern.as_deref().unwrap_or("default");
         let lifted = IntegrationResponse {
-            content_handling: described.response_content_handling.get(key).cloned(),
+            content_handling: response.content_handling.map(|handling| handling.as_str().to_owned()),
             response_parameters: map(&response.response_parameters),
             response_templates: map(&response.response_templates),
             selection_pattern: response.selection_pattern.clone(),
@@ -98,7 +97,7 @@ fn integration(from: &model::Integration, described: &DescribedIntegration, reso
         cache_namespace: from.cache_namespace.clone().unwrap_or_else(|| resource.to_owned()),
         connection_id: from.vpc_link.clone(),
         connection_type: described.connection_type.clone(),
-        content_handling: described.content_handling.clone(),
+        content_handling: from.content_handling.map(|handling| handling.as_str().to_owned()),
         credentials: described.credentials.clone(),
         http_method: from.http_method.clone(),
         integration_responses: responses.collect(),

@@ -6,7 +6,7 @@ use super::body::Schemas;
 use super::part::MadeFrom;
 use crate::config::ApiEntry;
 use crate::guard::policy::{Owner, Policy, Warning};
-use crate::integrate::{self, Integration, Surroundings};
+use crate::integrate::{self, BinaryMediaTypes, Integration, Surroundings};
 use crate::mapping::{Side, Source, Template, Unread};
 use crate::model::{self, Place, RestApi, Severity};
 use crate::refusal::{self, GatewayResponses, ResponseType};
@@ -38,14 +38,17 @@ impl Compiler<'_> {
                 }
                 let limits = self.method_limits(made_from, &resource.path, method);
                 let body = self.body(api, &mut schemas, method);
-                let touches_bodies = body.is_some() || api.minimum_compression_size.is_some();
+                let own = self.method(made_from, &resource.path, &parameters, method);
+                let touches_bodies = body.is_some()
+                    || api.minimum_compression_size.is_some()
+                    || own.integration.converts_requests();
                 methods.push(snapshot::Method {
                     touches_bodies,
                     body,
                     is_limited: limits.is_some() || throttle.is_some(),
                     limits,
                     authorization: authorizer::of(method, &authorizers),
-                    ..self.method(made_from, &resource.path, &parameters, method)
+                    ..own
                 });
             }
         }
@@ -67,7 +70,7 @@ impl Compiler<'_> {
             endpoint_type: *endpoint_type,
             stage_variables: entry.stage_variables.clone().into_iter().collect(),
             gateway_responses: self.gateway_responses(entry, api),
-            binary_media_types: api.binary_media_types.clone(),
+            binary_media_types: BinaryMediaTypes::new(&api.binary_media_types),
             minimum_compression_size: api.minimum_compression_size,
             methods,
             targets: self.targets.take(),

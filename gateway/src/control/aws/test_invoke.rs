@@ -8,13 +8,14 @@ pub(super) use authorizer::authorize;
 
 use super::random;
 use crate::aws::{Fault, TestInvocation, TestRequest};
+use crate::coding::{Coding, Decoder};
 use crate::config::{self, ApiEntry, Document, Loaded, Owner, Remembered, Sources};
 use crate::control::node::Node;
 use crate::control::resolve;
 use crate::guard::origin::Via;
 use crate::guard::{self, Permit};
-use crate::http::{self, BodyDecoder, HeadLimits, Parsed, RequestHead, ResponseHead};
-use crate::integrate::{self, Backend, Carried, Facts, Integration};
+use crate::http::{self, BodyDecoder, Framing, HeadLimits, Parsed, RequestHead, ResponseHead};
+use crate::integrate::{self, Backend, Carried, Conversion, Facts, Integration};
 use crate::model::{Place, Release};
 use crate::refusal::{Answer, Refusal, RefusedRequest};
 use crate::route::{Asked, Match, Reached};
@@ -204,7 +205,13 @@ impl Request<'_> {
 
     async fn call(&self, permit: &Permit<'_>, backend: &Backend, log: &mut Log) -> Result<Answer, Refusal> {
         let mut out = Vec::new();
-        let carried = Carried::of(self.head);
+        let conversion = integrate::request_conversion(permit, self.head);
+        let body = conversion.apply(self.test.body.clone().into_bytes())?;
+        let framing = match self.head.framing() {
+            Framing::Length(_) => Framing::Length(body.len() as u64),
+            framing => framing,
+        };
+        let carried = Carried { framing, conversion, ..Carried::of(self.head) };
         let asked = integrate::write_request(permit, backend, (self.head, carried), self.facts, &mut out)?;
         let target = permit.api.targets.get(backend.target);
         let target = target.ok_or(Refusal::ApiConfiguration("the integration has no backend".into()))?;
@@ -212,11 +219,11 @@ impl Request<'_> {
         let uri = format!("http://{}{}", backend.authority(), line);
         log.line(format_args!("Endpoint request URI: {uri}"));
         log.fields("Endpoint request headers", fields.iter().copied());
-        log.body("Endpoint request body after transformations", self.test.body.as_bytes());
+        log.body("Endpoint request body after transformations", &body);
         log.line(format_args!("Sending request to {uri}"));
         resolve::first(std::slice::from_ref(target)).await;
         let begun = instant();
-        out.extend_from_slice(self.test.body.as_bytes());
+        out.extend_from_slice(&body);
         let addresses = target.addresses();
         let called = exchange(&addresses, &out, asked.method);
         let within = tokio::time::timeout(backend.timeout(), called);
@@ -229,11 +236,35 @@ impl Request<'_> {
         log.fields("Endpoint response headers", response.fields());
         log.body("Endpoint response body before transformations", &body);
         let mut written = Vec::new();
-        let status = integrate::write_response(permit, self.head, &response, self.facts, &mut written)?;
+        let returned = integrate::write_response(permit, self.head, &response, self.facts, &mut written)?;
+        let body = match returned.conversion {
+            Conversion::AsIs => body,
+            conversion => conversion.apply(uncoded(&response, body)?)?,
+        };
         let (_, fields) = told(&written);
         let fields = fields.into_iter().map(|(name, value)| (name.to_owned(), value.to_vec())).collect();
-        Ok(Answer { status, fields, body })
+        Ok(Answer { status: returned.status, fields, body })
     }
+}
+
+/// The body without its coding.
+fn uncoded(response: &ResponseHead, body: Vec<u8>) -> Result<Vec<u8>, Refusal> {
+    let unknown = Refusal::ApiConfiguration(
+        "an answer with a coding that is not known here cannot be converted".into(),
+    );
+    let coding = Coding::of_content(response.fields_named("content-encoding")).map_err(|_| unknown)?;
+    let Some(coding) = coding else { return Ok(body) };
+    let broken = Refusal::IntegrationBroken;
+    let (mut decoder, mut decoded) = (Decoder::new(coding, &body), Vec::new());
+    while decoder
+        .step(&mut decoded)
+        .map_err(|_| broken("the answer is not what its Content-Encoding says"))?
+    {
+        if decoded.len() > BODY_BYTES_MAX {
+            return Err(broken("the backend's answer is longer than a test takes"));
+        }
+    }
+    Ok(decoded)
 }
 
 /// The target of a request's line, and the fields, of a head that the gateway wrote.

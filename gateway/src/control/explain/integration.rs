@@ -4,7 +4,7 @@
 use crate::guard::Permit;
 use crate::guard::origin::Via;
 use crate::http::RequestHead;
-use crate::integrate::{self, Carried, Facts, Integration};
+use crate::integrate::{self, Carried, Conversion, Facts, Integration};
 use crate::refusal::Refusal;
 use std::net::{IpAddr, SocketAddr};
 
@@ -19,12 +19,18 @@ pub(super) fn answered(
     match &permit.method.integration {
         Integration::Mock(mock) => {
             let answer = integrate::mock(permit, mock, head, &facts)?;
-            Ok(format!(", which answers {}", answer.status))
+            Ok(format!(", which answers {}{}", answer.status, accepted(permit, head)))
         }
         Integration::Http(backend) | Integration::HttpProxy(backend) => {
-            let carried = Carried::of(head);
+            let conversion = integrate::request_conversion(permit, head);
+            let carried = Carried { conversion, ..Carried::of(head) };
             integrate::write_request(permit, backend, (head, carried), &facts, &mut Vec::new())?;
-            Ok(String::new())
+            let sent = match conversion {
+                Conversion::AsIs => "",
+                Conversion::Decode => ", which gets the body decoded from base64 (CONVERT_TO_BINARY)",
+                Conversion::Encode => ", which gets the body in base64 (CONVERT_TO_TEXT)",
+            };
+            Ok(format!("{sent}{}", accepted(permit, head)))
         }
         Integration::Unsupported(why) => Err(Refusal::ApiConfiguration(why.clone())),
     }
@@ -41,5 +47,14 @@ pub(super) fn asked<'v>(via: &'v Via, (source, listener): (IpAddr, SocketAddr)) 
         listener,
         time_ms: 0,
         trace_id: "",
+    }
+}
+
+/// In which form the client gets the answer, where its `Accept` decides.
+fn accepted(permit: &Permit<'_>, head: &RequestHead) -> &'static str {
+    match integrate::accepts_binary(permit, head) {
+        None => "",
+        Some(true) => "; by the first type of Accept and binaryMediaTypes, the answer goes out as binary",
+        Some(false) => "; by the first type of Accept and binaryMediaTypes, the answer goes out as text",
     }
 }

@@ -1,6 +1,7 @@
 //! What the tests of integrations stand on: one API with one method, and a request on its way.
 
 mod compile;
+mod convert;
 mod one_reading;
 mod request;
 mod response;
@@ -27,6 +28,7 @@ fn model(kind: IntegrationType, uri: &str) -> model::Integration {
         request_templates: Vec::new(),
         responses: Vec::new(),
         vpc_link: None,
+        content_handling: None,
         cache_namespace: None,
         cache_key_parameters: Vec::new(),
     }
@@ -47,6 +49,7 @@ fn response(pattern: Option<&str>, status: u16, fields: &[(&str, &str)]) -> mode
         place: Place::default(),
         response_parameters: triples(fields),
         response_templates: Vec::new(),
+        content_handling: None,
     }
 }
 
@@ -108,7 +111,7 @@ fn snapshot(path: &str, integration: &model::Integration) -> Snapshot {
         api_key_source: Default::default(),
         throttle: None,
         gateway_responses: crate::refusal::GatewayResponses::default(),
-        binary_media_types: Vec::new(),
+        binary_media_types: Default::default(),
         minimum_compression_size: None,
         methods: vec![method],
         cache: None,

@@ -10,8 +10,9 @@ fn returned(integration: &model::Integration, answer: &str) -> Result<(u16, Stri
     let mut response = ResponseHead::new();
     response.parse(answer.as_bytes(), Method::Get, &HeadLimits::default()).unwrap();
     let mut out = Vec::new();
-    let status = write_response(&permit, &head, &response, &facts(), &mut out)?;
-    Ok((status, String::from_utf8(out).unwrap()))
+    let returned = write_response(&permit, &head, &response, &facts(), &mut out)?;
+    assert_eq!((returned.conversion, returned.keeps_length), (Conversion::AsIs, true));
+    Ok((returned.status, String::from_utf8(out).unwrap()))
 }
 
 #[test]
@@ -140,7 +141,8 @@ fn templates_that_need_an_engine_answer_500_when_they_are_chosen() {
         let mut response = ResponseHead::new();
         let answer = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
         response.parse(answer.as_bytes(), Method::Get, &HeadLimits::default()).unwrap();
-        write_response(&permitted(&snapshot, &head), &head, &response, &facts(), &mut Vec::new())
+        let permit = permitted(&snapshot, &head);
+        write_response(&permit, &head, &response, &facts(), &mut Vec::new()).map(|returned| returned.status)
     };
     assert_eq!(back("*/*"), Ok(200));
     for accept in ["text/y", "text/z"] {

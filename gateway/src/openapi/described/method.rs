@@ -32,13 +32,10 @@ pub struct DescribedResponse {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DescribedIntegration {
     pub credentials: Option<String>,
-    pub content_handling: Option<String>,
     pub connection_type: Option<String>,
     pub insecure_skip_verification: Option<bool>,
     pub response_transfer_mode: Option<String>,
     pub integration_target: Option<String>,
-    /// `contentHandling` of its responses, by their key
-    pub response_content_handling: BTreeMap<String, String>,
 }
 
 /// What methods need to know of the rest of the document.
@@ -155,20 +152,13 @@ fn media_types(map: &Map, root: &Map, key: &str) -> Vec<String> {
 }
 
 fn integration(map: &Map) -> DescribedIntegration {
-    let responses = inner(map, "responses").map_or(&[][..], |map| &map.entries);
-    let handling = responses.iter().filter_map(|entry| match &entry.value.value {
-        Value::Map(map) => Some((entry.key.clone(), text(map, "contentHandling")?)),
-        _ => None,
-    });
     DescribedIntegration {
         credentials: text(map, "credentials"),
-        content_handling: text(map, "contentHandling"),
         connection_type: text(map, "connectionType").map(|word| word.to_uppercase()),
         insecure_skip_verification: inner(map, "tlsConfig")
             .and_then(|tls| flag(tls, "insecureSkipVerification")),
         response_transfer_mode: text(map, "responseTransferMode").map(|word| word.to_uppercase()),
         integration_target: text(map, "integrationTarget"),
-        response_content_handling: handling.collect(),
     }
 }
 
