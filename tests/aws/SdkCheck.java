@@ -10,6 +10,8 @@ public final class SdkCheck {
     public static void main(String[] words) {
         if (words[0].equals("calls")) {
             calls(words[1]);
+        } else if (words[0].equals("redirects")) {
+            redirects(words[1], words[2], words[3], words[4]);
         } else {
             signs(words[1], words[2], words[3], words[4]);
         }
@@ -65,6 +67,18 @@ public final class SdkCheck {
         SdkRequestConfig own = SdkRequestConfig.builder().customHeader("authorization", "Bearer x").build();
         holds(client.getApiRoot(new GetApiRootRequest().sdkRequestConfig(own)).body(), "\"signed\": null");
         client.shutdown();
+    }
+
+    /** The host that they lead to must see nothing. */
+    private static void redirects(String backend, String key, String secret, String token) {
+        Pets keyed = Pets.builder().endpoint(backend).apiKey("secret").build();
+        Pets signed = Pets.builder().endpoint(backend).iamCredentials(key, secret, token).build();
+        Pets plain = Pets.builder().endpoint(backend).build();
+        for (Pets client : new Pets[] {keyed, signed, plain}) {
+            PetsException error = (PetsException) fails(() -> client.getMoved(new GetMovedRequest()), "status code 307");
+            String place = error.sdkHttpMetadata().header("Location").orElse("");
+            check(place.endsWith("/stolen"), "Location: " + place);
+        }
     }
 
     private static void holds(String text, String part) {

@@ -24,7 +24,7 @@ const parts = {
     const client = factory.newClient();
     assert.deepEqual(Object.keys(client).sort(), [
       "createPet", "failGet", "filesProxyDelete", "filesProxyGet", "filesProxyHead", "filesProxyOptions",
-      "filesProxyPatch", "filesProxyPost", "filesProxyPut", "keyedGet", "petsPetIdDelete", "petsPetIdGet", "rootGet"
+      "filesProxyPatch", "filesProxyPost", "filesProxyPut", "keyedGet", "movedGet", "petsPetIdDelete", "petsPetIdGet", "rootGet"
     ]);
 
     const params = { petId: "a/b é", kind: "big & small", "X-Trace": "t1", unknown: "left out" };
@@ -80,6 +80,32 @@ const parts = {
     vm.runInContext(fs.readFileSync(file, "utf8"), page);
     const result = await vm.runInContext("apigClientFactory.newClient().rootGet({}, {}, {})", page);
     assert.equal(result.data.path, "/root");
+
+    // What browsers tell of a redirect that is not followed.
+    page.fetch = async (_, { redirect }) => {
+      assert.equal(redirect, "manual");
+      return { type: "opaqueredirect", status: 0, statusText: "", ok: false, headers: new Headers(), text: async () => "" };
+    };
+    const error = await refused(vm.runInContext("apigClientFactory.newClient({ apiKey: 'k' }).movedGet()", page));
+    assert.deepEqual([error.status, error.message], [0, "A redirect is not followed by a request with keys or headers"]);
+  },
+
+  // The other host must see the last request only.
+  async redirects() {
+    const { accessKey, secretKey, sessionToken, backend } = told;
+    const withKeys = { accessKey, secretKey, sessionToken };
+    for (const endpoint of [backend, undefined]) {
+      for (const keys of [{ apiKey: "secret" }, withKeys, { ...withKeys, apiKey: "secret" }]) {
+        const error = await refused(factory.newClient({ ...keys, endpoint }).movedGet());
+        assert.deepEqual([error.status, error.message], [307, "Request failed with status code 307"]);
+        assert.match(error.headers.location, /^http:\/\/localhost:\d+\/stolen$/);
+      }
+    }
+    const client = factory.newClient({ endpoint: backend });
+    assert.equal((await refused(client.movedGet({ "X-Trace": "t" }))).status, 307);
+    const more = { headers: { "X-Own-Secret": "s" } };
+    assert.equal((await refused(client.movedGet({}, {}, more))).status, 307);
+    assert.equal((await client.movedGet()).status, 200);
   },
 
   async signs() {

@@ -49,8 +49,25 @@ def verdict(headers, method, path, body):
     ) == signature
 
 
+class Elsewhere(BaseHTTPRequestHandler):
+    """Where /moved leads to: answers 200, and keeps the headers of what it was asked."""
+
+    seen = []
+
+    def answer(self):
+        self.seen.append({name.lower(): value for name, value in self.headers.items()})
+        self.send_response(200)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    do_GET = do_POST = answer
+
+    def log_message(self, *_):
+        pass
+
+
 class Backend(BaseHTTPRequestHandler):
-    """Tells what it was asked; /fail answers 418."""
+    """Tells what it was asked; /fail answers 418, /moved leads to another host."""
 
     protocol_version = "HTTP/1.1"
 
@@ -64,7 +81,11 @@ class Backend(BaseHTTPRequestHandler):
             "signed": verdict(self.headers, self.command, self.path, body),
         }
         said = json.dumps(told).encode()
-        self.send_response(418 if self.path.startswith("/fail") else 200)
+        if self.path.startswith("/moved"):
+            self.send_response(307)
+            self.send_header("Location", f"http://localhost:{elsewhere.server_port}/stolen")
+        else:
+            self.send_response(418 if self.path.startswith("/fail") else 200)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(said)))
         self.send_header("X-Pet", "cat")
@@ -78,8 +99,10 @@ class Backend(BaseHTTPRequestHandler):
         pass
 
 
+elsewhere = ThreadingHTTPServer(("127.0.0.1", 0), Elsewhere)
 backend = ThreadingHTTPServer(("127.0.0.1", 0), Backend)
-threading.Thread(target=backend.serve_forever, daemon=True).start()
+for server in (elsewhere, backend):
+    threading.Thread(target=server.serve_forever, daemon=True).start()
 address = f"http://127.0.0.1:{backend.server_port}"
 
 
@@ -159,6 +182,7 @@ api = deployed(
         "/files/{proxy+}": anything,
         "/keyed": {"get": keyed},
         "/fail": {"get": forwarded("/fail")},
+        "/moved": {"get": forwarded("/moved", "header.X-Trace")},
     },
 )
 with tempfile.TemporaryDirectory() as folder:
@@ -172,10 +196,17 @@ with tempfile.TemporaryDirectory() as folder:
     run("calls", sdk, key=key["value"])
     run("page", sdk)
     run("signs", sdk, backend=address, **KEYS)
+    run("redirects", sdk, backend=address, **KEYS)
+    # Nobody but who asked with nothing in its headers; fetch has its own, too.
+    (seen,) = Elsewhere.seen
+    assert not {"x-api-key", "authorization", "x-trace"} & set(seen), seen
+    Elsewhere.seen.clear()
 
     java = compiled(api, folder, "SdkCheck")
     java("calls", key["value"])
     java("signs", address, *KEYS.values())
+    java("redirects", address, *KEYS.values())
+    assert Elsewhere.seen == []
     pom = (pathlib.Path(folder) / "generated-code/pom.xml").read_text()
     assert "<groupId>com.example.pets</groupId>\n  <artifactId>Pets</artifactId>" in pom, pom
 
@@ -230,6 +261,7 @@ for odd in (
     dict(serviceName="Pe ts"),
     dict(serviceName="class"),
     dict(serviceName="String"),
+    dict(serviceName="model"),
     dict(javaPackageName="a..b"),
     dict(javaPackageName="java.util"),
     dict(javaPackageName="../a"),

@@ -56,7 +56,8 @@ public final class Transport {
         }
         client = HttpClient.newBuilder()
             .version(HttpClient.Version.HTTP_1_1)
-            .followRedirects(HttpClient.Redirect.NORMAL)
+            // Keys and headers are for the endpoint alone.
+            .followRedirects(HttpClient.Redirect.NEVER)
             .connectTimeout(settings.timeout)
             .build();
     }

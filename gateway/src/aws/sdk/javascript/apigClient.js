@@ -182,6 +182,8 @@
       }
       await sign(request, init.body, settings.keys, new Date());
     }
+    // fetch would take all headers but Authorization along to whatever host a redirect names.
+    init.redirect = request.headers.every(isForAnybody) ? "follow" : "manual";
     var response = await root.fetch(request.url, init);
     var headers = {};
     response.headers.forEach(function (value, name) {
@@ -196,8 +198,15 @@
     if (response.ok) {
       return answer;
     }
-    var error = new Error("Request failed with status code " + response.status);
+    // A page is not told more of it.
+    var hidden = response.type === "opaqueredirect";
+    var error = new Error(hidden ? "A redirect is not followed by a request with keys or headers" :
+      "Request failed with status code " + response.status);
     throw Object.assign(error, answer, { response: answer });
+  }
+
+  function isForAnybody(pair) {
+    return ["accept", "content-type"].indexOf(pair[0].toLowerCase()) >= 0;
   }
 
   function read(text) {
