@@ -127,8 +127,8 @@ pub(super) fn files(client: &Client<'_>) -> Result<Vec<File>, Fault> {
 fn check(client: &Client<'_>, service: &str, package: &str) -> Result<(), Fault> {
     let refuse = |what: String| Err(Fault::bad_request(what));
     let fits = !TAKEN.contains(&service) && is_java_name(service) && service.len() <= WORD_MAX;
-    // A class goes before a package of the same name.
-    let hides = package.split('.').any(|part| part == service);
+    // A class goes before a package of the same name; `model` is the one below.
+    let hides = package.split('.').any(|part| part == service) || service.eq_ignore_ascii_case("model");
     if !fits || hides || service.ends_with("Request") || service.ends_with("Result") {
         return refuse(format!(
             "Invalid serviceName specified: {service}. It is the name of a class, like PetStore: letters, digits and _"

@@ -161,6 +161,11 @@ fn what_is_no_java_is_refused() {
         ),
         (
             &long,
+            "serviceName=Model&javaPackageName=a.b",
+            "Invalid serviceName specified: Model. It is the name of a class, like PetStore: letters, digits and _",
+        ),
+        (
+            &long,
             "serviceName=com&javaPackageName=com.example",
             "Invalid serviceName specified: com. It is the name of a class, like PetStore: letters, digits and _",
         ),
