@@ -21,7 +21,7 @@ fn python() -> PathBuf {
 }
 
 /// Runs a script of `tests/aws` with a key of that gateway's; it says what fails and ends with an error.
-fn run(gateway: &Gateway, script: &str, arguments: &[&str]) {
+pub(crate) fn run(gateway: &Gateway, script: &str, arguments: &[&str]) {
     let output = command(gateway, script, arguments).output().unwrap();
     let said = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     assert!(output.status.success(), "{script}:\n{}{}", said(&output.stdout), said(&output.stderr));
@@ -46,7 +46,7 @@ fn command(gateway: &Gateway, script: &str, arguments: &[&str]) -> Command {
 }
 
 /// A gateway without any API of a file.
-fn empty() -> Gateway {
+pub(crate) fn empty() -> Gateway {
     Setup::new(Io::Epoll).vpc_listener("vpce", None).start()
 }
 
@@ -185,12 +185,6 @@ fn objects_are_made_told_and_refused_as_aws_does() {
 #[test]
 fn authorizers_documentation_links_and_certificates_are_kept_and_guard() {
     run(&empty(), "guards.py", &[]);
-}
-
-/// Run by node and Java (`scripts/install-test-tools.sh`).
-#[test]
-fn generated_clients_call_the_gateway() {
-    run(&empty(), "sdk.py", &[]);
 }
 
 #[test]

@@ -33,6 +33,7 @@ mod refusals;
 mod reload;
 mod restarts;
 mod routing;
+mod sdk;
 mod slow;
 mod smuggling;
 mod supervised;

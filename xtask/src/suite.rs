@@ -31,6 +31,8 @@ struct Step {
 enum Need {
     Root,
     AwsClients,
+    /// What runs generated clients, and the AWS clients that ask for them.
+    NodeAndJava,
     SystemdAnalyze,
 }
 
@@ -39,6 +41,7 @@ impl Need {
         match self {
             Self::Root => shell::is_root(),
             Self::AwsClients => shell::target().join("aws-clients/installed").is_file(),
+            Self::NodeAndJava => Self::AwsClients.is_there() && shell::has("node") && shell::has("javac"),
             Self::SystemdAnalyze => shell::has("systemd-analyze"),
         }
     }
@@ -47,6 +50,9 @@ impl Need {
         match self {
             Self::Root => "needs root",
             Self::AwsClients => "needs aws cli and boto3: sh scripts/install-aws-clients.sh",
+            Self::NodeAndJava => {
+                "needs node, Java, AWS clients: sh scripts/install-test-tools.sh, sh scripts/install-aws-clients.sh"
+            }
             Self::SystemdAnalyze => "needs systemd-analyze: sh scripts/install-test-tools.sh",
         }
     }
@@ -71,8 +77,9 @@ enum Filter {
 }
 
 /// Of the end-to-end tests, those that run neither on both drivers nor by what a host may lack.
-const APART: &[&str] = &["io_uring", "epoll", AWS, UNIT];
+const APART: &[&str] = &["io_uring", "epoll", AWS, SDKS, UNIT];
 const AWS: &str = "aws::";
+const SDKS: &str = "sdk::";
 const UNIT: &str = "systemd_understands_the_unit";
 
 fn steps() -> Vec<Step> {
@@ -112,6 +119,7 @@ fn steps() -> Vec<Step> {
         step("end to end on epoll", e2e(Filter::With("epoll"))),
         step("end to end, command line", e2e(Filter::Without(APART))),
         needing(Some(Need::AwsClients), "end to end, aws cli and boto3", e2e(Filter::With(AWS))),
+        needing(Some(Need::NodeAndJava), "end to end, generated clients", e2e(Filter::With(SDKS))),
         needing(Some(Need::SystemdAnalyze), "the unit, as systemd reads it", e2e(Filter::With(UNIT))),
         root(
             "kernel: XDP in the kernel's test runner",
