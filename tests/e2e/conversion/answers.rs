@@ -12,6 +12,7 @@ on_both! {
     a_long_answer_is_whole_and_one_over_the_bound_is_none,
     a_broken_answer_is_none,
     an_answer_that_does_not_come_to_its_end_is_none,
+    an_answer_does_not_wait_for_the_request_s_end,
     coded_answers_are_converted_without_their_coding,
     a_converted_answer_is_coded_for_whoever_takes_it,
     head_and_204_have_no_body_and_say_nothing_untrue,
@@ -179,6 +180,27 @@ fn an_answer_that_does_not_come_to_its_end_is_none(io: Io) {
     gone.send("GET /prod/x HTTP/1.1\r\nHost: a\r\n\r\n");
     gone.reset();
     assert_eq!(get(&mut client, None).status, 502);
+}
+
+fn an_answer_does_not_wait_for_the_request_s_end(io: Io) {
+    let upstream = Upstream::start(|connection| {
+        connection.head();
+        connection.send("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n");
+        connection.send(PNG);
+        // All that there is of the request, until the gateway gives it up.
+        while connection.some().is_some() {}
+    });
+    let gateway = Setup::new(io).api(api(http(&upstream, None, Some("CONVERT_TO_TEXT")), &["*/*"])).start();
+    let mut client = gateway.client();
+    client.send("POST /prod/x HTTP/1.1\r\nHost: a\r\nContent-Length: 500000\r\n\r\nonly this");
+    let answer = client.response();
+    assert_eq!((answer.status, answer.text()), (200, PNG_IN_BASE64));
+    assert_eq!(answer.field("connection"), Some("close"));
+    // An older client's connection ends with its answer, whose length it is told all the same.
+    let mut old = gateway.client();
+    old.send("POST /prod/x HTTP/1.0\r\nHost: a\r\nContent-Length: 9\r\n\r\nonly this");
+    let answer = old.response();
+    assert_eq!((answer.text(), answer.field("content-length")), (PNG_IN_BASE64, Some("8")));
 }
 
 fn coded_answers_are_converted_without_their_coding(io: Io) {
