@@ -174,3 +174,27 @@ fn the_type_of_a_stored_api_goes_back_unless_it_is_confirmed() {
     let gateway = gateway.restart();
     assert!(!reached(&gateway) && told(&gateway) == "PRIVATE");
 }
+
+/// A way back takes back its own change: what somebody else closed meanwhile stays closed.
+#[test]
+fn the_way_back_opens_nothing_that_was_closed_meanwhile() {
+    let (mut gateway, _) = applied(Setup::new(Io::Epoll), "REGIONAL", "http://127.0.0.1:1/");
+    gateway.home.write_file("closed.json", &document("PRIVATE", "http://127.0.0.1:1/"));
+    let closed = gateway.home.folder().join("closed.json");
+    let told = |gateway: &Gateway| gateway.json(&["api", "show", "pets"])["endpoint_type"].clone();
+    for killed in [false, true] {
+        gateway.json(&["api", "set-endpoint", "pets", "REGIONAL", "--yes"]);
+        gateway.json(&["api", "set-endpoint", "pets", "EDGE", "--yes", "--confirm", "1h"]);
+        assert_eq!(told(&gateway), "EDGE");
+        assert_eq!(gateway.json(&["apply", closed.to_str().unwrap(), "--yes"])["done"], true);
+        assert_eq!(told(&gateway), "PRIVATE");
+        if killed {
+            gateway = gateway.restart();
+        } else {
+            gateway.json(&["confirm", "--rollback"]);
+            assert!(gateway.stderr().contains("was changed since then, and stays as it is"));
+        }
+        assert_eq!(told(&gateway), "PRIVATE", "killed: {killed}");
+        assert_eq!(gateway.client().get("/prod/x").status, 403, "killed: {killed}");
+    }
+}

@@ -144,7 +144,7 @@ async fn set_stored(
     request: &EndpointRequest,
     terms: Terms,
 ) -> Result<Changed, Problem> {
-    let (before, wanted) = (node.aws.endpoint_of(named)?, request.endpoint_type);
+    let (mut before, wanted) = (node.aws.endpoint_of(named)?, request.endpoint_type);
     let (from, to) = (before.type_name().to_owned(), type_name(wanted));
     let mut plan = Plan { generation: node.running().snapshot.generation, ..Plan::default() };
     if from != to {
@@ -156,7 +156,7 @@ async fn set_stored(
         return Ok(unchanged(node, plan));
     }
     let within = confirm::within(terms.confirm_s)?;
-    aws::switch_endpoint(node, named, (&before, wanted), within.is_some()).await?;
+    aws::switch_endpoint(node, named, &mut before, wanted, within.is_some()).await?;
     let what = format!("{} is {to} now", named::shown(named));
     log("info", "control", format_args!("{what}"));
     let waits = within.and_then(|within| node.confirm.begin(what, within, Undo::Endpoint(Rc::new(before))));

@@ -90,9 +90,22 @@ impl Store {
         let (new, path) = (self.folder.join(format!("{name}.new")), self.folder.join(name));
         write_new(&new, text).map_err(|error| failed("write", &new, &error))?;
         std::fs::rename(&new, &path).map_err(|error| failed("replace", &path, &error))?;
-        let synced = File::open(&self.folder).and_then(|folder| folder.sync_all());
-        synced.map_err(|error| failed("sync", &self.folder, &error))
+        sync(&self.folder)
     }
+}
+
+/// Gone from the disk when it returns, if it was there.
+pub(super) fn remove_file(path: &Path) -> Result<(), Problem> {
+    match std::fs::remove_file(path) {
+        Ok(()) => path.parent().map_or(Ok(()), sync),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(failed("remove", path, &error)),
+    }
+}
+
+fn sync(folder: &Path) -> Result<(), Problem> {
+    let synced = File::open(folder).and_then(|folder| folder.sync_all());
+    synced.map_err(|error| failed("sync", folder, &error))
 }
 
 pub fn socket_path(folder: &Path) -> PathBuf {
