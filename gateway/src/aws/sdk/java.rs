@@ -3,10 +3,9 @@
 
 use super::methods::Operation;
 use super::names::{Names, Naming, is_java_name, parameter, upper_first};
-use super::text::{self, filled, readme};
-use super::zip::File;
+use super::text::{self, Files, Text, filled, readme};
 use super::{Client, Fault, Property};
-use std::fmt::Write;
+use std::fmt::{self, Display, Formatter, Write, from_fn};
 
 pub(super) const PROPERTIES: [Property; 6] = [
     Property {
@@ -66,7 +65,7 @@ const TAKEN: [&str; 9] = [
     "Transport",
 ];
 
-pub(super) fn files(client: &Client<'_>) -> Result<Vec<File>, Fault> {
+pub(super) fn files(client: &Client<'_>, files: &mut Files) -> Result<(), Fault> {
     let (service, package) = (client.told("serviceName"), client.told("javaPackageName"));
     check(client, service, package)?;
     let (group, artifact, version) = (
@@ -74,53 +73,49 @@ pub(super) fn files(client: &Client<'_>) -> Result<Vec<File>, Fault> {
         client.told_or("artifactId", service),
         client.told_or("artifactVersion", "1.0.0"),
     );
-    let url = client.urls.first().map_or("null".to_owned(), |url| literal(url));
+    let url = from_fn(|to| match client.urls.first() {
+        Some(url) => write!(to, "{}", literal(url)),
+        None => to.write_str("null"),
+    });
     let region = literal(client.region);
-    let methods = methods(client, package);
-    let words = [
-        ("PACKAGE", package),
-        ("SERVICE", service),
+    let methods = from_fn(|to| methods(to, client, package));
+    let words: [(&str, &dyn Display); 8] = [
+        ("PACKAGE", &package),
+        ("SERVICE", &service),
         ("INVOKE_URL", &url),
         ("REGION", &region),
-        ("GROUP", group),
-        ("ARTIFACT", artifact),
-        ("VERSION", version),
+        ("GROUP", &group),
+        ("ARTIFACT", &artifact),
+        ("VERSION", &version),
         ("METHODS", &methods),
     ];
-    let file =
-        |name: String, text: String| File { name: format!("{FOLDER}/{name}"), bytes: text.into_bytes() };
     let source = format!("src/main/java/{}", package.replace('.', "/"));
-    let mut files = vec![
-        file("pom.xml".into(), filled(include_str!("java/pom.xml"), &words)),
-        file(
-            "README.md".into(),
-            readme(client, &filled(include_str!("java/README.md"), &words), |operation| {
-                setters(operation).into_iter().map(|setter| (setter.name, setter.required)).collect()
-            }),
-        ),
-        file(format!("{source}/{service}.java"), filled(include_str!("java/Service.java"), &words)),
-        file(
-            format!("{source}/{service}ClientBuilder.java"),
-            filled(include_str!("java/ClientBuilder.java"), &words),
-        ),
-    ];
     for (name, template) in [
-        (format!("{service}Exception"), include_str!("java/Exception.java")),
-        ("SdkRequest".into(), include_str!("java/SdkRequest.java")),
-        ("SdkRequestConfig".into(), include_str!("java/SdkRequestConfig.java")),
-        ("SdkResponseMetadata".into(), include_str!("java/SdkResponseMetadata.java")),
-        ("SdkResult".into(), include_str!("java/SdkResult.java")),
-        ("Transport".into(), include_str!("java/Transport.java")),
+        ("pom.xml".into(), include_str!("java/pom.xml")),
+        (format!("{source}/{service}.java"), include_str!("java/Service.java")),
+        (format!("{source}/{service}ClientBuilder.java"), include_str!("java/ClientBuilder.java")),
+        (format!("{source}/model/{service}Exception.java"), include_str!("java/Exception.java")),
+        (format!("{source}/model/SdkRequest.java"), include_str!("java/SdkRequest.java")),
+        (format!("{source}/model/SdkRequestConfig.java"), include_str!("java/SdkRequestConfig.java")),
+        (format!("{source}/model/SdkResponseMetadata.java"), include_str!("java/SdkResponseMetadata.java")),
+        (format!("{source}/model/SdkResult.java"), include_str!("java/SdkResult.java")),
+        (format!("{source}/model/Transport.java"), include_str!("java/Transport.java")),
     ] {
-        files.push(file(format!("{source}/model/{name}.java"), filled(template, &words)));
+        files.add(format!("{FOLDER}/{name}"), |text| filled(text, template, &words))?;
     }
+    let usage = from_fn(|to| filled(to, include_str!("java/README.md"), &words));
+    files.add(format!("{FOLDER}/README.md"), |text| {
+        readme(text, client, &usage, |operation| {
+            setters(operation).into_iter().map(|setter| (setter.name, setter.required)).collect()
+        })
+    })?;
     for operation in client.operations {
         let class = upper_first(&operation.name);
-        let model = format!("{source}/model/{class}");
-        files.push(file(format!("{model}Request.java"), request_class(operation, &class, package)));
-        files.push(file(format!("{model}Result.java"), result_class(&class, package)));
+        let model = format!("{FOLDER}/{source}/model/{class}");
+        files.add(format!("{model}Request.java"), |text| request_class(text, operation, &class, package))?;
+        files.add(format!("{model}Result.java"), |text| result_class(text, &class, package))?;
     }
-    Ok(files)
+    Ok(())
 }
 
 /// Err: says which word of the call, or what of the API, cannot be one of Java.
@@ -171,43 +166,44 @@ fn check(client: &Client<'_>, service: &str, package: &str) -> Result<(), Fault>
 }
 
 /// The client's methods. Names are whole: a class of the service's name may stand beside.
-fn methods(client: &Client<'_>, package: &str) -> String {
-    let mut text = String::new();
+fn methods(to: &mut Formatter<'_>, client: &Client<'_>, package: &str) -> fmt::Result {
     for operation in client.operations {
         let (name, class) = (&operation.name, format!("{package}.model.{}", upper_first(&operation.name)));
         write!(
-            text,
+            to,
             "\n    public {class}Result {name}({class}Request request) {{\n        \
              return new {class}Result(transport.send(request));\n    }}\n"
-        )
-        .unwrap_or_default();
+        )?;
     }
-    text
+    Ok(())
 }
 
-fn request_class(operation: &Operation<'_>, class: &str, package: &str) -> String {
-    let (verb, path) = (literal(operation.verb), literal(operation.path));
-    let required: String =
-        operation.required.iter().map(|name| format!(",\n            {}", literal(name))).collect();
-    let mut text = format!(
+fn request_class(text: &mut Text, operation: &Operation<'_>, class: &str, package: &str) -> fmt::Result {
+    write!(
+        text,
         "package {package}.model;\n\npublic final class {class}Request extends SdkRequest<{class}Request> {{\n    \
-         public {class}Request() {{\n        super({verb}, {path}{required});\n    }}\n"
-    );
+         public {class}Request() {{\n        super({}, {}",
+        literal(operation.verb),
+        literal(operation.path)
+    )?;
+    for name in &operation.required {
+        write!(text, ",\n            {}", literal(name))?;
+    }
+    text.write_str(");\n    }\n")?;
     for Setter { name, place, parameter, .. } in setters(operation) {
         let parameter = literal(parameter);
         write!(
             text,
             "\n    public {class}Request {name}(String value) {{\n        return put({place}, {parameter}, value);\n\
              \x20   }}\n"
-        )
-        .unwrap_or_default();
+        )?;
     }
-    text.push_str("}\n");
-    text
+    text.write_str("}\n")
 }
 
-fn result_class(class: &str, package: &str) -> String {
-    format!(
+fn result_class(text: &mut Text, class: &str, package: &str) -> fmt::Result {
+    write!(
+        text,
         "package {package}.model;\n\npublic final class {class}Result extends SdkResult {{\n    \
          public {class}Result(java.net.http.HttpResponse<byte[]> response) {{\n        super(response);\n    }}\n}}\n"
     )
@@ -237,13 +233,10 @@ fn setters<'o>(operation: &'o Operation<'_>) -> Vec<Setter<'o>> {
 
 /// Java reads `\u0022` as the quote itself, wherever it stands: ASCII is written as octal escapes, which are read where
 /// the literal is.
-fn literal(text: &str) -> String {
-    text::literal(text, |literal, unit| {
-        if unit < 0x80 {
-            write!(literal, "\\{unit:03o}").unwrap_or_default();
-        } else {
-            write!(literal, "\\u{unit:04x}").unwrap_or_default();
-        }
+fn literal(text: &str) -> impl Display {
+    text::literal(text, |to, unit| match unit {
+        0..0x80 => write!(to, "\\{unit:03o}"),
+        _ => write!(to, "\\u{unit:04x}"),
     })
 }
 
@@ -253,7 +246,7 @@ mod tests {
 
     #[test]
     fn no_literal_ends_early() {
-        assert_eq!(literal("/pets/{petId}"), "\"/pets/{petId}\"");
-        assert_eq!(literal("a\"1\\u0022*/\n\u{e9}"), "\"a\\0421\\134u0022\\052/\\012\\u00e9\"");
+        assert_eq!(literal("/pets/{petId}").to_string(), "\"/pets/{petId}\"");
+        assert_eq!(literal("a\"1\\u0022*/\n\u{e9}").to_string(), "\"a\\0421\\134u0022\\052/\\012\\u00e9\"");
     }
 }

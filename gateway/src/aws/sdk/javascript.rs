@@ -2,10 +2,9 @@
 //! its methods as literals; and a README that lists them.
 
 use super::methods::Operation;
-use super::text::{self, filled, readme};
-use super::zip::File;
+use super::text::{self, Files, Text, filled, joined, readme};
 use super::{Client, Fault};
-use std::fmt::Write;
+use std::fmt::{self, Display, Write, from_fn};
 
 const CLIENT: &str = include_str!("javascript/apigClient.js");
 const USAGE: &str = include_str!("javascript/README.md");
@@ -13,42 +12,42 @@ const USAGE: &str = include_str!("javascript/README.md");
 const PACKAGE: &str = include_str!("javascript/package.json");
 const FOLDER: &str = "apiGateway-js-sdk";
 
-pub(super) fn files(client: &Client<'_>) -> Result<Vec<File>, Fault> {
-    let file = |name: &str, text: String| File { name: format!("{FOLDER}/{name}"), bytes: text.into_bytes() };
-    Ok(vec![
-        file("apigClient.js", script(client)),
-        file("README.md", readme(client, USAGE, parameters)),
-        file("package.json", PACKAGE.into()),
-    ])
+pub(super) fn files(client: &Client<'_>, files: &mut Files) -> Result<(), Fault> {
+    files.add(format!("{FOLDER}/apigClient.js"), |text| script(text, client))?;
+    files.add(format!("{FOLDER}/README.md"), |text| readme(text, client, &USAGE, parameters))?;
+    files.add(format!("{FOLDER}/package.json"), |text| text.write_str(PACKAGE))
 }
 
-fn script(client: &Client<'_>) -> String {
+fn script(text: &mut Text, client: &Client<'_>) -> fmt::Result {
     let url = client.urls.first().map_or("", String::as_str);
-    let stage = format!(
-        "{{ apiId: {}, stage: {}, region: {}, invokeUrl: {} }}",
-        literal(client.api_id),
-        literal(client.stage),
-        literal(client.region),
-        literal(url)
-    );
-    let methods: Vec<String> = client.operations.iter().map(row).collect();
-    filled(CLIENT, &[("/*{stage}*/", &stage), ("/*{methods}*/", &methods.join(",\n"))])
+    let stage = from_fn(|to| {
+        write!(
+            to,
+            "{{ apiId: {}, stage: {}, region: {}, invokeUrl: {} }}",
+            literal(client.api_id),
+            literal(client.stage),
+            literal(client.region),
+            literal(url)
+        )
+    });
+    let methods = joined(",\n", client.operations.iter().map(row));
+    filled(text, CLIENT, &[("/*{stage}*/", &stage), ("/*{methods}*/", &methods)])
 }
 
-fn row(operation: &Operation<'_>) -> String {
-    let list = |names: &[&str]| {
-        let names: Vec<String> = names.iter().map(|name| literal(name)).collect();
-        format!("[{}]", names.join(", "))
-    };
-    format!(
-        "    [{}, {}, {}, {}, {}, {}]",
-        literal(&operation.name),
-        literal(operation.verb),
-        literal(operation.path),
-        list(&operation.query),
-        list(&operation.headers),
-        list(&operation.required)
-    )
+fn row(operation: &Operation<'_>) -> impl Display {
+    let list = |names| from_fn(move |to| write!(to, "[{}]", joined(", ", literals(names))));
+    from_fn(move |to| {
+        write!(
+            to,
+            "    [{}, {}, {}, {}, {}, {}]",
+            literal(&operation.name),
+            literal(operation.verb),
+            literal(operation.path),
+            list(&operation.query),
+            list(&operation.headers),
+            list(&operation.required)
+        )
+    })
 }
 
 fn parameters(operation: &Operation<'_>) -> Vec<(String, bool)> {
@@ -57,8 +56,12 @@ fn parameters(operation: &Operation<'_>) -> Vec<(String, bool)> {
     places.into_iter().flatten().map(|name| ((*name).to_owned(), required(name))).collect()
 }
 
-fn literal(text: &str) -> String {
-    text::literal(text, |literal, unit| write!(literal, "\\u{unit:04x}").unwrap_or_default())
+fn literals<'n>(names: &'n [&str]) -> impl Iterator<Item = impl Display + 'n> + Clone {
+    names.iter().map(|name| literal(name))
+}
+
+fn literal(text: &str) -> impl Display {
+    text::literal(text, |to, unit| write!(to, "\\u{unit:04x}"))
 }
 
 #[cfg(test)]
@@ -67,7 +70,7 @@ mod tests {
 
     #[test]
     fn whatever_stands_in_a_literal_stays_in_it() {
-        assert_eq!(literal("/pets/{petId}"), "\"/pets/{petId}\"");
+        assert_eq!(literal("/pets/{petId}").to_string(), "\"/pets/{petId}\"");
         for text in [
             "\"; evil(); \"",
             "\\\"; evil(); //",
@@ -78,7 +81,7 @@ mod tests {
             "\u{1f408} \u{0}",
             "/*{methods}*/",
         ] {
-            let literal = literal(text);
+            let literal = literal(text).to_string();
             assert!(literal.is_ascii() && literal.starts_with('"') && literal.ends_with('"'), "{literal}");
             let inside = &literal[1..literal.len() - 1];
             let odd = |c: char| "\"'`<>&$*\r\n".contains(c);

@@ -1,10 +1,14 @@
 //! The methods that a client of a deployed API has, in an order that does not change.
 
 use super::names::{Names, Naming};
+use crate::aws::Fault;
 use crate::aws::deployment::Snapshot;
 use crate::aws::export::METHODS;
 use crate::aws::method::Method;
 use crate::aws::resource::Resource;
+
+/// Of what is known of the methods. The files of an API with less may still be too long.
+const TEXT_BYTES_MAX: usize = 8 << 20;
 
 /// One method of a client.
 #[derive(Debug, PartialEq, Eq)]
@@ -31,11 +35,13 @@ impl Operation<'_> {
 
 /// By path, and on one path in the order of an export. Whatever an ANY method answers, and its resource does not
 /// otherwise, is a method, too (AWS's clients have none of these); they come last, so that others keep their names.
-pub(super) fn operations(snapshot: &Snapshot, naming: Naming) -> Vec<Operation<'_>> {
+/// Err: there are none, or they say too much.
+pub(super) fn operations(snapshot: &Snapshot, naming: Naming) -> Result<Vec<Operation<'_>>, Fault> {
     let mut resources: Vec<&Resource> = snapshot.resources.iter().collect();
     resources.sort_by(|a, b| a.path.cmp(&b.path));
     let mut names = Names::new(naming);
     let mut found = Vec::new();
+    let mut left = TEXT_BYTES_MAX;
     for is_any in [false, true] {
         for resource in &resources {
             for (verb, _) in METHODS.iter().filter(|(verb, _)| *verb != "ANY") {
@@ -47,11 +53,23 @@ pub(super) fn operations(snapshot: &Snapshot, naming: Naming) -> Vec<Operation<'
                     _ => continue,
                 };
                 let name = names.take(&naming.method(told, &resource.path, verb));
-                found.push(operation(name, verb, &resource.path, method));
+                let operation = operation(name, verb, &resource.path, method);
+                left = left.checked_sub(operation.text_bytes()).ok_or_else(too_long)?;
+                found.push(operation);
             }
         }
     }
-    found
+    if found.is_empty() {
+        return Err(Fault::bad_request("The deployment of the stage has no methods to make an SDK of"));
+    }
+    Ok(found)
+}
+
+fn too_long() -> Fault {
+    Fault::bad_request(format!(
+        "Names, paths and parameters of the methods have more than {TEXT_BYTES_MAX} bytes, the most that an SDK is \
+         made of"
+    ))
 }
 
 fn operation<'s>(name: String, verb: &'static str, path: &'s str, method: &'s Method) -> Operation<'s> {
@@ -115,7 +133,7 @@ mod tests {
             ],
             ..Snapshot::default()
         };
-        let found = operations(&snapshot, Naming::JavaScript);
+        let found = operations(&snapshot, Naming::JavaScript).unwrap();
         let told: Vec<String> = found.iter().map(|o| format!("{} {} {}", o.name, o.verb, o.path)).collect();
         assert_eq!(
             told,

@@ -14,9 +14,6 @@ use names::Naming;
 use serde_json::{Value, json};
 use std::time::{Duration, UNIX_EPOCH};
 
-/// Of all that the files say of the methods. An API with as many resources as it may have stays below.
-const TEXT_BYTES_MAX: usize = 8 << 20;
-
 /// A kind of SDK.
 struct Kind {
     id: &'static str,
@@ -24,7 +21,7 @@ struct Kind {
     description: &'static str,
     properties: &'static [Property],
     naming: Naming,
-    files: fn(&Client<'_>) -> Result<Vec<zip::File>, Fault>,
+    files: fn(&Client<'_>, &mut text::Files) -> Result<(), Fault>,
 }
 
 /// Something that a caller says of the SDK.
@@ -75,18 +72,8 @@ pub(super) fn get(call: &mut Call<'_>) -> Result<Answer, Fault> {
     let kind = kind(call.label(2))?;
     kind.check(&call.query)?;
     let (deployment, snapshot) = deployment::snapshot(call, &stage.deployment_id)?;
-    let operations = methods::operations(&snapshot, kind.naming);
-    if operations.is_empty() {
-        return Err(Fault::bad_request("The deployment of the stage has no methods to make an SDK of"));
-    }
-    let bytes: usize = operations.iter().map(Operation::text_bytes).sum();
-    if bytes > TEXT_BYTES_MAX {
-        let message = format!(
-            "Paths and parameters of the methods have {bytes} bytes. An SDK is made of {TEXT_BYTES_MAX} at most"
-        );
-        return Err(Fault::bad_request(message));
-    }
-    let files = (kind.files)(&Client {
+    let operations = methods::operations(&snapshot, kind.naming)?;
+    let client = Client {
         api_id: &snapshot.api.id,
         api_name: &snapshot.api.name,
         stage: &stage.stage_name,
@@ -94,8 +81,10 @@ pub(super) fn get(call: &mut Call<'_>) -> Result<Answer, Fault> {
         urls: &call.invoke_urls,
         operations: &operations,
         told: &call.query,
-    })?;
-    let body = zip::archive(&files).map_err(|error| Fault::unavailable(error.to_string()))?;
+    };
+    let mut files = text::Files::new();
+    (kind.files)(&client, &mut files)?;
+    let body = zip::archive(files.written()).map_err(|error| Fault::unavailable(error.to_string()))?;
     let created = u64::try_from(deployment.created_date).unwrap_or(0);
     let date = crate::observe::rfc3339(UNIX_EPOCH + Duration::from_secs(created));
     // As AWS writes it: 2016-02-22_23-52Z

@@ -46,11 +46,23 @@ const JAVA_TAKEN: [&str; 12] = [
     "wait",
 ];
 
+/// Of a method of Java: in `{class}Request.java`, which repeats it in every setter, and names of files have 255 bytes.
+const JAVA_METHOD_MAX: usize = 150;
+
 impl Naming {
     /// JavaScript: `listPets` of an operation that has this name, or this one in another spelling (`ListPets`, `list
     /// pets`); else `petsPetIdGet` of `GET /pets/{petId}`, `rootGet` of `GET /`. Java: `listPets`, `list_pets`; else
-    /// `getPetsPetId`, `getApiRoot`. Letters, digits and `_` of ASCII, no digit first.
+    /// `getPetsPetId`, `getApiRoot`; no more of it than `JAVA_METHOD_MAX`. Letters, digits and `_` of ASCII, no digit
+    /// first.
     pub(super) fn method(self, operation: Option<&str>, path: &str, verb: &str) -> String {
+        let mut name = self.whole_method(operation, path, verb);
+        if self == Self::Java {
+            name.truncate(JAVA_METHOD_MAX);
+        }
+        name
+    }
+
+    fn whole_method(self, operation: Option<&str>, path: &str, verb: &str) -> String {
         let told = operation.map(|name| match self {
             Self::JavaScript => camel([name]),
             Self::Java => lower_first(&plain(name)),
@@ -229,6 +241,9 @@ mod tests {
         ] {
             assert_eq!(Naming::Java.method(told, path, verb), expected);
         }
+        let long = Naming::Java.method(Some(&"n".repeat(151)), "/x", "GET");
+        assert_eq!(long, "n".repeat(150));
+        assert_eq!(Naming::Java.method(None, &"/n".repeat(151), "GET").len(), 150);
         assert_eq!(upper_first("getABOp"), "GetABOp");
         assert_eq!([parameter("X-Trace"), parameter("\u{5b57}")], ["xTrace", "parameter"]);
         let mut names = Names::new(Naming::Java);

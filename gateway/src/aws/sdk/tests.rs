@@ -116,7 +116,10 @@ fn what_cannot_be_generated_is_refused() {
     let fault = store.call("GET", &format!("{long}/javascript"), "").unwrap_err();
     assert_eq!(
         (fault.status, fault.message.as_str()),
-        (400, "Paths and parameters of the methods have 9100053 bytes. An SDK is made of 8388608 at most")
+        (
+            400,
+            "Names, paths and parameters of the methods have more than 8388608 bytes, the most that an SDK is made of"
+        )
     );
     let Ok(Answer::Json(told)) = store.call("GET", "/sdktypes", "") else { panic!() };
     let ids: Vec<&str> =
@@ -177,6 +180,69 @@ fn what_is_no_java_is_refused() {
     ] {
         let fault = store.call("GET", &format!("{sdks}/java?{told}"), "").unwrap_err();
         assert_eq!((fault.status, fault.message.as_str()), (400, message));
+    }
+}
+
+/// Of each name that a document says there are several in a client.
+#[test]
+fn what_would_come_out_longer_than_it_may_be_is_refused() {
+    let mut store = Memory::default();
+    // 1,250 setters of each of 70 methods, every one with the name of its class.
+    let parameters: Vec<Value> = (0..1_250)
+        .map(|n| json!({ "name": format!("{n:x}"), "in": "query", "schema": { "type": "string" } }))
+        .collect();
+    let mut paths = serde_json::Map::new();
+    for n in 0..70 {
+        let mut operation = mock();
+        operation["parameters"] = parameters.clone().into();
+        operation["operationId"] = format!("{}{n}", "n".repeat(3_000)).into();
+        paths.insert(format!("/x{n}"), json!({ "get": operation }));
+    }
+    let wide = deployed(&mut store, &paths.into());
+    let mut operation = mock();
+    // Three times, and escaped.
+    let name = "<".repeat(1_200_000);
+    operation["parameters"] =
+        json!([{ "name": name, "in": "query", "required": true, "schema": { "type": "string" } }]);
+    let odd = deployed(&mut store, &json!({ "/x": { "get": operation } }));
+    let java = "java?serviceName=Pets&javaPackageName=a.b";
+    let message = "The files of this SDK have more than 16777216 bytes, the most that is generated: give methods and \
+                   parameters shorter names, or the API fewer of them";
+    for target in [format!("{wide}/{java}"), format!("{odd}/javascript")] {
+        let fault = store.call("GET", &target, "").unwrap_err();
+        assert_eq!((fault.status, fault.message.as_str()), (400, message));
+    }
+    assert!(store.call("GET", &format!("{wide}/javascript"), "").is_ok());
+}
+
+/// Names of files have 255 bytes, and not all file systems tell cases apart.
+#[test]
+fn classes_of_long_names_have_files_of_their_own() {
+    let mut store = Memory::default();
+    let mut paths = serde_json::Map::new();
+    for n in 0..3 {
+        let mut operation = mock();
+        operation["operationId"] = format!("{}{n}", "Name".repeat(1_000)).into();
+        paths.insert(format!("/x{n}"), json!({ "get": operation }));
+    }
+    let sdks = deployed(&mut store, &paths.into());
+    let files =
+        files(store.call("GET", &format!("{sdks}/java?serviceName=Pets&javaPackageName=a.b"), "").unwrap());
+    let mut names: Vec<String> = files.iter().map(|(name, _)| name.to_lowercase()).collect();
+    names.sort();
+    names.dedup();
+    assert_eq!(names.len(), files.len());
+    assert!(names.iter().flat_map(|name| name.split('/')).all(|part| part.len() <= 255), "{names:?}");
+    let class = format!("{}Na", "Name".repeat(37));
+    for (number, name) in ["", "_0", "_1"].iter().enumerate() {
+        let (_, text) =
+            files.iter().find(|(file, _)| file.ends_with(&format!("/{class}{name}Request.java"))).unwrap();
+        assert!(
+            text.contains(&format!(
+                "public {class}{name}Request() {{\n        super(\"GET\", \"/x{number}\")"
+            )),
+            "{text}"
+        );
     }
 }
 
