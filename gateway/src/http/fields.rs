@@ -157,7 +157,7 @@ impl Fields {
         self.bytes.get(range).unwrap_or_default()
     }
 
-    pub(super) fn iter(&self) -> impl Iterator<Item = (&str, &[u8])> {
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&str, &[u8])> + Clone {
         self.spans.iter().map(|span| (ascii(self.name(span)), self.value(span)))
     }
 

@@ -177,7 +177,7 @@ impl RequestHead {
     }
 
     /// The fields in their order, names in their case.
-    pub fn fields(&self) -> impl Iterator<Item = (&str, &[u8])> {
+    pub fn fields(&self) -> impl Iterator<Item = (&str, &[u8])> + Clone {
         self.fields.iter()
     }
 
@@ -316,7 +316,7 @@ impl ResponseHead {
     }
 
     /// The fields in their order, names in their case.
-    pub fn fields(&self) -> impl Iterator<Item = (&str, &[u8])> {
+    pub fn fields(&self) -> impl Iterator<Item = (&str, &[u8])> + Clone {
         self.fields.iter()
     }
 

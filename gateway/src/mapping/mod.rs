@@ -189,12 +189,18 @@ pub fn query_values<'a>(
         .map(|(at, (_, value))| (encode::decode_form(value), at))
 }
 
-/// Header names are compared with their case in mappings and validators, as in AWS.
+/// Those with the very letters, as AWS compares; where there is none, those of that name (RFC 9110 §5.1): many servers
+/// write `content-type`.
 fn fields_named<'a>(
-    fields: impl Iterator<Item = (&'a str, &'a [u8])>,
+    fields: impl Iterator<Item = (&'a str, &'a [u8])> + Clone,
     name: &str,
 ) -> impl Iterator<Item = &'a [u8]> {
-    fields.filter(move |(field, _)| *field == name).map(|(_, value)| value)
+    let to_the_letter = fields.clone().any(|(field, _)| field == name);
+    let named = move |field: &str| match to_the_letter {
+        true => field == name,
+        false => field.eq_ignore_ascii_case(name),
+    };
+    fields.filter(move |(field, _)| named(field)).map(|(_, value)| value)
 }
 
 fn is_name_byte(byte: u8) -> bool {

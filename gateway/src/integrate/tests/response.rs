@@ -48,7 +48,8 @@ fn http_answers_are_chosen_by_the_whole_status() {
         ("method.response.header.X-Last", "integration.response.header.X-B"),
         ("method.response.header.Set-Cookie", "integration.response.multivalueheader.X-B"),
         ("method.response.header.Date", "integration.response.header.Date"),
-        ("method.response.header.X-None", "integration.response.header.x-b"),
+        ("method.response.header.X-None", "integration.response.header.x-c"),
+        ("method.response.header.X-Any-Case", "integration.response.header.x-b"),
         ("method.response.header.X-Path", "context.resourcePath"),
         ("method.response.header.X-Fix", "'fixed'"),
     ];
@@ -60,7 +61,7 @@ fn http_answers_are_chosen_by_the_whole_status() {
     let (status, text) = returned(&integration, &answer(201)).unwrap();
     assert_eq!(status, 200);
     let expected = "HTTP/1.1 200 OK\r\nX-Last: 2\r\nSet-Cookie: 1\r\nSet-Cookie: 2\r\nx-amzn-Remapped-Date: d\r\n\
-                    X-Path: /f\r\nX-Fix: fixed\r\nContent-Type: application/json\r\n";
+                    X-Any-Case: 2\r\nX-Path: /f\r\nX-Fix: fixed\r\nContent-Type: application/json\r\n";
     assert_eq!(text, format!("{expected}{trace}"));
     let (status, text) = returned(&integration, &answer(400)).unwrap();
     assert_eq!(status, 418);
