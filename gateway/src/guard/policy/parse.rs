@@ -2,6 +2,7 @@
 
 use super::condition::{Comparison, Condition, Key, Test};
 use super::foreign::{consequence, foreign};
+use super::glob;
 use super::{Patterns, Policy, Statement, Truth};
 use crate::guard::endpoint::CidrSet;
 use ipnet::IpNet;
@@ -74,6 +75,9 @@ struct Reader<'a> {
     warnings: Vec<Warning>,
 }
 
+/// In lower case, as they are compared.
+const ACTIONS: [&str; 3] =
+    ["execute-api:invoke", "execute-api:invalidatecache", "execute-api:manageconnections"];
 const ELEMENTS: &[&str] = &[
     "Sid",
     "Effect",
@@ -99,6 +103,7 @@ impl Reader<'_> {
         };
         let principal = self.principal(object, name)?;
         let actions = patterns(object, "Action", "NotAction", str::to_owned)?;
+        self.unknown_actions(name, deny, &actions);
         let owner = self.owner;
         let resources = patterns(object, "Resource", "NotResource", |text| expand(text, owner))?;
         self.foreign(name, deny, &resources);
@@ -117,6 +122,25 @@ impl Reader<'_> {
             Some(_) => return Err("`Condition` must be an object".to_owned()),
         }
         Ok(Statement { name: name.to_owned(), deny, principal, actions, resources, conditions })
+    }
+
+    /// Names the actions that nobody asks for, and what follows if there are no others.
+    fn unknown_actions(&mut self, statement: &str, deny: bool, actions: &Patterns) {
+        let known = |text: &&String| {
+            let text = text.to_ascii_lowercase();
+            ACTIONS.iter().any(|action| glob::matches(text.as_bytes(), action.as_bytes()))
+        };
+        let unknown: Vec<_> = actions.patterns.iter().filter(|text| !known(text)).collect();
+        let all = unknown.len() == actions.patterns.len();
+        for action in unknown {
+            let mut what = format!("{statement}: `{action}` is no action of execute-api");
+            if all {
+                what.push_str("; ");
+                what.push_str(consequence(deny, actions));
+            }
+            let instead = "write execute-api:Invoke".to_owned();
+            self.warnings.push(Warning { what, instead });
+        }
     }
 
     /// Names the resources that match nothing here, and what follows if there are no others.

@@ -297,6 +297,32 @@ fn what_names_another_api_is_told_with_both_values_and_what_follows() {
 }
 
 #[test]
+fn an_action_that_nobody_asks_for_is_told_with_what_follows() {
+    let told = |effect: &str, element: &str, actions: Value| -> Vec<String> {
+        let mut statement = statement(effect, "execute-api:/*");
+        let object = statement.as_object_mut().unwrap();
+        object.remove("Action");
+        object.insert(element.into(), actions);
+        parsed(&json!([statement])).warnings.into_iter().map(|w| w.what).collect()
+    };
+    let wrong = "statement 1: `execute-api:Invok` is no action of execute-api";
+    assert_eq!(
+        told("Allow", "Action", json!("execute-api:Invok")),
+        [format!(
+            "{wrong}; it is an Allow that matches nothing: every request gets 403, unless another statement allows it"
+        )]
+    );
+    assert_eq!(
+        told("Deny", "NotAction", json!("execute-api:Invok")),
+        [format!("{wrong}; it is a Deny that excepts nothing: every request gets 403")]
+    );
+    assert_eq!(told("Allow", "Action", json!(["execute-api:Invok", "execute-api:*"])), [wrong]);
+    for good in ["*", "execute-api:INVOKE", "execute-api:Inv?ke", "execute-api:ManageConnections"] {
+        assert_eq!(told("Allow", "Action", json!(good)), [""; 0], "{good}");
+    }
+}
+
+#[test]
 fn an_exception_holds_in_both_forms() {
     let but = |effect: &str, resource: &str| {
         let action = "execute-api:Invoke";
