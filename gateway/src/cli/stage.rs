@@ -48,7 +48,7 @@ pub(crate) struct Rollback {
     #[command(flatten)]
     stage: StageArgument,
     /// The deployment, as `gateway stage deployments API` lists it [default: the last one made before the one that
-    /// serves]
+    /// serves; none where the API has several stages, for one of which it may have been made]
     #[arg(long, value_name = "ID")]
     to: Option<String>,
     /// Show what would change, and change nothing
@@ -117,7 +117,7 @@ impl Deploy {
         }
         let answer = api.change("POST", &api.path("/deployments"), body).map_err(|problem| {
             let what = format!("{} is not deployed: {}", api.stage_shown(), problem.what);
-            Problem { what, mend: mend(problem.mend), ..problem }
+            Problem { what, mend: mend(&problem), ..problem }
         })?;
         let OperationAnswer { body: mut made, warnings, .. } = answer;
         if global.json {
@@ -216,10 +216,19 @@ fn kept_canary(stage: &Value) -> String {
 }
 
 /// AWS's refusals say what is wrong, and not what to write.
-fn mend(said: String) -> String {
-    let ours = "write a stage as prod or v1_2, and variables as --variable name=value: names \
-                of letters, digits and _, values of letters, digits and -._~:/?#&=,";
-    if said.is_empty() { ours.into() } else { said }
+fn mend(problem: &Problem) -> String {
+    let says = |word: &str| problem.what.contains(word);
+    if !problem.mend.is_empty() {
+        problem.mend.clone()
+    } else if says("tage") || says("ariable") {
+        "write a stage as prod or v1_2, and variables as --variable name=value: names of letters, digits and _, values \
+         of letters, digits and -._~:/?#&=,"
+            .into()
+    } else if says("No integration defined") {
+        "every method needs one: `aws apigateway put-integration`, or delete the method".into()
+    } else {
+        String::new()
+    }
 }
 
 fn pair(text: &str) -> Result<(String, String), String> {
@@ -248,6 +257,14 @@ fn target<'d>(
     if let Some(to) = to {
         let what = || format!("API {} has no deployment {to:?}", api.shown());
         return with(to).ok_or_else(|| Problem::new(Kind::Unknown, what(), list));
+    }
+    if api.named.stages.len() > 1 {
+        let stages = api.named.stages.join(", ");
+        let what = format!(
+            "{} has the stages {stages}: which of them a deployment was made for is not known",
+            api.shown()
+        );
+        return Err(Problem::new(Kind::Conflict, what, format!("name one with --to: {list}")));
     }
     let made = |deployment: &Value| deployment["createdDate"].as_f64().unwrap_or(0.0);
     let since = with(now).map_or(f64::INFINITY, made);
@@ -298,6 +315,14 @@ mod tests {
         assert_eq!(chosen("b", None), Ok("a".into()));
         assert_eq!(chosen("d", Some("a")), Ok("a".into()));
         assert_eq!(chosen("gone", None), Ok("d".into()));
+        let mut several = Objects::of_name(&global, "pets", "prod");
+        several.named.stages = vec!["dev".into(), "prod".into()];
+        let problem = target(&several, &all, "d", None).unwrap_err();
+        assert!(
+            problem.what.contains("has the stages dev, prod") && problem.mend.contains("--to"),
+            "{problem}"
+        );
+        assert_eq!(target(&several, &all, "d", Some("a")).map(|found| field(found, "/id")), Ok("a".into()));
         for (now, to) in [("a", None), ("d", Some("x"))] {
             let problem = chosen(now, to).unwrap_err();
             assert!(problem.mend.contains("`gateway stage deployments pets`"), "{problem}");
