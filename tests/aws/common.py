@@ -30,6 +30,12 @@ def call(path, method="GET", host=None, headers=None, body=None):
         return error.code, error.read().decode()
 
 
+def warned(text):
+    """Does the status name it?"""
+    with urllib.request.urlopen(CONTROL + "/status", timeout=10) as answer:
+        return any(text in warning["what"] for warning in json.load(answer)["warnings"])
+
+
 def fails(run, code, message=None, status=None, **arguments):
     """The call is refused with this code, and with exactly this message."""
     try:

@@ -2,7 +2,7 @@
 
 import json
 
-from common import call, client, fails, mock_api, same
+from common import call, client, fails, mock_api, same, warned
 
 aws = client()
 api, resource = mock_api(aws, "guards", '"$context.requestId"')
@@ -89,6 +89,7 @@ fails(
     authorizerId="none",
 )
 aws.create_deployment(**at, stageName="guarded")
+assert warned("GET /x: authorizers are not asked yet"), "the deployment says that nobody passes"
 assert call("/guarded/x") == (401, '{"message":"Unauthorized"}'), call("/guarded/x")
 assert call("/guarded/x", headers={"Authorization": "Basic abc"})[0] == 401
 status, _ = call("/guarded/x", headers={"Authorization": "Bearer abc"})

@@ -53,6 +53,7 @@ impl Compiler<'_> {
             }
         }
         self.about.clear();
+        self.check_authorization(entry, api, &methods);
         let compiled = snapshot::Api {
             name: entry.name.clone(),
             policy: self.policy(api, Owner { region, account, api: id, is_stored: entry.owner.is_some() }),
