@@ -46,6 +46,7 @@ pub use lower::{
 };
 pub use operations::{OPERATIONS, Operation, find};
 pub use rest_api::{name_of, policy_warning, policy_warnings};
+pub use sdk::Sdk;
 pub use sigv4::{Authorization, Credential, Signed};
 pub use test_invoke::{Test, TestAuthorization, TestInvocation, TestRequest};
 pub use usage::{KINDS as PLAN_KINDS, plans, used_key, used_on};
@@ -106,6 +107,8 @@ pub enum Answer {
     },
     /// Not an answer yet: somebody has to try it.
     Test(Box<Test>),
+    /// Not an answer yet: it takes time to make, which whoever asked should not spend where others wait.
+    Sdk(Box<Sdk>),
 }
 
 type Run = fn(&mut Call<'_>) -> Result<Answer, Fault>;

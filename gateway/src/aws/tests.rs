@@ -96,6 +96,7 @@ impl Bench {
             Answer::Json(value) => value,
             Answer::File { body, .. } => Value::String(String::from_utf8_lossy(&body).into_owned()),
             Answer::Test(test) => Value::String(format!("{test:?}")),
+            Answer::Sdk(sdk) => Value::String(format!("{sdk:?}")),
         })
     }
 

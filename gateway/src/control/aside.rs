@@ -1,5 +1,6 @@
-//! What takes long (reading documents, compiling, freeing what nobody serves by any more), on a thread of its own that
-//! gives way to the workers. It is not bound to a core: where one is idle, the scheduler takes it there.
+//! What takes long (reading documents, compiling, generating clients, freeing what nobody serves by any more), on a
+//! thread of its own that gives way to the workers. It is not bound to a core: where one is idle, the scheduler takes
+//! it there.
 
 use super::types::Problem;
 use crate::net;

@@ -1,5 +1,5 @@
-//! GetSdk: a client of a stage's deployed snapshot, as an archive. Pure but for the operation itself: the same
-//! snapshot, served at the same URLs, is the same bytes.
+//! GetSdk: a client of a stage's deployed snapshot, as an archive. The operation gathers what it is made of; making it
+//! is pure, and takes its time: the same snapshot, served at the same URLs, is the same bytes.
 
 mod java;
 mod javascript;
@@ -8,6 +8,7 @@ mod names;
 mod text;
 mod zip;
 
+use super::deployment::Snapshot;
 use super::{Answer, Call, Fault, collection, deployment, stage};
 use methods::Operation;
 use names::Naming;
@@ -15,16 +16,17 @@ use serde_json::{Value, json};
 use std::time::{Duration, UNIX_EPOCH};
 
 /// A kind of SDK.
+#[derive(Debug, PartialEq)]
 struct Kind {
     id: &'static str,
     friendly_name: &'static str,
     description: &'static str,
     properties: &'static [Property],
     naming: Naming,
-    files: fn(&Client<'_>, &mut text::Files) -> Result<(), Fault>,
 }
 
 /// Something that a caller says of the SDK.
+#[derive(Debug, PartialEq)]
 struct Property {
     name: &'static str,
     friendly_name: &'static str,
@@ -39,7 +41,6 @@ const KINDS: [Kind; 2] = [
         description: "A client for Java 11, without dependencies; bodies are text",
         properties: &java::PROPERTIES,
         naming: Naming::Java,
-        files: java::files,
     },
     Kind {
         id: "javascript",
@@ -47,7 +48,6 @@ const KINDS: [Kind; 2] = [
         description: "A client for browsers and node, without dependencies",
         properties: &[],
         naming: Naming::JavaScript,
-        files: javascript::files,
     },
 ];
 /// AWS generates these, too.
@@ -66,34 +66,65 @@ struct Client<'a> {
     told: &'a [(String, String)],
 }
 
+/// All that a client is generated of.
+#[derive(Debug, PartialEq)]
+pub struct Sdk {
+    kind: &'static Kind,
+    snapshot: Snapshot,
+    /// Of the deployment, in seconds since 1970.
+    created: i64,
+    stage: String,
+    region: String,
+    urls: Vec<String>,
+    told: Vec<(String, String)>,
+}
+
 /// `GET /restapis/{id}/stages/{stage}/sdks/{type}`
 pub(super) fn get(call: &mut Call<'_>) -> Result<Answer, Fault> {
     let stage = stage::load(call)?;
     let kind = kind(call.label(2))?;
     kind.check(&call.query)?;
     let (deployment, snapshot) = deployment::snapshot(call, &stage.deployment_id)?;
-    let operations = methods::operations(&snapshot, kind.naming)?;
-    let client = Client {
-        api_id: &snapshot.api.id,
-        api_name: &snapshot.api.name,
-        stage: &stage.stage_name,
-        region: call.region,
-        urls: &call.invoke_urls,
-        operations: &operations,
-        told: &call.query,
-    };
-    let mut files = text::Files::new();
-    (kind.files)(&client, &mut files)?;
-    let body = zip::archive(files.written()).map_err(|error| Fault::unavailable(error.to_string()))?;
-    let created = u64::try_from(deployment.created_date).unwrap_or(0);
-    let date = crate::observe::rfc3339(UNIX_EPOCH + Duration::from_secs(created));
-    // As AWS writes it: 2016-02-22_23-52Z
-    let date: String = date.chars().take(16).map(|c| if c == 'T' { '_' } else { c }).collect();
-    Ok(Answer::File {
-        content_type: "application/octet-stream".into(),
-        name: format!("{}_{}Z.zip", kind.id, date.replace(':', "-")),
-        body,
-    })
+    Ok(Answer::Sdk(Box::new(Sdk {
+        kind,
+        snapshot,
+        created: deployment.created_date,
+        stage: stage.stage_name,
+        region: call.region.to_owned(),
+        urls: std::mem::take(&mut call.invoke_urls),
+        told: std::mem::take(&mut call.query),
+    })))
+}
+
+impl Sdk {
+    /// The archive, as `Answer::File`. Err: the caller's words, or the API itself, make no client of this kind.
+    pub fn generate(&self) -> Result<Answer, Fault> {
+        let operations = methods::operations(&self.snapshot, self.kind.naming)?;
+        let client = Client {
+            api_id: &self.snapshot.api.id,
+            api_name: &self.snapshot.api.name,
+            stage: &self.stage,
+            region: &self.region,
+            urls: &self.urls,
+            operations: &operations,
+            told: &self.told,
+        };
+        let mut files = text::Files::new();
+        match self.kind.naming {
+            Naming::Java => java::files(&client, &mut files)?,
+            Naming::JavaScript => javascript::files(&client, &mut files)?,
+        }
+        let body = zip::archive(files.written()).map_err(|error| Fault::unavailable(error.to_string()))?;
+        let created = u64::try_from(self.created).unwrap_or(0);
+        let date = crate::observe::rfc3339(UNIX_EPOCH + Duration::from_secs(created));
+        // As AWS writes it: 2016-02-22_23-52Z
+        let date: String = date.chars().take(16).map(|c| if c == 'T' { '_' } else { c }).collect();
+        Ok(Answer::File {
+            content_type: "application/octet-stream".into(),
+            name: format!("{}_{}Z.zip", self.kind.id, date.replace(':', "-")),
+            body,
+        })
+    }
 }
 
 impl Client<'_> {

@@ -92,6 +92,10 @@ async fn carry_out(node: &Node, asked: &Asked<'_>) -> Result<Answer, Fault> {
             Test::Method(test) => test_invoke::invoke(node, test).await?,
             Test::Authorizer(test) => test_invoke::authorize(node, &test)?,
         }),
+        Answer::Sdk(sdk) => {
+            let generated = node.aside.run(move || sdk.generate()).await;
+            generated.map_err(|problem| Fault::from(Failed(problem.what)))??
+        }
         answer => answer,
     };
     findings::after(node, asked, &mut answer).await?;
@@ -139,7 +143,7 @@ pub(in crate::control) async fn operate(
     let before = node.running();
     let answer = carry_out(node, &asked).await.map_err(|fault| problem(&fault))?;
     let body = match answer {
-        Answer::Nothing | Answer::Test(_) => Value::Null,
+        Answer::Nothing | Answer::Test(_) | Answer::Sdk(_) => Value::Null,
         Answer::Json(value) => value,
         Answer::File { name, body, .. } => Value::String(String::from_utf8(body).map_err(|_| {
             let what = format!("{name} is no text");
@@ -321,8 +325,8 @@ fn reply(status: u16, answer: Answer) -> Reply {
     *reply.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::OK);
     let headers = reply.headers_mut();
     let body = match answer {
-        // A test has been asked for before.
-        Answer::Nothing | Answer::Test(_) => Vec::new(),
+        // A test has been asked for before, an SDK is made.
+        Answer::Nothing | Answer::Test(_) | Answer::Sdk(_) => Vec::new(),
         Answer::Json(value) => {
             headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
             value.to_string().into_bytes()

@@ -4,18 +4,49 @@ use super::*;
 use crate::control::aws::operate;
 use crate::control::status::invoke_urls;
 use crate::control::types::{Kind, OperationRequest};
+use std::future::poll_fn;
+use std::pin::pin;
+use std::task::Poll;
+
+/// Of the stage that the files say.
+fn asked(path: &str) -> OperationRequest {
+    OperationRequest {
+        method: "GET".into(),
+        path: format!("/restapis/a1b2c3d4e5/stages/prod/{path}"),
+        region: None,
+        body: serde_json::Value::Null,
+    }
+}
+
+/// It takes time, in which others are answered.
+#[test]
+fn clients_are_generated_aside() {
+    let folder = files("REGIONAL");
+    block_on(async {
+        let served = serve(&folder).await;
+        // The thread for it does something else until it is told to go on.
+        let (go_on, told) = std::sync::mpsc::channel();
+        let mut busy = pin!(served.node.aside.run(move || told.recv()));
+        assert!(poll_fn(|cx| Poll::Ready(busy.as_mut().poll(cx))).await.is_pending());
+        let client = asked("sdks/javascript");
+        let mut client = pin!(operate(&served.node, &client));
+        assert!(
+            poll_fn(|cx| Poll::Ready(client.as_mut().poll(cx))).await.is_pending(),
+            "generated where it was asked for"
+        );
+        operate(&served.node, &asked("exports/oas30")).await.unwrap();
+        go_on.send(()).unwrap();
+        busy.await.unwrap().unwrap();
+        let made = client.await.unwrap_err();
+        assert!(made.to_string().contains(".zip is no text"), "{made}");
+    });
+}
 
 #[test]
 fn a_file_of_bytes_is_not_told_as_text() {
     let folder = files("REGIONAL");
     block_on(async {
         let served = serve(&folder).await;
-        let asked = |path: &str| OperationRequest {
-            method: "GET".into(),
-            path: format!("/restapis/a1b2c3d4e5/stages/prod/{path}"),
-            region: None,
-            body: serde_json::Value::Null,
-        };
         let export = operate(&served.node, &asked("exports/oas30")).await.unwrap();
         assert!(export.body.as_str().is_some_and(|text| text.starts_with('{')), "{:?}", export.body);
         let problem = operate(&served.node, &asked("sdks/javascript")).await.unwrap_err();
