@@ -141,7 +141,7 @@ pub(super) fn objects(
         {
             errors.push(format!("{key}: {other} has the same id, and ids are one API's"));
         }
-        if let Some((owner, what)) = owner(&parts).filter(|(owner, _)| !objects.contains_key(owner)) {
+        for (owner, what) in owners(&parts).into_iter().filter(|(owner, _)| !objects.contains_key(owner)) {
             errors.push(format!("{key}: there is no {what} that it could belong to: {owner} is missing"));
         }
     }
@@ -227,19 +227,20 @@ fn tree(api: &RestApi, resources: &[Resource]) -> Result<(), String> {
     Ok(())
 }
 
-/// The key of what the object cannot be without, and its name.
-fn owner(parts: &[&str]) -> Option<(String, &'static str)> {
+/// The keys of what the object cannot be without, and their names.
+fn owners(parts: &[&str]) -> Vec<(String, &'static str)> {
     match parts {
         [kind, account, region, api, ..] if CHILDREN.contains(kind) => {
-            Some((format!("apis/{account}/{region}/{api}"), "API"))
+            vec![(format!("apis/{account}/{region}/{api}"), "API")]
         }
         ["mappings", account, region, domain, _] | ["domaincertificates", account, region, domain] => {
-            Some((format!("domainnames/{account}/{region}/{domain}"), "domain name"))
+            vec![(format!("domainnames/{account}/{region}/{domain}"), "domain name")]
         }
-        ["usageplankeys", account, region, plan, _] => {
-            Some((format!("usageplans/{account}/{region}/{plan}"), "usage plan"))
-        }
-        _ => None,
+        ["usageplankeys", account, region, plan, key] => vec![
+            (format!("usageplans/{account}/{region}/{plan}"), "usage plan"),
+            (format!("apikeys/{account}/{region}/{key}"), "API key"),
+        ],
+        _ => Vec::new(),
     }
 }
 

@@ -227,6 +227,25 @@ fn an_import_knows_each_kind_and_member_or_refuses() {
     }
 }
 
+/// A plan's list that names a key which is not there could not be read any more.
+#[test]
+fn a_plans_list_names_keys_that_are_there() {
+    let mut store = filled();
+    let good = export(&store, true, "now").unwrap();
+    let [plan, key] = ["usageplans", "apikeys"].map(|kind| key_of(&good, kind));
+    let [plan_id, key_id] = [&plan, &key].map(|key| key.rsplit('/').next().unwrap().to_owned());
+    let body = json!({ "keyId": key_id, "keyType": "API_KEY" }).to_string();
+    store.call("POST", &format!("/usageplans/{plan_id}/keys"), &body).unwrap();
+    let good = export(&store, true, "now").unwrap();
+    let listed = key_of(&good, "usageplankeys");
+    for (gone, what) in [(&key, "API key"), (&plan, "usage plan")] {
+        let told = refused(&good, &|d| drop(d["objects"].as_object_mut().unwrap().shift_remove(gone)));
+        let missing = format!("{listed}: there is no {what} that it could belong to: {gone} is missing");
+        assert_eq!(told, missing);
+    }
+    imported(&mut Memory::default(), &good.to_string()).unwrap();
+}
+
 #[test]
 fn an_export_is_told_from_an_openapi_document() {
     assert!(is_export("{\n  \"gateway_export\": 1,"));
