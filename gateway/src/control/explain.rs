@@ -5,16 +5,18 @@ mod cached;
 mod integration;
 mod limits;
 mod source;
+mod validation;
 
 pub(super) use source::Facts;
 
 use integration::answered;
 use limits::limits;
+use validation::{Checked, validation};
 
 use super::named::StageNames;
 use super::status::{integration, serves};
 use super::types::{ExplainRequest, ExplainedAnswer, Explanation, Kind, Problem, Step};
-use crate::guard::{self, Moment, endpoint};
+use crate::guard::{self, Moment, Permit, endpoint};
 use crate::http::{HeadLimits, Parsed, RequestHead};
 use crate::integrate::Integration;
 use crate::model::EndpointType;
@@ -261,6 +263,7 @@ impl Walk<'_> {
                 if let Some(limits) = limits(snapshot, &permit, &self.head, moment) {
                     self.step("limits", "pass", limits);
                 }
+                let unsure = self.validate(&permit)?;
                 if let Integration::Unsupported(why) = &permit.method.integration {
                     self.step("integration", "refuse", answers);
                     let refusal = Refusal::ApiConfiguration(why.clone());
@@ -282,7 +285,7 @@ impl Walk<'_> {
                         return Err(Stop::refused(refusal, Some(api), Some(permit.matched)));
                     }
                 }
-                self.step("integration", "pass", answers);
+                self.step("integration", "pass", answers + unsure);
                 Ok(())
             }
             Err(refusal) => {
@@ -290,6 +293,30 @@ impl Walk<'_> {
                 let key = key.map_or(String::new(), |key| format!("; {key}"));
                 self.step("guard", "refuse", reason(&refusal) + &key);
                 Err(Stop::refused(refusal, Some(api), Some(matched)))
+            }
+        }
+    }
+
+    /// What is to be said behind the answer: whether it comes at all.
+    fn validate(&mut self, permit: &Permit<'_>) -> Result<&'static str, Stop> {
+        match validation(permit, &self.head) {
+            None => Ok(""),
+            Some(Ok(Checked::Unchecked(told))) => {
+                self.step("validation", "pass", told);
+                Ok("")
+            }
+            Some(Ok(Checked::ByModel(told))) => {
+                self.step("validation", "note", told);
+                Ok("; the body must fit its model")
+            }
+            Some(Err(refusal)) => {
+                let why = match &refusal {
+                    Refusal::UnsupportedMediaType => "the request has several Content-Types".into(),
+                    other => reason(other),
+                };
+                self.step("validation", "refuse", why);
+                let matched = permit.matched.clone();
+                Err(Stop::refused(refusal, Some(matched.api), Some(matched)))
             }
         }
     }

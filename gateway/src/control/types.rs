@@ -436,7 +436,8 @@ pub struct Explanation {
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Step {
-    /// "xdp", "listener", "host and stage", "endpoint type", "resource", "guard", "integration"
+    /// "xdp", "listener", "host and stage", "endpoint type", "resource", "guard", "limits", "validation",
+    /// "cache", "integration"
     pub stage: String,
     /// "pass", "refuse" or "note"
     pub verdict: String,

@@ -13,7 +13,7 @@ pub mod policy;
 pub mod throttle;
 pub mod usage;
 
-pub use body::{BodyModels, check_body};
+pub use body::{BodyModel, BodyModels};
 
 use crate::http::RequestHead;
 use crate::mapping::query_values;

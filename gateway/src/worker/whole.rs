@@ -6,7 +6,7 @@ use super::client::Client;
 use super::local::Body;
 use super::room::{Full, Room, Taken};
 use crate::coding::{Coding, Decoder, Undecodable};
-use crate::guard::{self, Permit};
+use crate::guard::Permit;
 use crate::http::{Framing, RequestHead};
 use crate::integrate::{self, Carried, Conversion};
 use crate::net::{self, Outgoing};
@@ -88,17 +88,10 @@ pub(super) async fn take(
     head: &RequestHead,
     permit: &Permit<'_>,
 ) -> Result<Option<Held>, Failure> {
-    let models = permit.method.body.as_ref();
-    // Two types would choose one model or conversion here and another reading at the backend.
-    if (models.is_some() || permit.method.integration.converts_requests())
-        && head.fields_named("content-type").nth(1).is_some()
-    {
-        return Err(Refusal::UnsupportedMediaType.into());
-    }
-    let model = models.and_then(|models| models.choose(head));
+    let model = permit.body_model(head)?;
     if matches!(head.framing(), Framing::None | Framing::Length(0)) {
         if let Some(model) = model {
-            guard::check_body(model, b"")?;
+            model.check(b"")?;
         }
         return Ok(None);
     }
@@ -118,7 +111,7 @@ pub(super) async fn take(
         room = decoded_room;
     }
     if let Some(model) = model {
-        guard::check_body(model, &bytes)?;
+        model.check(&bytes)?;
     }
     let (bytes, room) = convert(conversion, bytes, room, &client.local.room).await?;
     let (length, body) = (bytes.len() as u64, Cell::new(Some((bytes.into(), room))));

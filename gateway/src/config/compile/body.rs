@@ -1,7 +1,7 @@
 //! A method's models → what its bodies are checked by.
 
 use super::Compiler;
-use crate::guard::BodyModels;
+use crate::guard::{BodyModel, BodyModels};
 use crate::model::{self, RestApi, Severity};
 use crate::schema::{self, Models, Schema};
 use std::collections::HashMap;
@@ -11,7 +11,7 @@ use std::sync::Arc;
 #[derive(Default)]
 pub(super) struct Schemas {
     models: Option<Models>,
-    compiled: HashMap<String, Option<Arc<Schema>>>,
+    compiled: HashMap<String, Result<Arc<Schema>, Arc<str>>>,
 }
 
 impl Compiler<'_> {
@@ -34,11 +34,15 @@ impl Compiler<'_> {
             let known = compiled.get(name).cloned();
             let schema = known.unwrap_or_else(|| {
                 let made = schema::compile(name, models).map(Arc::new);
-                let made = made.map_err(|why| self.unusable(api, name, method, &why)).ok();
+                let made = made.map_err(|why| {
+                    self.unusable(api, name, method, &why);
+                    Arc::from(why)
+                });
                 compiled.insert(name.clone(), made.clone());
                 made
             });
-            by_type.push((media_type.to_ascii_lowercase(), schema));
+            let media_type = media_type.to_ascii_lowercase();
+            by_type.push(BodyModel { media_type, name: name.clone(), schema });
         }
         Some(Box::new(BodyModels::new(by_type)))
     }

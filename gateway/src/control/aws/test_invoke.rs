@@ -186,9 +186,8 @@ struct Request<'a> {
 impl Request<'_> {
     async fn answer(&self, matched: Option<Match>, log: &mut Log) -> Result<Answer, Refusal> {
         let permit = guard::permit_test(self.snapshot, self.head, matched.ok_or(Refusal::NoRoute)?)?;
-        let models = permit.method.body.as_ref();
-        if let Some(model) = models.and_then(|models| models.choose(self.head)) {
-            guard::check_body(model, self.test.body.as_bytes())?;
+        if let Some(model) = permit.body_model(self.head)? {
+            model.check(self.test.body.as_bytes())?;
         }
         let answer = match &permit.method.integration {
             Integration::HttpProxy(backend) | Integration::Http(backend) => {

@@ -155,6 +155,60 @@ fn a_mock_is_asked_what_it_would_answer() {
     }
 }
 
+/// Whether a body fits nobody can say without it; what is told agrees with what a worker answers.
+#[test]
+fn the_model_of_the_body_is_named_or_refuses() {
+    let folder = files("PRIVATE");
+    let with = |schema: &str| {
+        let checked = "x-amazon-apigateway-request-validator: body
+      consumes: [application/json]
+      parameters: [{in: body, name: b, required: true, schema: {$ref: '#/definitions/Pet'}}]
+      responses: {\"200\"";
+        let head = format!(
+            "definitions: {{Pet: {schema}}}
+x-amazon-apigateway-request-validators: {{body: {{validateRequestBody: true}}}}
+paths:
+"
+        );
+        let both = "requestTemplates: {text/plain: '{\"statusCode\": 200}', ";
+        let document = document("catalog", "REGIONAL").replace("requestTemplates: {", both);
+        let document = document.replace("paths:\n", &head);
+        document.replacen("responses: {\"200\"", checked, 1)
+    };
+    let by = "the body would be checked by the model Pet, which is for application/json; explain has no body";
+    let broken = "the call is answered 500: bodies cannot be checked by the model `Pet`: ";
+    let unchecked = "no model is for the Content-Type, and none is $default: the body passes unchecked";
+    let several = "the request has several Content-Types";
+    let (json, text, named) = ("application/json", "text/plain", "{type: object, required: [name]}");
+    for (schema, types, verdict, told, status) in [
+        (named, vec![json], "note", by, 400),
+        (named, vec![], "note", by, 400),
+        ("{type: object}", vec![json], "note", by, 200),
+        ("{type: object}", vec![text], "pass", unchecked, 200),
+        ("{type: object}", vec![json, text], "refuse", several, 415),
+        ("{$ref: '#/definitions/Gone'}", vec![json], "refuse", broken, 500),
+    ] {
+        folder.write("catalog.yaml", &with(schema));
+        block_on(async {
+            let served = serve(&folder).await;
+            let mut asking = request([127, 0, 0, 1], served.address("public"), "/prod/ping");
+            asking.headers = types.iter().map(|name| ("Content-Type".into(), name.to_string())).collect();
+            let explained = asked(&served, true, &asking);
+            let step = explained.steps.iter().find(|step| step.stage == "validation").unwrap();
+            assert!(step.verdict == verdict && step.rule.starts_with(told), "{schema} {types:?}: {step:?}");
+            let without = if status == 200 { "without one passes" } else { "without one is refused" };
+            assert!(verdict != "note" || step.rule.ends_with(without), "{step:?}");
+            assert_eq!(explained.allowed, verdict != "refuse");
+            assert_eq!(explained.decided_by.ends_with("; the body must fit its model"), verdict == "note");
+            if verdict == "refuse" {
+                assert_eq!(explained.answer.unwrap().status, status);
+            }
+            let fields: String = types.iter().map(|name| format!("Content-Type: {name}\r\n")).collect();
+            assert_eq!(served.ask_with("public", [127, 0, 0, 1], &fields), status, "{schema} {types:?}");
+        });
+    }
+}
+
 #[test]
 fn the_listener_is_found_or_asked_for() {
     let folder = files("PRIVATE");

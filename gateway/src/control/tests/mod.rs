@@ -205,7 +205,12 @@ impl Served {
 
     /// The status that a client at `from` gets for GET /prod/ping.
     fn ask(&self, listener: &str, from: [u8; 4]) -> u16 {
-        status_of(&mut connect(self.address(listener), from.into()))
+        self.ask_with(listener, from, "")
+    }
+
+    /// `fields`: each with its line break.
+    fn ask_with(&self, listener: &str, from: [u8; 4], fields: &str) -> u16 {
+        status_with(&mut connect(self.address(listener), from.into()), fields)
     }
 
     /// Was the rule for the listener, as it was last told, private?
@@ -240,7 +245,12 @@ fn try_connect(address: SocketAddr, from: IpAddr) -> std::io::Result<TcpStream> 
 
 /// Asks on a connection that stays open; all answers here have empty or short bodies, sent with their head.
 fn status_of(stream: &mut TcpStream) -> u16 {
-    stream.write_all(b"GET /prod/ping HTTP/1.1\r\nHost: test\r\n\r\n").unwrap();
+    status_with(stream, "")
+}
+
+fn status_with(stream: &mut TcpStream, fields: &str) -> u16 {
+    let request = format!("GET /prod/ping HTTP/1.1\r\nHost: test\r\n{fields}\r\n");
+    stream.write_all(request.as_bytes()).unwrap();
     let mut answer = Vec::new();
     let mut buffer = [0; 4096];
     while !answer.windows(4).any(|end| end == b"\r\n\r\n") {
