@@ -88,8 +88,25 @@ fn read(text: &str) -> Result<Node, Fault> {
         return Err(Fault::new(Place { line: 1, column: 1 }, what, "split the API"));
     }
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    match text.trim_start().chars().next() {
+    let read = match text.trim_start().chars().next() {
         Some('{' | '[') => json::read(text),
         _ => yaml::read(text),
-    }
+    };
+    read.map_err(|fault| toml_table(text).map_or(fault, not_openapi))
+}
+
+/// Of what is neither JSON nor YAML: where it begins with a table of TOML, `[node]` or `[[api]]`.
+fn toml_table(text: &str) -> Option<Place> {
+    let mut lines = text.lines().map(str::trim).zip(1..);
+    let (first, line) = lines.find(|(line, _)| !line.is_empty() && !line.starts_with('#'))?;
+    let header = first.split('#').next().unwrap_or_default().trim_end();
+    let inner = |open, close| header.strip_prefix(open)?.strip_suffix(close);
+    let name: &str = inner("[[", "]]").or_else(|| inner("[", "]"))?.trim();
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
+    (!name.is_empty() && name.chars().all(plain)).then_some(Place { line, column: 1 })
+}
+
+fn not_openapi(place: Place) -> Fault {
+    let what = "this is TOML, as the node's configuration is, and no OpenAPI document";
+    Fault::new(place, what, "give the node's configuration by --config FILE, not as the document")
 }
