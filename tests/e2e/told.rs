@@ -144,6 +144,31 @@ fn that_another_api_ends_a_short_url_is_told_by_what_made_it() {
     assert_eq!(gateway.json(&["deploy", "dogs.prod"])["warnings"], json!([]), "once");
 }
 
+/// And who switches the type of one hears what that gives to another, or takes from it, before and when it is done.
+#[test]
+fn that_a_switch_begins_and_ends_a_short_url_is_told() {
+    let (gateway, _) =
+        applied(Setup::new(Io::Epoll).vpc_listener("vpce", None), "REGIONAL", "http://127.0.0.1:1/");
+    let second = document("REGIONAL", "http://127.0.0.1:1/").replace("\"pets\"", "\"dogs\"");
+    gateway.home.write_file("dogs.json", &second);
+    let file = gateway.home.folder().join("dogs.json");
+    gateway.json(&["apply", file.to_str().unwrap(), "--yes"]);
+    let short = format!("http://{}/prod/ means pets.prod", gateway.public());
+    for (wanted, what) in
+        [("PRIVATE", "from then on"), ("REGIONAL", "no longer"), ("PRIVATE", "from then on")]
+    {
+        for how in ["--plan", "--yes"] {
+            let told = gateway.json(&["api", "set-endpoint", "dogs", wanted, how]);
+            let all = told["warnings"].as_array().unwrap();
+            let expected = format!("{short} {what}");
+            let ours = all.iter().filter(|one| one.as_str().unwrap().contains(&expected));
+            assert_eq!((ours.count(), all.len()), (1, 1), "{wanted} {how}: {told}");
+        }
+        let again = gateway.json(&["api", "set-endpoint", "dogs", wanted, "--plan"]);
+        assert_eq!(again["warnings"], json!([]), "{again}");
+    }
+}
+
 /// In any direction, in one command, and with a way back; also where the gateway dies before anybody has confirmed it.
 #[test]
 fn the_type_of_a_stored_api_goes_back_unless_it_is_confirmed() {

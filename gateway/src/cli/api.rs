@@ -72,16 +72,21 @@ impl Api {
 
 /// Of an API that was made through the AWS API its type is one of its properties there: all stages have it.
 fn set_stored(global: &Global, api: &Objects<'_>, wanted: EndpointType, how: &How) -> Result<End, Problem> {
-    let nobody = unreachable(global, api, wanted)?;
-    let request =
-        EndpointRequest { endpoint_type: wanted, plan: false, generation: None, confirm_s: how.confirm_s() };
+    let path = format!("/apis/{}/endpoint", api.key());
+    let ask = |plan: bool| -> Result<Changed, Problem> {
+        let confirm_s = how.confirm_s();
+        let request = EndpointRequest { endpoint_type: wanted, plan, generation: None, confirm_s };
+        client::post_change(global, &path, &request, plan)
+    };
+    let mut warnings = unreachable(global, api, wanted)?;
+    warnings.extend(ask(true)?.plan.warnings);
     let wanted = type_name(wanted);
     let before = field(&api.get(&api.path(""))?, "/endpointConfiguration/types/0");
     let stages = api.named.stages.len();
     let told = |verb: &str, done: bool, waits: Option<&PendingChange>| {
         if global.json {
             let told = json!({
-                "id": api.named.id, "from": before, "to": wanted, "done": done, "warnings": nobody,
+                "id": api.named.id, "from": before, "to": wanted, "done": done, "warnings": warnings,
                 "waits": waits,
             });
             return output::json(&told);
@@ -98,7 +103,7 @@ fn set_stored(global: &Global, api: &Objects<'_>, wanted: EndpointType, how: &Ho
         return told("stays", false, None).map(|()| End::Done);
     }
     if !global.json {
-        let lines = nobody.iter().map(|warning| format!("warning: {warning}\n"));
+        let lines = warnings.iter().map(|warning| format!("warning: {warning}\n"));
         output::say(&lines.collect::<String>());
     }
     if how.plan {
@@ -110,8 +115,7 @@ fn set_stored(global: &Global, api: &Objects<'_>, wanted: EndpointType, how: &Ho
             return Ok(end);
         }
     }
-    let path = format!("/apis/{}/endpoint", api.key());
-    let done: Changed = client::post_change(global, &path, &request, false)?;
+    let done = ask(false)?;
     told("changed its endpoint type", true, done.waits.as_ref())?;
     match done.waits.filter(|_| !global.json) {
         Some(waits) => confirm::wait(global, &waits),

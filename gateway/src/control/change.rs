@@ -4,17 +4,18 @@ use super::aws;
 use super::candidate::{self, Candidate, type_name};
 use super::confirm::{self, Undo};
 use super::kernel::Kernel;
-use super::named;
+use super::named::{self, StageNames};
 use super::node::Node;
 use super::notify;
 use super::orders;
-use super::plan::plan;
+use super::plan::{self, plan};
 use super::publish::{Keep, publish};
+use super::short;
 use super::types::{
     ApplyRequest, Change, Changed, Detached, EndpointRequest, Kind, Named, Plan, Problem, ResolveRequest,
     Wants,
 };
-use crate::config::{Loaded, Remembered};
+use crate::config::{Loaded, Remembered, Stored};
 use crate::model::EndpointType;
 use crate::observe::{count, log};
 use std::rc::Rc;
@@ -151,6 +152,7 @@ async fn set_stored(
         let what = format!("endpoint type {from} → {to}, for {}", count(named.stages.len(), "stage"));
         plan.changes.push(Change { subject: format!("api {}", named::shown(named)), what });
         plan.differs = true;
+        plan.warnings = short_urls(node, named, wanted).await;
     }
     if terms.plan || !plan.differs {
         return Ok(unchanged(node, plan));
@@ -161,6 +163,25 @@ async fn set_stored(
     log("info", "control", format_args!("{what}"));
     let waits = within.and_then(|within| node.confirm.begin(what, within, Undo::Endpoint(Rc::new(before))));
     Ok(Changed { plan, done: true, waits, ..Changed::default() })
+}
+
+/// Whose short URLs begin and end when the stored API gets that type.
+async fn short_urls(node: &Node, named: &Named, wanted: EndpointType) -> Vec<String> {
+    let running = node.running();
+    let mut stored = (*node.aws.serving()).clone();
+    for stage in stored.apis.iter_mut().filter(|stage| stage.entry.id.as_ref() == Some(&named.id)) {
+        Arc::make_mut(&mut stage.api).endpoint_type = Some(wanted);
+    }
+    let (loaded, remembered) = (running.loaded.clone(), running.remembered.clone());
+    let planned = Terms { plan: true, ..Terms::default() };
+    let next = match compile_with(node, loaded, stored, remembered, planned).await {
+        Ok(next) => next,
+        Err(problem) => return vec![format!("it would not be served: {}", problem.what)],
+    };
+    let names = StageNames::of([&*running.loaded, &*next.loaded]);
+    let found = short::changed(&running.snapshot, &next.snapshot, &names);
+    node.aside.free(next);
+    found.iter().map(plan::told).collect()
 }
 
 /// Says the API's file so, both as it was read and as it stands now? Only then may a switch to that type be forgotten:
@@ -192,10 +213,20 @@ pub(super) async fn compile(
     remembered: Remembered,
     terms: Terms,
 ) -> Result<Candidate, Problem> {
-    let running = node.running();
-    let generation = if terms.plan { running.snapshot.generation + 1 } else { node.next_generation() };
     // What is made through the AWS API is taken as it is now.
     let stored = (*node.aws.serving()).clone();
+    compile_with(node, loaded, stored, remembered, terms).await
+}
+
+async fn compile_with(
+    node: &Node,
+    loaded: Arc<Loaded>,
+    stored: Stored,
+    remembered: Remembered,
+    terms: Terms,
+) -> Result<Candidate, Problem> {
+    let running = node.running();
+    let generation = if terms.plan { running.snapshot.generation + 1 } else { node.next_generation() };
     let (proposed, known) = (node.proposed.borrow().clone(), remembered.ids.clone());
     let compile =
         move || candidate::compile(&loaded, &stored, (remembered, &proposed), generation, Some(&running));

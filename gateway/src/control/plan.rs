@@ -346,7 +346,7 @@ fn privacy(old: &Snapshot, new: &Snapshot, kernel: &Kernel, names: &StageNames) 
     warnings
 }
 
-fn told(finding: &Finding) -> String {
+pub(super) fn told(finding: &Finding) -> String {
     format!("{}; {}", finding.told(), finding.instead)
 }
 

@@ -10,35 +10,55 @@ use std::path::PathBuf;
 
 /// What short URLs meant an API in `old`, and mean none in `new`, where the listener serves it still.
 pub(super) fn lost(old: &Snapshot, new: &Snapshot, names: &StageNames) -> Vec<Finding> {
-    let mut lost = Vec::new();
-    for listener in &old.listeners {
-        let Some(before) = short(old, listener) else { continue };
-        let Some(listener) = new.listeners.iter().find(|after| after.name == listener.name) else { continue };
-        let after = new.apis.iter().position(|api| api.name == before.name);
-        let Some(after) = after.filter(|index| serves(listener, *index, &new.apis[*index])) else { continue };
-        let api = &new.apis[after];
-        if api.stage != before.stage || reached_by_any_host(new, listener, after) {
-            continue;
-        }
+    let told = |(listener, api): (&Listener, &Api)| {
         let (address, name) = (local(listener.address), names.stage(&api.name));
         let (id, stage) = (&api.id, &api.stage);
-        lost.push(Finding {
-            severity: "warning".into(),
-            file: PathBuf::from(format!("listener {}", listener.name)),
-            line: 0,
-            column: 0,
-            what: format!(
-                "http://{address}/{stage}/ means {name} no longer: without a host that says which, it means an API \
-                 only while there is no other"
-            ),
-            instead: format!(
-                "call http://{address}/restapis/{id}/{stage}/_user_request_/ or http://{id}.execute-api.<anything>:{}/\
-                 {stage}/, or give the API a host of its own",
-                address.port()
-            ),
-        });
-    }
-    lost
+        let what = format!(
+            "http://{address}/{stage}/ means {name} no longer: without a host that says which, it means an API only \
+             while there is no other"
+        );
+        let instead = format!(
+            "call http://{address}/restapis/{id}/{stage}/_user_request_/ or http://{id}.execute-api.<anything>:{}/\
+             {stage}/, or give the API a host of its own",
+            address.port()
+        );
+        warning(listener, what, instead)
+    };
+    only_in(old, new).into_iter().map(told).collect()
+}
+
+/// As `lost`, and what short URLs mean in `new` that meant nothing in `old`, where the listener served it already.
+pub(super) fn changed(old: &Snapshot, new: &Snapshot, names: &StageNames) -> Vec<Finding> {
+    let told = |(listener, api): (&Listener, &Api)| {
+        let (address, name) = (local(listener.address), names.stage(&api.name));
+        let what = format!(
+            "http://{address}/{}/ means {name} from then on, whatever the host: there is no other API any more",
+            api.stage
+        );
+        warning(listener, what, "give the API a host of its own if that is not meant".into())
+    };
+    let begun = only_in(new, old).into_iter().map(told);
+    lost(old, new, names).into_iter().chain(begun).collect()
+}
+
+/// What a short URL means an API in `one`, and means none in `other`, where the listener serves it too: as it is there.
+fn only_in<'s>(one: &Snapshot, other: &'s Snapshot) -> Vec<(&'s Listener, &'s Api)> {
+    let in_other = |listener: &Listener| {
+        let there = short(one, listener)?;
+        let listener = other.listeners.iter().find(|also| also.name == listener.name)?;
+        let index = other.apis.iter().position(|api| api.name == there.name)?;
+        let api = &*other.apis[index];
+        let means_none = serves(listener, index, api)
+            && api.stage == there.stage
+            && !reached_by_any_host(other, listener, index);
+        means_none.then_some((listener, api))
+    };
+    one.listeners.iter().filter_map(in_other).collect()
+}
+
+fn warning(listener: &Listener, what: String, instead: String) -> Finding {
+    let file = PathBuf::from(format!("listener {}", listener.name));
+    Finding { severity: "warning".into(), file, line: 0, column: 0, what, instead }
 }
 
 /// By what serves now, and did not `before`.
