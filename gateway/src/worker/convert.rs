@@ -21,26 +21,33 @@ const TOO_LONG: Refusal =
     Refusal::ApiConfiguration(Cow::Borrowed("the answer is longer than one that is converted may be"));
 
 impl Call<'_> {
-    /// The answer, whose status and fields are in `out`: its body comes, as a whole, while what is left of the request
-    /// goes up; then it goes down. As in AWS, it is there before the integration's time is over.
+    /// The answer, whose status and fields are in `out`: its body comes, as a whole, and then goes down, while what is
+    /// left of the request goes up. As in AWS, it is there before the integration's time is over.
     pub(super) async fn convert(
         &self,
         (local, open): (&Local, &Open),
         (head, response, out): (&RequestHead, &ResponseHead, &mut Vec<u8>),
         mut link: Link,
         returned: Returned,
-        (upload, uploaded): (Pin<&mut impl Future<Output = Result<(), RelayError>>>, Upload),
+        (mut upload, uploaded): (Pin<&mut impl Future<Output = Result<(), RelayError>>>, Upload),
     ) -> Result<After, Failure> {
-        let held = hold(local, &mut link.inbound, response, self.silence);
-        let held = net::timeout_at(self.deadline, both(upload, uploaded, held, &open.stream));
-        let (held, uploaded) = held.await.map_err(|net::Elapsed| Refusal::IntegrationTimeout)?;
-        let (body, room) = held?;
+        let made = async {
+            let (body, room) = hold(local, &mut link.inbound, response, self.silence).await?;
+            let converted = async {
+                let (body, room) = uncoded(local, response, body, room).await?;
+                whole::convert(returned.conversion, body, room, &local.room).await
+            };
+            Ok::<_, Failure>(converted.await)
+        };
+        let made = net::timeout_at(self.deadline, both(upload.as_mut(), uploaded, made, &open.stream));
+        let (made, uploaded) = made.await.map_err(|net::Elapsed| Refusal::IntegrationTimeout)?;
+        // What came whole leaves its connection to others, whatever becomes of it.
+        let converted = made?;
         let reusable = uploaded == Upload::Done && response.keep_alive() && !self.request.last;
         if reusable && link.inbound.stream().is_sent() {
             local.pool.keep(link);
         }
-        let (body, room) = uncoded(local, response, body, room).await?;
-        let (body, _room) = whole::convert(returned.conversion, body, room, &local.room).await?;
+        let (body, _room) = converted?;
         let framing = (Framing::Length(body.len() as u64), &*body);
         let keepable = uploaded == Upload::Done;
         let mut shown = self.write_head((local, open), (head, response), (returned, framing), out, keepable);
@@ -53,7 +60,8 @@ impl Call<'_> {
         if let Some(coder) = &mut shown.coder {
             sink = sink.encoded_by(&mut coder.encoder);
         }
-        let sent = sink.send_whole(body.into()).await;
+        let sent = whole::send(&mut sink, body.into(), timeout);
+        let (sent, uploaded) = both(upload, uploaded, sent, &open.stream).await;
         *out = sink.into_storage();
         Ok(match sent {
             Ok(()) => after(shown.keep, uploaded),

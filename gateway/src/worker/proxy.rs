@@ -10,7 +10,7 @@ use super::local::{Body, Local, Open};
 use super::respond;
 use super::response_head::read_head;
 use super::scratch::Scratch;
-use super::whole::Held;
+use super::whole::{self, Held};
 use crate::guard::{Permit, endpoint};
 use crate::http::{self, Framing, Method, RequestHead, ResponseHead};
 use crate::integrate::{self, Backend, BackendRequest, Carried, Conversion, Facts, Returned};
@@ -388,7 +388,7 @@ impl Call<'_> {
         if let Some(held) = self.held {
             // Its room is kept until the backend has it, and no longer.
             let (bytes, _room) = held.take().unzip();
-            return sink.send_whole(bytes.unwrap_or_default()).await;
+            return whole::send(sink, bytes.unwrap_or_default(), local.limits.send_timeout).await;
         }
         if self.request.framing == Framing::None {
             return upstream::relay(inbound, Framing::None, sink, limits).await;

@@ -11,14 +11,15 @@ use crate::http::{Framing, RequestHead};
 use crate::integrate::{self, Carried, Conversion};
 use crate::net::{self, Outgoing};
 use crate::refusal::Refusal;
-use crate::upstream::{self, RelayError, RelayLimits};
+use crate::upstream::{self, RelayError, RelayLimits, Sink};
 use bytes::Bytes;
 use std::cell::Cell;
+use std::io;
 use std::rc::Rc;
 use std::time::Duration;
 
-/// Bytes a second that such a body must come with from its beginning to its end, the longest silence beside: while it
-/// is held it takes room from all others.
+/// Bytes a second that such a body must come with, and be taken with, from its beginning to its end, the longest
+/// silence beside: while it is held it takes room from all others.
 const RATE_MIN: u64 = 32 << 10;
 
 /// A body that was read, and checked where there is a model for it.
@@ -196,6 +197,22 @@ pub(super) async fn decode(
     }
 }
 
+/// Sends a body that is held, and gives it up when its time is over, however steadily it is taken.
+pub(super) async fn send(sink: &mut Sink<'_>, body: Bytes, timeout: Duration) -> Result<(), RelayError> {
+    let within = taken_within(timeout, body.len());
+    send_within(sink, body, within).await
+}
+
+async fn send_within(sink: &mut Sink<'_>, body: Bytes, within: Duration) -> Result<(), RelayError> {
+    let sent = net::timeout(within, sink.send_whole(body)).await;
+    sent.unwrap_or_else(|net::Elapsed| Err(RelayError::Sink(io::ErrorKind::TimedOut.into())))
+}
+
+/// The time that a peer has for a body of that length from its beginning to its end.
+fn taken_within(timeout: Duration, length: usize) -> Duration {
+    timeout.saturating_add(Duration::from_secs(length as u64 / RATE_MIN))
+}
+
 /// The body and the room that it takes, converted.
 pub(super) async fn convert(
     conversion: Conversion,
@@ -214,6 +231,9 @@ pub(super) async fn convert(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::net::{IoKind, Listener, Runtime};
+    use std::io::Read;
+    use std::net::SocketAddr;
 
     #[test]
     fn a_body_that_is_held_has_a_time_by_its_length() {
@@ -231,7 +251,40 @@ mod tests {
         ] {
             assert_eq!(within(limits, framing), seconds(expected), "{framing:?}");
         }
+        assert_eq!(taken_within(seconds(30), 10 << 20), seconds(350));
         let endless = RelayLimits { idle: Duration::MAX, bytes: u64::MAX, ..limits };
         assert_eq!(within(endless, Framing::Chunked), Duration::MAX);
+    }
+    /// Never silent, and never done.
+    #[test]
+    fn a_body_that_is_taken_too_slowly_is_given_up() {
+        const LONG: Duration = Duration::from_secs(60);
+        for io in [IoKind::IoUring, IoKind::Epoll] {
+            let mut runtime = Runtime::new(io, net::Limits::default()).unwrap();
+            let (sent, reader) = runtime.block_on(async {
+                let socket =
+                    socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+                socket.set_send_buffer_size(16 << 10).unwrap();
+                socket.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+                socket.listen(1).unwrap();
+                let far = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+                far.set_recv_buffer_size(16 << 10).unwrap();
+                far.connect(&socket.local_addr().unwrap()).unwrap();
+                let (near, _) = Listener::new(socket.into()).unwrap().accept().await.unwrap();
+                let reader = std::thread::spawn(move || {
+                    let (mut far, mut piece) = (std::net::TcpStream::from(far), [0; 4096]);
+                    while matches!(far.read(&mut piece), Ok(1..)) {
+                        std::thread::sleep(Duration::from_millis(20));
+                    }
+                });
+                let mut sink = Sink::new(&near, Vec::new(), Framing::Length(2 << 20), LONG);
+                let sent = send_within(&mut sink, vec![0; 2 << 20].into(), Duration::from_secs(1)).await;
+                (sent, reader)
+            });
+            drop(runtime);
+            reader.join().unwrap();
+            let Err(RelayError::Sink(error)) = sent else { panic!("{io:?} {sent:?}") };
+            assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+        }
     }
 }

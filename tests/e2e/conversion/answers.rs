@@ -168,13 +168,16 @@ fn an_answer_that_does_not_come_to_its_end_is_none(io: Io) {
             _ => {}
         }
     });
-    let mut integration = http(&upstream, None, Some("CONVERT_TO_BINARY"));
-    integration["timeoutInMillis"] = json!(300);
-    let gateway = Setup::new(io).api(api(integration, &[])).start();
+    let patient = http(&upstream, None, Some("CONVERT_TO_BINARY"));
+    let mut hasty = patient.clone();
+    hasty["timeoutInMillis"] = json!(300);
+    let gateway = Setup::new(io).api(api(hasty, &[])).start();
     let mut client = gateway.client();
-    assert_eq!(get(&mut client, None).status, 502);
     assert_eq!(post(&mut client, &[], b"hello").status, 504);
     assert_eq!(client.request("PUT", "/prod/x", "localhost", &[]).status, 504);
+    let gateway = Setup::new(io).api(api(patient, &[])).start();
+    let mut client = gateway.client();
+    assert_eq!(get(&mut client, None).status, 502);
     // A client that goes away meanwhile is nobody's loss.
     let mut gone = gateway.client();
     gone.send("GET /prod/x HTTP/1.1\r\nHost: a\r\n\r\n");
