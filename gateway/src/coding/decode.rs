@@ -13,7 +13,16 @@ pub enum Undecodable {
     Broken,
 }
 
-pub struct Decoder<'b>(Stream<'b>);
+/// Steps that a body may take, and what each one beyond them must have brought: of thousands of members with a byte
+/// each every one costs as much as a long one.
+const STEPS_MAX: usize = 1024;
+const STEP_BYTES_MIN: usize = 512;
+
+pub struct Decoder<'b> {
+    stream: Stream<'b>,
+    steps: usize,
+    given: usize,
+}
 
 enum Stream<'b> {
     Gzip(Box<MultiGzDecoder<&'b [u8]>>),
@@ -25,24 +34,31 @@ impl<'b> Decoder<'b> {
     pub const STEP_BYTES: usize = 32 * 1024;
 
     pub fn new(coding: Coding, body: &'b [u8]) -> Self {
-        Self(match coding {
+        let stream = match coding {
             Coding::Gzip => Stream::Gzip(Box::new(MultiGzDecoder::new(body))),
             Coding::Deflate => {
                 Stream::Deflate { stream: Box::new(Decompress::new(true)), rest: body, ended: false }
             }
-        })
+        };
+        Self { stream, steps: 0, given: 0 }
     }
 
     /// Puts some more behind `out`; false: that was all.
     pub fn step(&mut self, out: &mut Vec<u8>) -> Result<bool, Undecodable> {
+        self.steps += 1;
+        if self.steps > STEPS_MAX + self.given / STEP_BYTES_MIN {
+            return Err(Undecodable::Broken);
+        }
         let start = out.len();
         out.resize(start + Self::STEP_BYTES, 0);
-        let read = match &mut self.0 {
+        let read = match &mut self.stream {
             Stream::Gzip(stream) => stream.read(&mut out[start..]).map_err(|_| Undecodable::Broken),
             Stream::Deflate { ended: true, .. } => Ok(0),
             Stream::Deflate { stream, rest, ended } => inflate(stream, rest, ended, &mut out[start..]),
         };
-        out.truncate(start + read.unwrap_or(0));
+        let given = read.unwrap_or(0);
+        out.truncate(start + given);
+        self.given += given;
         read.map(|read| read > 0)
     }
 }

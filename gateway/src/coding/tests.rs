@@ -179,6 +179,13 @@ fn a_step_of_a_bomb_is_small() {
     assert!(out.len() <= 32 * 1024, "{}", out.len());
 }
 
+#[test]
+fn members_of_a_byte_each_have_an_end() {
+    let members = |count: usize| Encoder::whole(Coding::Gzip, b"x").unwrap().repeat(count);
+    assert_eq!(decoded(Coding::Gzip, &members(1000)), Ok(vec![b'x'; 1000]));
+    assert_eq!(decoded(Coding::Gzip, &members(1100)), Err(Undecodable::Broken));
+}
+
 proptest! {
     /// Whatever is sent as a coded body: it ends, in steps that are small, and what was coded comes back.
     #[test]
