@@ -127,13 +127,16 @@ async fn hold(
     Ok((bytes, room))
 }
 
-/// What is converted is the content, not its coding.
+/// What is converted is the content, not its coding. An empty body has none, whatever is said of it.
 async fn uncoded(
     local: &Local,
     response: &ResponseHead,
     body: Vec<u8>,
     room: Taken,
 ) -> Result<(Vec<u8>, Taken), Refusal> {
+    if body.is_empty() {
+        return Ok((body, room));
+    }
     let coding = Coding::of_content(response.fields_named("content-encoding"));
     let unknown = Refusal::ApiConfiguration(
         "an answer with a coding that is not known here cannot be converted".into(),

@@ -246,8 +246,11 @@ impl Request<'_> {
     }
 }
 
-/// The body without its coding.
+/// The body without its coding; an empty one has none.
 fn uncoded(response: &ResponseHead, body: Vec<u8>) -> Result<Vec<u8>, Refusal> {
+    if body.is_empty() {
+        return Ok(body);
+    }
     let unknown = Refusal::ApiConfiguration(
         "an answer with a coding that is not known here cannot be converted".into(),
     );
