@@ -10,6 +10,7 @@ use std::io::Write;
 on_both! {
     a_request_becomes_what_the_integration_says,
     a_converted_request_has_no_trace_of_how_it_came,
+    what_is_mapped_of_a_changed_request_is_true,
     a_request_that_is_no_base64_reaches_nobody,
     a_request_is_checked_before_it_is_converted,
     explain_tells_the_conversion,
@@ -153,6 +154,38 @@ fn a_converted_request_has_no_trace_of_how_it_came(io: Io) {
     assert_eq!(post(&mut gateway.client(), &twice, b"whatever").status, 415);
     // A request without a body has none to be converted.
     assert_eq!(get(&mut gateway.client(), None).status, 200);
+}
+
+fn what_is_mapped_of_a_changed_request_is_true(io: Io) {
+    let upstream = Upstream::echo();
+    for proxy in [true, false] {
+        let mut integration = http(&upstream, Some("CONVERT_TO_TEXT"), Some("CONVERT_TO_TEXT"));
+        if proxy {
+            integration["type"] = json!("http_proxy");
+        }
+        integration["requestParameters"] = json!({
+            "integration.request.header.Content-Encoding": "method.request.header.Content-Encoding",
+            "integration.request.header.Digest": "method.request.header.Digest",
+            "integration.request.header.Content-Digest": "'own'",
+            "integration.request.header.X-Came": "method.request.header.Content-Encoding",
+        });
+        let gateway = Setup::new(io).api(api(integration, &["image/png"])).start();
+        let told = |media_type, body: &[u8]| {
+            let fields =
+                [("Content-Type", media_type), ("Content-Encoding", "gzip"), ("Digest", "sha-256=x")];
+            assert_eq!(post(&mut gateway.client(), &fields, body).status, 200);
+            let requests = upstream.requests();
+            let request = requests.last().unwrap();
+            ["content-encoding", "digest", "content-digest", "x-came"]
+                .map(|name| request.field(name).map(str::to_owned))
+        };
+        let values = |values: [Option<&str>; 4]| values.map(|value| value.map(str::to_owned));
+        let coded = gzip(PNG.as_bytes());
+        let changed = values([None, None, Some("own"), Some("gzip")]);
+        assert_eq!(told("image/png", &coded), changed, "{proxy}");
+        let as_it_came = values([Some("gzip"), Some("sha-256=x"), Some("own"), Some("gzip")]);
+        assert_eq!(told("text/plain", &coded), as_it_came, "{proxy}");
+    }
 }
 
 const INTERNAL: &str = "{\"message\": \"Internal server error\"}";

@@ -2,6 +2,9 @@
 
 use super::Coding;
 
+/// The fields that vouch for a body byte by byte (RFC 1864, RFC 3230, RFC 9530).
+pub const VOUCHING: [&str; 4] = ["content-md5", "content-digest", "repr-digest", "digest"];
+
 /// What the request says about codings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Wish {
@@ -56,12 +59,12 @@ fn members(value: &[u8]) -> impl Iterator<Item = &[u8]> {
 
 /// Is the body neither coded yet, nor a part, nor vouched for byte by byte, nor to be left as it is?
 fn may_be_coded(head: &[u8]) -> bool {
-    const VOUCH: [&str; 5] = ["content-range", "content-md5", "content-digest", "repr-digest", "digest"];
     !lines(head).any(|line| {
         let coded = value_of(line, "content-encoding")
             .is_some_and(|value| members(value).any(|name| !name.eq_ignore_ascii_case(b"identity")));
         let fixed = value_of(line, "cache-control").is_some_and(is_no_transform);
-        coded || fixed || VOUCH.iter().any(|name| value_of(line, name).is_some())
+        let part = value_of(line, "content-range").is_some();
+        coded || fixed || part || VOUCHING.iter().any(|name| value_of(line, name).is_some())
     })
 }
 

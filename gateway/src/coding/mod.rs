@@ -9,7 +9,7 @@ mod encode;
 mod tests;
 
 pub use accept::{Accepts, accepted};
-pub use answer::{Wish, negotiate};
+pub use answer::{VOUCHING, Wish, negotiate};
 pub use decode::{Decoder, Undecodable};
 pub use encode::Encoder;
 

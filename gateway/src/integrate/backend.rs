@@ -115,6 +115,9 @@ impl Backend {
             self.write_own_fields(permit, method, head, out)?;
         }
         for (name, source) in self.headers() {
+            if carried.is_changed() && fields::is_of_bytes(name.as_bytes()) && is_handed_on(name, source) {
+                continue;
+            }
             for value in source.values(&known) {
                 field(out, name, &value)?;
             }
@@ -188,10 +191,9 @@ impl Backend {
         facts: &Facts<'_>,
         out: &mut Vec<u8>,
     ) {
-        let changed = carried.decoded || carried.conversion != Conversion::AsIs;
+        let changed = carried.is_changed();
         for line in head.lines() {
-            let untrue = fields::is_alike(line.name, b"content-encoding") || fields::vouches(line.name);
-            if changed && untrue {
+            if changed && fields::is_of_bytes(line.name) {
                 continue;
             }
             if fields::passes(head, &line, facts.via.trusted) && !self.maps(line.name) {
@@ -229,6 +231,12 @@ impl Backend {
     fn maps(&self, name: &[u8]) -> bool {
         self.headers().iter().any(|(mapped, _)| fields::is_alike(mapped.as_bytes(), name))
     }
+}
+
+/// Is it the client's field of that name?
+fn is_handed_on(name: &str, source: &Source) -> bool {
+    let (Source::Header(from) | Source::HeaderAll(from)) = source else { return false };
+    fields::is_alike(from.as_bytes(), name.as_bytes())
 }
 
 /// Is there a body, and is it binary on its way to the backend?

@@ -1,6 +1,7 @@
 //! The header tables of AWS (which names are dropped, refused or renamed), and the fields that the gateway adds.
 
 use super::Facts;
+use crate::coding::VOUCHING;
 use crate::http::{FieldLine, RequestHead, write_decimal};
 use std::io::Write;
 use std::net::IpAddr;
@@ -109,10 +110,14 @@ pub(super) fn is_alike(one: &[u8], other: &[u8]) -> bool {
     one.len() == other.len() && one.iter().zip(other).all(same)
 }
 
-/// Does the field vouch for the body byte by byte (RFC 1864, RFC 3230, RFC 9530)?
+/// Does the field vouch for the body byte by byte?
 pub(super) fn vouches(name: &[u8]) -> bool {
-    const NAMES: [&str; 4] = ["content-md5", "content-digest", "repr-digest", "digest"];
-    NAMES.iter().any(|known| is_alike(known.as_bytes(), name))
+    VOUCHING.iter().any(|known| is_alike(known.as_bytes(), name))
+}
+
+/// Does the field speak of the bytes of its own message, and of no others?
+pub(super) fn is_of_bytes(name: &[u8]) -> bool {
+    is_alike(name, b"content-encoding") || vouches(name)
 }
 
 /// What becomes of a proxied backend's field on its way to the client.

@@ -41,11 +41,11 @@ impl Mock {
         // What a template gives is a text; where all is binary and nothing else is said, it is as it has to be.
         let form = choice.form(known, |types| types.has_all() && choice.content_handling.is_none());
         answer.body = form.conversion.apply(answer.body)?;
-        for (name, value) in choice.mapped(known) {
+        for (name, source, value) in choice.mapped(known) {
             if value.iter().any(|byte| matches!(byte, b'\r' | b'\n' | 0)) {
                 return Err(Refusal::ApiConfiguration("a mapped value fits no field".into()));
             }
-            if let Some(value) = form.keeps(name, value) {
+            if let Some(value) = form.keeps((name, source), value) {
                 answer.fields.push((name.to_owned(), value.into_owned()));
             }
         }

@@ -100,6 +100,11 @@ impl Carried {
     pub fn of(head: &RequestHead) -> Self {
         Self { framing: head.framing(), decoded: false, conversion: Conversion::AsIs }
     }
+
+    /// Other bytes go on than those that came.
+    fn is_changed(&self) -> bool {
+        self.decoded || self.conversion != Conversion::AsIs
+    }
 }
 
 impl BackendRequest {

@@ -72,10 +72,11 @@ impl Responses {
             return Err(Refusal::ApiConfiguration("the response template is not supported yet".into()));
         }
         http::write_status_line(out, choice.status);
-        let mut typed = false;
-        for (name, value) in choice.mapped(known) {
+        let (mut typed, mut coded) = (false, false);
+        for (name, source, value) in choice.mapped(known) {
             typed |= name.eq_ignore_ascii_case("content-type");
-            if let Some(value) = form.keeps(name, value) {
+            if let Some(value) = form.keeps((name, source), value) {
+                coded |= name.eq_ignore_ascii_case("content-encoding");
                 field(out, name, &value)?;
             }
         }
@@ -83,7 +84,7 @@ impl Responses {
             field(out, "Content-Type", b"application/json")?;
         }
         // A body that passes as it is has the coding that it came with.
-        if let Some(coding) = response.field("content-encoding").filter(|_| !converts) {
+        if let Some(coding) = response.field("content-encoding").filter(|_| !converts && !coded) {
             field(out, "Content-Encoding", coding)?;
         }
         if form.heeds_accept {
@@ -106,13 +107,20 @@ pub(super) struct Form {
 
 impl Form {
     /// The value as it is true of what the client gets; None: it is not.
-    pub(super) fn keeps<'v>(self, name: &str, value: Cow<'v, [u8]>) -> Option<Cow<'v, [u8]>> {
-        let converts = self.conversion != Conversion::AsIs;
-        if converts && (fields::vouches(name.as_bytes()) || name.eq_ignore_ascii_case("accept-ranges")) {
+    pub(super) fn keeps<'v>(
+        self,
+        (name, source): (&str, &Source),
+        value: Cow<'v, [u8]>,
+    ) -> Option<Cow<'v, [u8]>> {
+        let is = |known: &str| name.eq_ignore_ascii_case(known);
+        // The backend's coding came off; one that the configuration names may be in what came out.
+        let taken_off = || is("content-encoding") && is_backend_s(source, "content-encoding");
+        let untrue = || fields::vouches(name.as_bytes()) || is("accept-ranges") || taken_off();
+        if self.conversion != Conversion::AsIs && untrue() {
             return None;
         }
         // Other bytes must not have the same strong tag (RFC 9110 §8.8.3).
-        if self.weak && name.eq_ignore_ascii_case("etag") && value.starts_with(b"\"") {
+        if self.weak && is("etag") && value.starts_with(b"\"") {
             return Some(Cow::Owned([b"W/", &*value].concat()));
         }
         Some(value)
@@ -140,13 +148,22 @@ impl Choice {
     }
 
     /// The mapped fields under the names that the client gets. What has no value is left out.
-    pub(super) fn mapped<'a>(&'a self, known: &Known<'a>) -> impl Iterator<Item = (&'a str, Cow<'a, [u8]>)> {
+    pub(super) fn mapped<'a>(
+        &'a self,
+        known: &Known<'a>,
+    ) -> impl Iterator<Item = (&'a str, &'a Source, Cow<'a, [u8]>)> {
         let known = *known;
         self.fields.iter().flat_map(move |(name, source)| {
             let name = fields::mapped_name(name);
-            source.values(&known).into_iter().filter_map(move |value| Some((name?, value)))
+            source.values(&known).into_iter().filter_map(move |value| Some((name?, source, value)))
         })
     }
+}
+
+/// Is it the backend's field of that name?
+fn is_backend_s(source: &Source, name: &str) -> bool {
+    let (Source::ResponseHeader(from) | Source::ResponseHeaderAll(from)) = source else { return false };
+    from.eq_ignore_ascii_case(name)
 }
 
 /// HTTP_PROXY: status and end-to-end fields as they are, but for AWS's renamed ones.

@@ -13,7 +13,9 @@ on_both! {
     a_broken_answer_is_none,
     an_answer_that_does_not_come_to_its_end_is_none,
     an_answer_does_not_wait_for_the_request_s_end,
+    a_request_goes_up_while_its_early_answer_waits_for_its_client,
     coded_answers_are_converted_without_their_coding,
+    a_mapped_content_encoding_is_true,
     a_converted_answer_is_coded_for_whoever_takes_it,
     head_and_204_have_no_body_and_say_nothing_untrue,
     the_cache_gives_each_client_its_form,
@@ -206,6 +208,47 @@ fn an_answer_does_not_wait_for_the_request_s_end(io: Io) {
     assert_eq!((answer.text(), answer.field("content-length")), (PNG_IN_BASE64, Some("8")));
 }
 
+fn a_request_goes_up_while_its_early_answer_waits_for_its_client(io: Io) {
+    const SENT: usize = 9_000_000;
+    let upstream = Upstream::start(|connection| {
+        let request = connection.head().unwrap();
+        connection.send("HTTP/1.1 200 OK\r\nContent-Length: 6000000\r\n\r\n");
+        connection.send(blob(6_000_000));
+        if connection.body(&request).is_some_and(|body| body.len() == SENT) {
+            connection.remember(&request);
+        }
+    });
+    let gateway = Setup::new(io).api(api(http(&upstream, None, Some("CONVERT_TO_TEXT")), &["*/*"])).start();
+    let mut client = Client::connect_narrow(gateway.public());
+    // It reads nothing before all is written: neither way has place for so much.
+    let answer = post(&mut client, &[], &vec![b'x'; SENT]);
+    assert!(answer.status == 200 && answer.body == base64(&blob(6_000_000)));
+    eventually("the backend has all of it", || upstream.requests().len() == 1);
+}
+
+fn a_mapped_content_encoding_is_true(io: Io) {
+    let coded = gzip(PNG.as_bytes());
+    let upstream = answering("Content-Type: image/png\r\nContent-Encoding: gzip\r\n", coded.clone());
+    let own = "integration.response.header.Content-Encoding";
+    for (source, handling, body, encodings) in [
+        (own, "CONVERT_TO_TEXT", PNG_IN_BASE64.as_bytes(), &[][..]),
+        ("'x-own'", "CONVERT_TO_TEXT", PNG_IN_BASE64.as_bytes(), &["x-own"]),
+        // As it came, and said once.
+        (own, "CONVERT_TO_BINARY", &coded, &["gzip"]),
+        ("integration.response.header.X-None", "CONVERT_TO_BINARY", &coded, &["gzip"]),
+        ("'x-own'", "CONVERT_TO_BINARY", &coded, &["x-own"]),
+    ] {
+        let mut integration = http(&upstream, None, Some(handling));
+        integration["responses"]["default"]["responseParameters"]["method.response.header.Content-Encoding"] =
+            json!(source);
+        let gateway = Setup::new(io).api(api(integration, &["image/png"])).start();
+        let answer = get(&mut gateway.client(), None);
+        let named = answer.fields.iter().filter(|(name, _)| name.eq_ignore_ascii_case("content-encoding"));
+        let found: Vec<&str> = named.map(|(_, value)| value.as_str()).collect();
+        assert_eq!((answer.body.as_slice(), found.as_slice()), (body, encodings), "{source} {handling}");
+    }
+}
+
 fn coded_answers_are_converted_without_their_coding(io: Io) {
     let coded = gzip(PNG.as_bytes());
     let head = "Content-Type: image/png\r\nContent-Encoding: gzip\r\n";
@@ -217,6 +260,14 @@ fn coded_answers_are_converted_without_their_coding(io: Io) {
     let gateway = convert(&upstream);
     let answer = get(&mut gateway.client(), None);
     assert_eq!((answer.text(), answer.field("content-encoding")), (PNG_IN_BASE64, None));
+    // In chunks and empty: as empty as it came.
+    let empty = Upstream::start(move |connection| {
+        while connection.request().is_some() {
+            connection.send(format!("HTTP/1.1 200 OK\r\n{head}Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n"));
+        }
+    });
+    let answer = get(&mut convert(&empty).client(), None);
+    assert_eq!((answer.status, answer.text(), answer.field("content-length")), (200, "", Some("0")));
     for (head, body, status) in [
         (head, coded[..15].to_vec(), 502),
         ("Content-Type: image/png\r\nContent-Encoding: br\r\n", coded, 500),

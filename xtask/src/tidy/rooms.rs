@@ -41,7 +41,7 @@ const ROOMS: &[Room] = &[
     },
     Room {
         name: "integrate",
-        uses: &["cache", "http", "guard", "mapping", "model", "refusal", "route", "snapshot"],
+        uses: &["cache", "coding", "http", "guard", "mapping", "model", "refusal", "route", "snapshot"],
         not: CONTROL_PLANE,
     },
     Room { name: "upstream", uses: &["coding", "http", "net", "observe", "refusal"], not: CONTROL_PLANE },
