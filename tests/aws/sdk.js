@@ -67,6 +67,14 @@ const parts = {
     assert.deepEqual([error.status, error.data.message], [403, "Forbidden"]);
     assert.equal((await factory.newClient({ apiKey: told.key }).keyedGet()).status, 200);
 
+    const bytes = Buffer.from("bytes é");
+    for (const body of [bytes, new Uint8Array(bytes)]) {
+      const { data } = await client.createPet({}, body, { headers: { "Content-Type": "text/plain" } });
+      assert.equal(data.body, "bytes é");
+    }
+    const { data } = await client.rootGet({}, {}, { responseType: "arraybuffer" });
+    assert.equal(JSON.parse(Buffer.from(data).toString()).path, "/root");
+
     const away = factory.newClient({ endpoint: "http://127.0.0.1:1/x" });
     assert.ok((await refused(away.rootGet())) instanceof TypeError);
     for (const endpoint of ["javascript:x", "file:///etc", "//host", "http://a?b"]) {

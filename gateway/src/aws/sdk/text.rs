@@ -114,9 +114,9 @@ pub(super) fn readme(
     match client.urls {
         [] => text.write_str("The stage was not served when this was generated: give `endpoint`.\n")?,
         [first, others @ ..] => {
-            writeln!(text, "{} unless `endpoint` is given.", plain(first))?;
+            writeln!(text, "`{}` unless `endpoint` is given.", code(first))?;
             for other in others {
-                writeln!(text, "- also {}", plain(other))?;
+                writeln!(text, "- also `{}`", code(other))?;
             }
         }
     }
@@ -130,6 +130,13 @@ pub(super) fn readme(
         writeln!(text, "| {name} | {} {path} | {} |", operation.verb, joined(", ", parameters))?;
     }
     Ok(())
+}
+
+/// Between backticks, to be copied: a URL has neither these nor spaces.
+fn code(url: &str) -> impl Display {
+    from_fn(move |to| {
+        url.chars().filter(|c| c.is_ascii_graphic() && *c != '`').try_for_each(|c| to.write_char(c))
+    })
 }
 
 /// Text of Markdown that is nothing but text, in one line.

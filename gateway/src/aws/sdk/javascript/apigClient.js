@@ -92,7 +92,9 @@
     } else if (typeof content === "string" && field(headers, "content-type") === undefined) {
       add(headers, "Content-Type", settings.contentType, true);
     }
-    return { method: method.verb, url: url, headers: headers, body: content };
+    return {
+      method: method.verb, url: url, headers: headers, body: content, responseType: additional.responseType
+    };
   }
 
   // The value of a name in an object, if the object itself has one.
@@ -160,6 +162,10 @@
     if (typeof body !== "object") {
       return String(body);
     }
+    // Node's Buffer has a toJSON, too.
+    if (root.ArrayBuffer.isView(body)) {
+      return body;
+    }
     var plain = Array.isArray(body) || Object.getPrototypeOf(body) === null || typeof body.toJSON === "function" ||
       Object.prototype.toString.call(body) === "[object Object]";
     if (!plain) {
@@ -193,7 +199,7 @@
       status: response.status,
       statusText: response.statusText,
       headers: headers,
-      data: read(await response.text())
+      data: await content(response, request.responseType)
     };
     if (response.ok) {
       return answer;
@@ -207,6 +213,17 @@
 
   function isForAnybody(pair) {
     return ["accept", "content-type"].indexOf(pair[0].toLowerCase()) >= 0;
+  }
+
+  // Text is what is JSON in it, or else itself.
+  async function content(response, kind) {
+    if (kind === "arraybuffer") {
+      return response.arrayBuffer();
+    }
+    if (kind === "blob") {
+      return response.blob();
+    }
+    return kind === "text" ? response.text() : read(await response.text());
   }
 
   function read(text) {
